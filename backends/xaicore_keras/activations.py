@@ -1,0 +1,228 @@
+"""Activation functions, by their Keras 3 names: the same table serves ``activation=...``, activation layers and ``keras.ops``.
+
+``ACTIVATIONS`` is the table: a name, and what to add to the graph for it. Softmax takes its axis along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import keras
+
+from xaicore.ops import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Add,
+    Clip,
+    Compare,
+    Exp,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    Mul,
+    Neg,
+    Op,
+    Pow,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Slice,
+    Softmax,
+    Softplus,
+    Softsign,
+    Sqrt,
+    Sub,
+    Tanh,
+    Where,
+)
+from xaicore_keras.convert import Call, Value, is_layer, kind_of
+
+Get: TypeAlias = Callable[[str, Any], Any]
+"""How an activation asks for a setting: its name, and Keras's default."""
+
+
+def activate(c: Call, function: Any, v: Value) -> Value:
+    """The ``activation=`` of a layer as a node of its own, called layer/relu."""
+    if function is None or function is keras.activations.linear:
+        return v
+    if is_layer(function):
+        inner = replace(c, op=function, args=(v,), kwargs={}, outs=(v.shape,), name=f"{c.name}/{function.name}")
+        lowering = c.to.table.get(kind_of(function))
+        if lowering is None:
+            raise c.to.reject(inner)
+        made = lowering(inner)
+        return made if isinstance(made, Value) else made[0]
+    given = {}
+    if isinstance(function, partial) and not function.args:
+        function, given = function.func, dict(function.keywords)
+    name, defaults = _BY_FUNCTION.get(function, (None, {}))
+    if name is None and kind_of(function) in _BY_CLASS:
+        name, given = _BY_CLASS[kind_of(function)], vars(function)
+    if name is None:
+        raise c.refuse(
+            f"has the activation {getattr(function, '__name__', function)!r}, a Python function that Keras does not record",
+            f"use one of {', '.join(sorted(ACTIVATIONS))}, or call keras.ops functions on the layer's output",
+        )
+    settings = {**defaults, **given}
+    return ACTIVATIONS[name](c, v, lambda key, default: settings.get(key, default), name)
+
+
+def activation_operation(name: str, c: Call) -> Value:
+    """A row for an operation or layer that is an activation itself: its settings are its attributes."""
+    return ACTIVATIONS[name](c, c.x, lambda key, default: getattr(c.op, key, default), "")
+
+
+# ----- one function each ------------------------------------------------------------------------------------------
+
+Activation = Callable[[Call, Value, Get, str], Value]
+
+
+def _one(op: Op) -> Activation:
+    return lambda c, v, get, tag: c.map(op, v, tag=tag)
+
+
+def _set(make: Callable[[Any], Op], key: str, default: Any) -> Activation:
+    return lambda c, v, get, tag: c.map(make(get(key, default)), v, tag=tag)
+
+
+def _sub(tag: str, part: str) -> str:
+    return f"{tag}/{part}" if tag else part
+
+
+def relu(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """x above the threshold, cut at max_value; below it slope * (x - threshold)."""
+    slope, top, threshold = (float(get(k, 0.0) or 0.0) for k in ("negative_slope", "max_value", "threshold"))
+    has_top = get("max_value", None) is not None
+    if slope and not has_top and not threshold:
+        return c.map(LeakyReLU(slope), v, tag=tag)
+    last = not slope
+    if threshold:
+        above = c.add(Compare("gt"), v, c.constant(threshold, tag="threshold"), tag=_sub(tag, "above"))
+        zero = c.constant(0.0, tag="zero")
+        y = replace(v, name=c.add(Where(), above, v, zero, tag=tag if last and not has_top else _sub(tag, "kept")))
+    elif top == 6:
+        return_early = c.map(ReLU6(), v, tag=tag if last else _sub(tag, "relu6"))
+        y, has_top = return_early, False
+    else:
+        y = c.map(ReLU(), v, tag=_sub(tag, "relu") if has_top or not last else tag)
+    if has_top:     # after the ReLU, so that the slope at 0 is that of ReLU
+        low = 0.0 if threshold else None
+        y = c.map(Clip(low, top), y, tag=tag if last else _sub(tag, "cut"))
+    if last:
+        return y
+    below = c.map(Neg(), v, tag=_sub(tag, "negated"))
+    if threshold:
+        below = c.map(Add(), below, c.constant(threshold, tag="threshold"), tag=_sub(tag, "shifted"))
+    below = c.map(ReLU(), below, tag=_sub(tag, "below"))
+    below = c.map(Mul(), below, c.constant(slope, tag="slope"), tag=_sub(tag, "leak"))
+    return c.map(Sub(), y, below, tag=tag)
+
+
+def _with_axis(make: Callable[[int], Op]) -> Activation:
+    def add(c: Call, v: Value, get: Get, tag: str) -> Value:
+        axis = get("axis", -1)
+        if isinstance(axis, (list, tuple)) and len(axis) == 1:
+            axis = axis[0]
+        if not isinstance(axis, int):
+            raise c.refuse(f"takes a softmax over the axes {axis}", "give one axis; flatten them into one before it")
+        if axis % v.rank == 0:
+            raise c.refuse("takes a softmax over axis 0, the batch", "samples must not mix: use another axis")
+        return c.map(make(v.axis(axis)), v, tag=tag)
+
+    return add
+
+
+def glu(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """a * sigmoid(b) for the two halves of x along the axis."""
+    axis = get("axis", -1) % v.rank
+    half = c.size(v, axis) // 2
+    a, b = (c.map(Slice(v.axis(axis), *ends), v, tag=_sub(tag, f"half{k}")) for k, ends in enumerate(((0, half), (half, 2 * half))))
+    gate = c.map(Sigmoid(), b, tag=_sub(tag, "gate"))
+    shape = (*v.shape[:axis], half, *v.shape[axis + 1 :])
+    return replace(c.map(Mul(), a, gate, tag=tag), shape=shape, image="")
+
+
+def hard_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """x where |x| > threshold, else 0."""
+    far = c.add(Compare("gt"), c.map(Abs(), v, tag=_sub(tag, "abs")), c.constant(get("threshold", 0.5), tag="threshold"), tag=_sub(tag, "far"))
+    return replace(v, name=c.add(Where(), far, v, c.constant(0.0, tag="zero"), tag=tag))
+
+
+def threshold(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """x where x > threshold, else the default value."""
+    limit, other = get("threshold", 0.0), get("default_value", 0.0)
+    above = c.add(Compare("gt"), v, c.constant(limit, tag="threshold"), tag=_sub(tag, "above"))
+    return replace(v, name=c.add(Where(), above, v, c.constant(other, tag="default"), tag=tag))
+
+
+def soft_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """x - clip(x, -threshold, threshold)."""
+    t = float(get("threshold", 0.5))
+    return c.map(Sub(), v, c.map(Clip(-t, t), v, tag=_sub(tag, "near")), tag=tag)
+
+
+def tanh_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """x - tanh(x)."""
+    return c.map(Sub(), v, c.map(Tanh(), v, tag=_sub(tag, "tanh")), tag=tag)
+
+
+def squareplus(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """(x + sqrt(x^2 + b)) / 2."""
+    inside = c.map(Add(), c.map(Pow(2), v, tag=_sub(tag, "square")), c.constant(get("b", 4), tag="b"), tag=_sub(tag, "plus"))
+    total = c.map(Add(), v, c.map(Sqrt(), inside, tag=_sub(tag, "sqrt")), tag=_sub(tag, "sum"))
+    return c.map(Mul(), total, c.constant(0.5, tag="half"), tag=tag)
+
+
+def log_sigmoid(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """-softplus(-x)."""
+    inside = c.map(Softplus(), c.map(Neg(), v, tag=_sub(tag, "negated")), tag=_sub(tag, "softplus"))
+    return c.map(Neg(), inside, tag=tag)
+
+
+def sparse_plus(c: Call, v: Value, get: Get, tag: str) -> Value:
+    """0 below -1, (x + 1)^2 / 4 up to 1, x above: the square is of a clip, so that one choice suffices."""
+    inside = c.map(Add(), c.map(Clip(-1.0, 1.0), v, tag=_sub(tag, "clip")), c.constant(1.0, tag="one"), tag=_sub(tag, "plus"))
+    middle = c.map(Mul(), c.map(Pow(2), inside, tag=_sub(tag, "square")), c.constant(0.25, tag="quarter"), tag=_sub(tag, "middle"))
+    above = c.add(Compare("ge"), v, c.constant(1.0, tag="one"), tag=_sub(tag, "above"))
+    return replace(v, name=c.add(Where(), above, v, middle, tag=tag))
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "relu": relu, "relu6": _one(ReLU6()), "leaky_relu": _set(LeakyReLU, "negative_slope", 0.2), "elu": _set(ELU, "alpha", 1.0),
+    "selu": _one(SELU()), "celu": _set(CELU, "alpha", 1.0), "silu": _one(SiLU()), "mish": _one(Mish()),
+    "gelu": _set(lambda tanh: GELU("tanh" if tanh else "none"), "approximate", False),
+    "sigmoid": _one(Sigmoid()), "hard_sigmoid": _one(HardSigmoid(1 / 6, 0.5)), "sparse_sigmoid": _one(HardSigmoid(0.5, 0.5)),
+    "hard_silu": _one(HardSwish()), "log_sigmoid": log_sigmoid, "tanh": _one(Tanh()), "hard_tanh": _one(Clip(-1.0, 1.0)),
+    "tanh_shrink": tanh_shrink, "soft_shrink": soft_shrink, "hard_shrink": hard_shrink, "threshold": threshold,
+    "softplus": _one(Softplus()), "softsign": _one(Softsign()), "squareplus": squareplus, "sparse_plus": sparse_plus,
+    "exponential": _one(Exp()), "glu": glu, "softmax": _with_axis(Softmax), "log_softmax": _with_axis(LogSoftmax),
+}
+
+_BY_FUNCTION: Mapping[Any, tuple[str, dict[str, Any]]] = {
+    **{getattr(keras.activations, name): (name, {}) for name in ACTIVATIONS},
+    **{getattr(keras.ops, name): (name, {}) for name in ACTIVATIONS if hasattr(keras.ops, name)},
+    keras.ops.gelu: ("gelu", {"approximate": True}),    # keras.ops approximates by default, keras.activations does not
+    keras.ops.exp: ("exponential", {}),
+}
+
+OPERATIONS: Mapping[str, str] = {
+    "Relu": "relu", "Relu6": "relu6", "LeakyRelu": "leaky_relu", "Elu": "elu", "Selu": "selu", "Celu": "celu", "Silu": "silu",
+    "Gelu": "gelu", "Sigmoid": "sigmoid", "HardSigmoid": "hard_sigmoid", "SparseSigmoid": "sparse_sigmoid", "HardSilu": "hard_silu",
+    "LogSigmoid": "log_sigmoid", "Tanh": "tanh", "HardTanh": "hard_tanh", "TanhShrink": "tanh_shrink", "SoftShrink": "soft_shrink",
+    "HardShrink": "hard_shrink", "Threshold": "threshold", "Softplus": "softplus", "Softsign": "softsign", "Squareplus": "squareplus",
+    "SparsePlus": "sparse_plus", "Exp": "exponential", "Glu": "glu", "Softmax": "softmax", "LogSoftmax": "log_softmax",
+}
+"""Classes of keras.ops, and the activation that each one is."""
+
+_BY_CLASS: Mapping[str, str] = {
+    **{f"keras.ops.{k}": v for k, v in OPERATIONS.items()}, "keras.activations.ReLU": "relu", "keras.activations.Mish": "mish",
+}

@@ -1,0 +1,23 @@
+"""Cases of softmax and its logarithm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xaicore.errors import InputError, ShapeError
+from xaicore.ops import LogSoftmax, Softmax
+
+from .case import Case
+
+BAD = (
+    (((3,),), ShapeError, "axis 0, the batch"),
+    ((np.array([[0.0, np.nan]]),), InputError, "maximum"),
+    ((np.array([[0.0, np.inf]]),), InputError, "maximum"),
+)
+
+CASES = (
+    Case("Softmax", Softmax(), ((3, 2, 4),), torch=lambda x: x.softmax(-1), errors=BAD),
+    Case("Softmax-channels", Softmax(1), ((3, 4, 2, 2),), torch=lambda x: x.softmax(1)),
+    Case("LogSoftmax", LogSoftmax(), ((3, 2, 4),), torch=lambda x: x.log_softmax(-1), errors=BAD),
+    Case("LogSoftmax-channels", LogSoftmax(1), ((3, 4, 2),), torch=lambda x: x.log_softmax(1)),
+)

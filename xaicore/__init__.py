@@ -1,0 +1,28 @@
+"""xaicore: a framework-agnostic NumPy reference engine for neural-network attribution."""
+
+from typing import TYPE_CHECKING, Any
+
+from xaicore.errors import XaicoreError
+from xaicore.graph import Builder, Graph
+from xaicore.methods import METHODS, Attribution, explain
+from xaicore.ops import OPS
+from xaicore.plugins import from_model, load
+from xaicore.rules import RULE_SETS, RuleSet
+
+if TYPE_CHECKING:
+    from xaicore.oracle.axioms import Report, check
+
+__version__ = "0.1.0"
+__all__ = [
+    "METHODS", "OPS", "RULE_SETS", "Attribution", "Builder", "Graph", "Report", "RuleSet", "XaicoreError", "check", "explain", "from_model",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The oracle loads when it is first asked for."""
+    if name in ("check", "Report"):
+        from xaicore.oracle import axioms
+
+        return getattr(axioms, name)
+    raise AttributeError(f"module 'xaicore' has no attribute {name!r}")

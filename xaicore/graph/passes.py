@@ -1,0 +1,208 @@
+"""Rewrites: Graph -> Graph, each with the same function unless its name says otherwise. Nothing is changed in place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from xaicore.errors import GraphError, Inapplicable
+from xaicore.graph.build import Builder
+from xaicore.graph.graph import Graph, InputSpec, Node
+from xaicore.graph.run import evaluate, shapes_of
+from xaicore.numerics import Array
+from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Softmax
+
+
+def prune(graph: Graph, outputs: Sequence[str] | None = None) -> Graph:
+    """Only what the outputs need: dead nodes and unread parameters go, the inputs stay."""
+    outputs = tuple(graph.outputs if outputs is None else outputs)
+    needed = set(outputs)
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    params = {k: v for k, v in graph.params.items() if k in needed}
+    return replace(graph, params=params, nodes=tuple(n for n in graph.nodes if n.name in needed), outputs=outputs)
+
+
+def expand(graph: Graph, kinds: Collection[type[Op]], shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """Every node whose operator is among ``kinds`` replaced by its ``expand`` form, repeatedly; the same function.
+
+    The last node of an expansion keeps the name of the node that it replaces; the others are called ``name/part`` and
+    keep its layer. ``shapes`` (of one run) saves a run on sample feeds where an expansion asks for a shape.
+    """
+    kinds = tuple(kinds)
+    while any(isinstance(n.op, kinds) for n in graph.nodes):
+        grown = _expand_once(graph, kinds, shapes)
+        if len(grown.nodes) == len(graph.nodes) and all(a.op == b.op for a, b in zip(grown.nodes, graph.nodes)):
+            return grown                                                # what is left has no simpler form
+        graph, shapes = grown, None
+    return graph
+
+
+def _expand_once(graph: Graph, kinds: tuple[type[Op], ...], shapes: Mapping[str, Sequence[int]] | None) -> Graph:
+    lookup = cache(lambda: shapes if shapes is not None else shapes_of(graph))
+    b = Builder(graph.name, graph.dtype, lookup)
+    b.copy_inputs(graph)
+    renamed: dict[str, str] = {}
+    for node in graph.nodes:
+        inputs = [renamed.get(i, i) for i in node.inputs]
+        last = None
+        if isinstance(node.op, kinds):
+            with b.scope(node.name, layer=node.layer or node.name, origin=node.origin):
+                last = node.op.expand(b, *inputs)
+        if last is None:
+            b.keep(node, inputs)
+        else:
+            renamed[node.name] = last
+    grown = b.build(*(renamed.get(o, o) for o in graph.outputs))
+    return rename(grown, {new: old for old, new in renamed.items()})
+
+
+def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
+    """The same graph with nodes called otherwise: ``names`` maps old names to new ones."""
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    nodes = tuple(replace(n, name=new(n.name), inputs=tuple(new(i) for i in n.inputs)) for n in graph.nodes)
+    return replace(graph, nodes=nodes, outputs=tuple(new(o) for o in graph.outputs))
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Nodes that depend on no graph input become parameters."""
+    constant = set(graph.params)
+    foldable = []
+    for node in graph.nodes:
+        if all(i in constant for i in node.inputs) and node.name not in graph.outputs:
+            constant.add(node.name)
+            foldable.append(node)
+    if not foldable:
+        return graph
+    part = Graph({}, graph.params, tuple(foldable), tuple(n.name for n in foldable), graph.dtype)
+    values = evaluate(part, {})
+    names = {n.name for n in foldable}
+    nodes = tuple(n for n in graph.nodes if n.name not in names)
+    return prune(replace(graph, params={**graph.params, **values}, nodes=nodes))
+
+
+def fold_batchnorm(graph: Graph) -> Graph:
+    """BatchNorm folded into the Conv, ConvTranspose or Dense before it, when it is the only reader; the same function.
+
+    w' = w γ/σ and b' = (b - μ) γ/σ + β with σ = sqrt(var + eps), per output channel. The folded layer keeps its own name
+    and layer; the BatchNorm node stays as an Identity, so that its name still means its output.
+    """
+    readers = Counter(i for n in graph.nodes for i in n.inputs) + Counter(graph.outputs)
+    nodes = {n.name: n for n in graph.nodes}
+    params = dict(graph.params)
+    changed: dict[str, Node] = {}
+    for node in graph.nodes:
+        if not isinstance(node.op, BatchNorm) or node.inputs[0] not in nodes:
+            continue
+        before = nodes[node.inputs[0]]
+        statistics = node.inputs[1:]
+        known = all(i in graph.params for i in (*before.inputs[1:], *statistics))
+        if before.name in changed or not isinstance(before.op, (Conv, ConvTranspose, Dense)) or readers[before.name] > 1 or not known:
+            continue
+        gamma, beta, mean, var = (np.asarray(params[i]) for i in statistics)
+        scale, shift = _scale_and_shift(node.op, gamma, beta, mean, var)
+        w = params[before.inputs[1]]
+        if isinstance(before.op, Dense):
+            if _rank_is_ambiguous(graph, before):
+                continue
+        w_new = w * _along_outputs(scale, before.op, w)
+        old = params[before.inputs[2]] if len(before.inputs) > 2 else scale * 0
+        weight, bias = f"{before.name}/folded_weight", f"{before.name}/folded_bias"
+        params[weight], params[bias] = w_new.astype(w.dtype), (old * scale + shift).astype(w.dtype)
+        changed[before.name] = replace(before, inputs=(before.inputs[0], weight, bias))
+        changed[node.name] = replace(node, op=Identity(), inputs=(before.name,))
+    if not changed:
+        return graph
+    return prune(replace(graph, params=params, nodes=tuple(changed.get(n.name, n) for n in graph.nodes)))
+
+
+def _scale_and_shift(op: BatchNorm, gamma: Array, beta: Array, mean: Array, var: Array) -> tuple[Array, Array]:
+    if gamma.dtype == object:
+        raise Inapplicable("BatchNorm has a square root, so it is not rational; fold it first: fold_batchnorm(graph).astype('exact')")
+    scale = gamma / np.sqrt(var + gamma.dtype.type(op.eps))
+    return scale, beta - mean * scale
+
+
+def _along_outputs(scale: Array, op: Op, w: Array) -> Array:
+    """``scale`` (one entry for each output channel) shaped to multiply the weight."""
+    if isinstance(op, ConvTranspose):                                   # w is (C, O/groups, *K): outputs run group by group
+        per_group = scale.reshape(op.groups, -1)
+        rows = np.repeat(per_group, w.shape[0] // op.groups, axis=0)
+        return rows.reshape(rows.shape + (1,) * (w.ndim - 2))
+    return scale.reshape(scale.shape + (1,) * (w.ndim - 1))
+
+
+def _rank_is_ambiguous(graph: Graph, dense: Node) -> bool:
+    """BatchNorm's channel axis is 1; a Dense output's is the last: the same axis only for rank 2."""
+    return len(shapes_of(graph)[dense.name]) != 2
+
+
+def without_head(graph: Graph, output: str) -> tuple[str, str | None]:
+    """The value before a softmax head, and the head's kind: ("logits", "Softmax"), or (output, None) if there is none.
+
+    Identity and Dropout nodes between the softmax and the output are looked through.
+    """
+    nodes = {n.name: n for n in graph.nodes}
+    name = output
+    while name in nodes and isinstance(nodes[name].op, (Identity, Dropout)):
+        name = nodes[name].inputs[0]
+    if name in nodes and isinstance(nodes[name].op, (Softmax, LogSoftmax)):
+        return nodes[name].inputs[0], type(nodes[name].op).__name__
+    return output, None
+
+
+def extend(graph: Graph, build: Callable[[Builder], str]) -> tuple[Graph, str]:
+    """The graph with more nodes behind it: ``build`` gets a Builder that knows all its values, and returns a new one's name."""
+    b = Builder(graph.name, graph.dtype)
+    b.copy_inputs(graph)
+    for node in graph.nodes:
+        b.keep(node)
+    last = build(b)
+    return b.build(*dict.fromkeys([*graph.outputs, last])), last
+
+
+def cut(graph: Graph, value: str, shape: Sequence[int]) -> Graph:
+    """The part of the graph behind ``value``, which becomes a graph input; what bypasses it stays connected to the inputs.
+
+    ``shape`` is the value's shape in one run (axis 0, the batch, is left free).
+    """
+    if value in graph.inputs:
+        return graph
+    if value in graph.outputs and len(graph.outputs) == 1:
+        raise GraphError(f"{value!r} is the output itself; there is nothing behind it to explain")
+    graph.node(value)
+    nodes = tuple(n for n in graph.nodes if n.name != value)
+    needed = set(graph.outputs)
+    for node in reversed(nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    inputs = {k: spec for k, spec in graph.inputs.items() if k in needed}
+    inputs[value] = InputSpec((None, *shape[1:]))
+    return prune(replace(graph, inputs=inputs, nodes=tuple(n for n in nodes if n.name in needed)))
+
+
+def shift_first_bias(graph: Graph, shift: Mapping[str, Array]) -> Graph:
+    """The graph g with g(x + m) = f(x): each input x is read as x - m. ``shift`` maps input names to m (without batch).
+
+    Source: Kindermans et al. 2019, "The (un)reliability of saliency methods", input invariance; there it is the first
+    layer's bias b - W m that changes, which is the same function.
+    """
+    from xaicore.ops import Sub
+
+    b = Builder(graph.name, graph.dtype)
+    b.copy_inputs(graph)
+    moved = {}
+    for name, m in shift.items():
+        if name not in graph.inputs:
+            raise GraphError(f"{name!r} is not an input of the graph; the inputs are {', '.join(graph.inputs)}")
+        moved[name] = b.add(Sub(), name, b.constant(np.asarray(m)[None], f"{name}/shift"), name=f"{name}/unshifted")
+    for node in graph.nodes:
+        b.keep(node, [moved.get(i, i) for i in node.inputs])
+    return b.build(*graph.outputs)

@@ -1,0 +1,177 @@
+"""Evaluating a graph: checking what was fed, running the nodes in order, naming the node when something is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import ExactnessError, InputError, ShapeError, UnknownName, XaicoreError, nearest
+from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
+from xaicore.numerics import Array, rationals
+
+
+def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
+    """The inputs by name, in the graph's arithmetic; every mistake is an error that names the input.
+
+    ``x`` is one array (a graph with one input), a sequence in the order of the inputs, or a mapping by name.
+    """
+    names = list(graph.inputs)
+    if isinstance(x, Mapping):
+        for k in x:
+            if k not in graph.inputs:
+                raise UnknownName(f"the graph has no input {k!r}: {nearest(str(k), names)}")
+        given = dict(x)
+    elif len(names) == 1:
+        given = {names[0]: x[0] if isinstance(x, tuple) and len(x) == 1 else x}
+    elif isinstance(x, (tuple, list)) and len(x) == len(names):
+        given = dict(zip(names, x))
+    else:
+        raise InputError(f"the graph has {len(names)} inputs ({', '.join(names)}); give a mapping by name or one array for each")
+    missing = [k for k in names if k not in given]
+    if missing:
+        raise InputError(f"no value was given for input {missing[0]!r} ({graph.inputs[missing[0]]})")
+    feeds = {k: _check_input(k, graph.inputs[k], given[k], graph.dtype) for k in names}
+    batches = {k: v.shape[0] for k, v in feeds.items()}
+    if len(set(batches.values())) > 1:
+        raise ShapeError(f"the inputs differ in their batch (axis 0): {batches}")
+    return feeds
+
+
+def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
+    x = _to_array(value)
+    x = _check_kind(name, spec, x, dtype)
+    want = spec.shape
+    if x.ndim != len(want):
+        hint = "; axis 0 is the batch: a single sample is x[None]" if x.ndim == len(want) - 1 else ""
+        raise ShapeError(f"input {name!r} has shape {x.shape}, but {spec} is expected (rank {len(want)}){hint}")
+    for k, (have, need) in enumerate(zip(x.shape, want)):
+        if need is not None and have != need:
+            axis = "the batch; this graph was converted with a fixed batch" if k == 0 else f"axis {k}"
+            raise ShapeError(f"input {name!r} has shape {x.shape}, but {spec} is expected: {have} instead of {need} on {axis}")
+    if 0 in x.shape:
+        what = "an empty batch" if x.shape[0] == 0 else "an empty array"
+        raise InputError(f"input {name!r} has shape {x.shape}: {what} has nothing to explain")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
+        raise InputError(f"input {name!r} holds {x[bad]} at index {bad}; every entry must be finite")
+    return x
+
+
+def _to_array(value: Any) -> Array:
+    """A NumPy array of whatever was given; framework tensors come along through ``__array__``."""
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = value.detach().cpu().numpy()
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"the input cannot be read as an array: {error}") from None
+
+
+def _check_kind(name: str, spec: InputSpec, x: Array, dtype: str) -> Array:
+    kind = x.dtype.kind
+    if spec.kind == "float":
+        if dtype == "exact":
+            return x if _all_rational(x) else rationals(x, f"input {name!r}")
+        if kind == "O" and x.size and all(hasattr(v, "numerator") for v in x.reshape(-1)):
+            raise InputError(f"input {name!r} holds Fractions, but the graph is {dtype}; use graph.astype('exact')")
+        if kind not in "fiu":
+            raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected ({dtype})")
+        return x.astype(DTYPES[dtype])
+    if spec.kind == "int":
+        if kind not in "iu":
+            raise InputError(f"input {name!r} has dtype {x.dtype}, but whole numbers are expected, such as token ids (int64)")
+        return x.astype(np.int64)
+    if kind != "b" and not (kind in "iu" and np.isin(x, (0, 1)).all()):
+        raise InputError(f"input {name!r} has dtype {x.dtype}, but booleans are expected")
+    return x.astype(bool)
+
+
+def _all_rational(x: Array) -> bool:
+    from fractions import Fraction
+
+    return x.dtype == object and all(type(v) is Fraction for v in x.reshape(-1))
+
+
+def evaluate(
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    keep: Collection[str] | None = None,
+    override: Mapping[str, Array] | None = None,
+    visit: Callable[[Node, tuple[Array, ...], Array], None] | None = None,
+) -> dict[str, Array]:
+    """Runs every node and returns the values in ``keep`` (default: the outputs).
+
+    ``override`` gives values of nodes that are then not computed; ``visit`` is called after each node with its inputs
+    and output. A value is released after its last reader unless it is kept or visited.
+    """
+    wanted = set(graph.outputs if keep is None else keep)
+    override = override or {}
+    values: dict[str, Array] = {**graph.params, **feeds}
+    readers = Counter(i for n in graph.nodes if n.name not in override for i in n.inputs)
+    for node in graph.nodes:
+        if node.name in override:
+            values[node.name] = override[node.name]
+            continue
+        xs = tuple(values[i] for i in node.inputs)
+        y = run_node(node, xs, graph.dtype)
+        values[node.name] = y
+        if visit is not None:
+            visit(node, xs, y)
+        for i in set(node.inputs):
+            readers[i] -= node.inputs.count(i)
+            if readers[i] == 0 and i not in wanted and i not in graph.params:
+                values.pop(i, None)
+        if not readers[node.name] and node.name not in wanted:
+            values.pop(node.name, None)
+    return {k: values[k] for k in wanted if k in values}
+
+
+def run_node(node: Node, xs: Sequence[Array], dtype: str) -> Array:
+    """One node's output, with its name on every error, and with the promise that the arithmetic did not change."""
+    if dtype == "exact" and not node.op.rational:
+        raise ExactnessError(
+            f"node {node.name!r}: {node.op} is not rational, so it has no value in exact mode; "
+            f"use graph.astype('float64'), or cut the graph before it"
+        )
+    try:
+        y = np.asarray(node.op.forward(*xs))
+    except XaicoreError as error:
+        raise type(error)(f"node {node.name!r}{_from(node)}: {error}") from error
+    except (ValueError, IndexError, TypeError) as error:
+        shapes = ", ".join(str(x.shape) for x in xs)
+        raise ShapeError(f"node {node.name!r}{_from(node)}: {node.op} cannot take inputs of shape {shapes}: {error}") from error
+    if y.dtype.kind in "fO":
+        if dtype == "exact":
+            return rationals(y, f"node {node.name!r} ({node.op})")
+        if y.dtype != DTYPES[dtype]:
+            raise ExactnessError(f"node {node.name!r}: {node.op} gave {y.dtype} in a {dtype} graph; an operator keeps the dtype")
+    return y
+
+
+def _from(node: Node) -> str:
+    return f" (from {node.origin})" if node.origin else f" (layer {node.layer!r})" if node.layer and node.layer != node.name else ""
+
+
+def sample_feeds(graph: Graph, batch: int = 1, size: int = 8, seed: int = 0) -> dict[str, Array]:
+    """Feeds of the right kind to learn shapes with: positive noise (safe for logarithms), zeros for indices."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, Array] = {}
+    for name, spec in graph.inputs.items():
+        shape = tuple(n if n is not None else batch if k == 0 else size for k, n in enumerate(spec.shape))
+        if spec.kind == "float":
+            noise = rng.integers(1, 9, shape)
+            out[name] = rationals(noise, name) if graph.dtype == "exact" else (noise / 8).astype(DTYPES[graph.dtype])
+        else:
+            out[name] = np.zeros(shape, dtype=np.int64 if spec.kind == "int" else bool)
+    return out
+
+
+def shapes_of(graph: Graph, feeds: Mapping[str, Array] | None = None) -> dict[str, tuple[int, ...]]:
+    """The shape of every value, learned by running the graph once (on ``sample_feeds`` unless feeds are given)."""
+    feeds = sample_feeds(graph) if feeds is None else feeds
+    shapes = {k: v.shape for k, v in {**graph.params, **feeds}.items()}
+    evaluate(graph, feeds, keep=(), visit=lambda node, xs, y: shapes.__setitem__(node.name, y.shape))
+    return shapes

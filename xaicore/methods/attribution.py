@@ -1,0 +1,118 @@
+"""The result of a method: the attribution, what was explained, and the books of how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import InputError, UnknownName, nearest
+from xaicore.graph.graph import Graph
+from xaicore.numerics import Array
+from xaicore.rules.ruleset import total
+from xaicore.trace import Ledger
+
+
+@dataclass(frozen=True, eq=False)
+class Layers(Mapping[str, Array]):
+    """Attributions at the values inside the graph, by node name or by layer name."""
+
+    graph: Graph
+    values: Mapping[str, Array] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Array:
+        if name in self.values:
+            return self.values[name]
+        found = self.graph.find(name)
+        if found not in self.values:
+            raise UnknownName(f"no attribution was kept at {name!r}: ask for it with keep='all' or keep=[{name!r}], or it lies behind "
+                              f"the explained value")
+        return self.values[found]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What one method says about a batch.
+
+    values           input name -> attribution, in the shape of that input (class-activation maps have one channel)
+    output           f(x), the explained number of each sample, shape (N,)
+    baseline_output  f(baseline), shape (N,), where the method has a baseline
+    explained        what f is, in words: "logit 3 of 'fc2' (before Softmax)"
+    layers           the same quantity at inner values, by node or layer name
+    ledger           for propagation methods: what each node took in, passed on, absorbed
+    extras           what else the method found out: a saturation curve, a standard error, the number of linear pieces
+
+    ``np.asarray(a)`` is the attribution of a model with one input.
+    """
+
+    values: Mapping[str, Array]
+    output: Array
+    method: str
+    graph: Graph
+    feeds: Mapping[str, Array]
+    target: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    explained: str = ""
+    baseline: Mapping[str, Array] | None = None
+    baseline_output: Array | None = None
+    layers: Mapping[str, Array] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self.values:
+            raise UnknownName(f"{name!r} was not attributed to: {nearest(name, self.values)}")
+        return self.values[name]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if len(self.values) != 1:
+            raise InputError(f"this attribution has {len(self.values)} parts ({', '.join(self.values)}); choose one: a[{next(iter(self.values))!r}]")
+        only = next(iter(self.values.values()))
+        return np.array(only, dtype=dtype, copy=True) if copy else np.asarray(only, dtype=dtype)
+
+    def total(self) -> Array:
+        """The sum of all attributions of each sample, shape (N,)."""
+        sums = [total(v) for v in self.values.values()]
+        first = sums[0]
+        for more in sums[1:]:
+            first = first + more
+        return first
+
+    def gap(self) -> Array:
+        """f(x) - f(baseline) - total, shape (N,): zero for a complete attribution (without a baseline: f(x) - total)."""
+        reached = self.output if self.baseline_output is None else self.output - self.baseline_output
+        return reached - self.total()
+
+    @property
+    def absorbed(self) -> Array | None:
+        """What biases, stabilisers and empty denominators kept, per sample; None without a ledger."""
+        return None if self.ledger is None else self.ledger.absorbed
+
+    def __str__(self) -> str:
+        def number(v: Any) -> str:
+            return f"{float(v):.6g}"
+
+        lines = [f"{self.method} of {self.explained}" + (f"  {_settings(self.settings)}" if self.settings else "")]
+        for n in range(min(len(self.output), 3)):
+            base = "" if self.baseline_output is None else f"  f(baseline) = {number(self.baseline_output[n])}"
+            lines.append(f"  sample {n}: f(x) = {number(self.output[n])}{base}  sum = {number(self.total()[n])}  gap = {float(self.gap()[n]):.3g}")
+        if len(self.output) > 3:
+            lines.append(f"  ... {len(self.output)} samples")
+        lines += [f"  {k}: {v.dtype} {v.shape}" for k, v in self.values.items()]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Attribution {self.method} of {self.explained}: " + ", ".join(f"{k}{list(v.shape)}" for k, v in self.values.items()) + ">"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return "(" + ", ".join(f"{k}={v!r}" for k, v in settings.items() if not isinstance(v, np.ndarray)) + ")"

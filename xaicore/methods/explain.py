@@ -1,0 +1,127 @@
+"""``explain``: one call for every method. It checks names and settings, makes the task, serves ``layer=``, takes the time."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from xaicore.errors import Inapplicable, InputError, UnknownName, nearest
+from xaicore.graph.graph import Graph
+from xaicore.methods.attribution import Attribution
+from xaicore.methods.table import METHODS, Method
+from xaicore.methods.task import Progress, Task, make_task
+from xaicore.rules.ruleset import RuleSet
+
+
+def explain(
+    graph: Graph, x: Any, method: str | RuleSet = "gradient", target: Any = None, *, output: str = "logit", layer: str | None = None,
+    keep: Any = "all", batch_size: int = 64, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None, **settings: Any,
+) -> Attribution:
+    """The attribution of ``method`` for what the graph says about ``x``.
+
+    graph     from xc.load or xc.from_model
+    x         one array (N, ...), a sequence in the order of the inputs, or a mapping by name
+    method    an id of xc.METHODS, or a RuleSet of your own
+    target    a class index; one index for each sample; a tuple into a spatial output; a weight array; a callable
+              (builder, value name) -> node name; ("output name", ...) where there are several; None: the largest logit
+    output    "logit" (a softmax head is taken off), "probability", "log_probability"
+    layer     attribute to this layer's value instead of the input
+    keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
+    settings  the method's own, see xc.METHODS[id].settings
+
+    Errors are XaicoreError and say what to do: UnknownName (with the nearest names), InputError, ShapeError,
+    Inapplicable, UncoveredNode.
+    """
+    started = time.perf_counter()
+    row = _method(method)
+    checked = _settings(row, settings)
+    task = make_task(graph, x, target, output, batch_size, _progress(progress), keep, wrt)
+    if "low" in row.settings:
+        checked = _range_of_input(task, row, checked)
+    if layer is None or row.layer == "own":
+        a = row.run(task, **({"layer": layer} if row.layer == "own" and layer is not None else {}), **checked)
+    elif row.layer == "signal":
+        a = _at_signal(row.run(task, **checked), task, layer)
+    elif row.layer == "cut":
+        a = _behind(row, task, layer, checked)
+    else:
+        raise Inapplicable(f"{row.id} has no layer version; leave out layer={layer!r}")
+    defaults = {k: v for k, v in row.settings.items() if v is not inspect.Parameter.empty}
+    shown = {**defaults, **a.settings, **checked, **({} if layer is None else {"layer": layer}), "output": output}
+    return replace(a, settings=shown, seconds=time.perf_counter() - started)
+
+
+def _method(method: str | RuleSet) -> Method:
+    if isinstance(method, RuleSet):
+        rules = method
+        base = METHODS.get("deeplift.rescale" if rules.carrier == "multiplier" else "lrp.epsilon" if rules.carrier == "relevance" else "deconvnet")
+        assert base is not None
+        run = base.run
+        settings = {"baseline": 0} if rules.carrier == "multiplier" else {}
+        return replace(base, id=rules.name, run=lambda task, **s: replace(run(task, rules=rules, **s), method=rules.name), settings=settings,
+                       promises=("batch_invariance", "determinism"))
+    if method not in METHODS:
+        raise UnknownName(f"no method is called {method!r}: {nearest(str(method), METHODS)}  (xaicore methods lists them)")
+    return METHODS[method]
+
+
+def _settings(row: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
+    for k in settings:
+        if k not in row.settings:
+            known = nearest(k, row.settings) if row.settings else "it has none"
+            raise UnknownName(f"{row.id} has no setting {k!r}: {known}")
+    missing = [k for k, v in row.settings.items() if v is inspect.Parameter.empty and k not in settings]
+    if missing:
+        raise InputError(f"{row.id} needs the setting {missing[0]!r}: {missing[0]}=...")
+    return dict(settings)
+
+
+def _range_of_input(task: Task, row: Method, settings: dict[str, Any]) -> dict[str, Any]:
+    """low and high from the graph's own knowledge of its input, where the user gave none."""
+    recorded = task.graph.meta.get(f"range.{task.wrt[0]}", "")
+    if "low" in settings or "high" in settings or not recorded:
+        return settings
+    low, high = recorded.split(",")
+    return {**settings, "low": float(low), "high": float(high)}
+
+
+def _at_signal(a: Attribution, task: Task, layer: str) -> Attribution:
+    name = task.graph.find(layer)
+    if name in a.values:
+        return replace(a, values={name: a.values[name]})
+    if name not in a.layers:
+        raise Inapplicable(f"no signal passes {layer!r} on the way from {task.value!r} to the input (or keep= left it out)")
+    return replace(a, values={name: a.layers[name]})
+
+
+def _behind(row: Method, task: Task, layer: str, settings: dict[str, Any]) -> Attribution:
+    """The method on the part of the graph behind the layer; a baseline is taken through the part before it."""
+    if not row.baseline:
+        inner, _ = task.at_layer(layer)
+        return row.run(inner, **settings)
+    start = task.baseline(settings.get("baseline", 0))
+    inner, at = task.at_layer(layer, start)
+    assert at is not None
+    return row.run(inner, **{**settings, "baseline": {k: at[k] for k in inner.wrt}})
+
+
+def _progress(progress: bool | Progress | None) -> Progress | None:
+    if progress is None or progress is False:
+        return None
+    if progress is not True:
+        return progress
+    from rich.progress import Progress as Bar
+
+    bar = Bar(transient=True)
+    bar.start()
+    line = bar.add_task("evaluating", total=None)
+
+    def report(done: int, count: int) -> None:
+        bar.update(line, completed=done, total=count)
+        if done >= count:
+            bar.stop()
+
+    return report

@@ -1,0 +1,142 @@
+"""One backward pass with one rule set: gradients, deconvnet, guided backpropagation, LRP, deep Taylor, DeepLIFT are this call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from xaicore.errors import Inapplicable, InputError
+from xaicore.methods.attribution import Attribution, Layers
+from xaicore.methods.task import Task
+from xaicore.numerics import Array
+from xaicore.rules.gradient import gradient as gradient_rules
+from xaicore.rules.guided import guided_backprop
+from xaicore.rules.ruleset import Pair, RuleSet, sign_parts
+from xaicore.trace import Signal, Trace, forward
+
+Reduce = Literal["none", "abs", "max_abs", "sum_abs", "l2"]
+
+
+def propagate(task: Task, rules: RuleSet, method: str, baseline: Any = None, multiply: bool = False) -> Attribution:
+    """The attribution of a rule set: its signal at the inputs, read out as its carrier says.
+
+    carrier "cotangent": seed 1, read out as it is (or times x with ``multiply``); "relevance": seed f(x), read out as it
+    is; "multiplier": seed 1, read out times (x - baseline).
+    """
+    if rules.carrier == "relevance" and task.output != "logit" and task.head is not None:
+        raise Inapplicable(f"{method}: LRP starts at a logit, and a softmax head would take the relevance of every class apart; "
+                           f"use output='logit' (the default), which explains the value before {task.head}")
+    assert task.trace is not None
+    graph = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
+    start = task.baseline(baseline) if rules.carrier == "multiplier" else None
+    fresh = graph is not task.graph or start is not None
+    trace = rules.note(forward(graph, task.feeds, start, task.wrt)) if fresh else task.trace
+    seed = task.weights * trace[task.value] if rules.carrier == "relevance" else task.weights
+    signals = task.pull(trace, rules, seed, _kept(task, trace))
+
+    def read(name: str, signal: Signal) -> Array:
+        return _read(rules, trace, name, signal, multiply)
+
+    return Attribution(
+        values={k: read(k, signals.values[k]) if k in signals.values else trace[k] * 0 for k in task.wrt},
+        output=task.scores(trace[task.value]), method=method, graph=task.graph, feeds=task.feeds, target=task.target,
+        settings=dict(rules.settings), explained=task.words, baseline=start,
+        baseline_output=None if trace.ref is None else task.scores(trace.ref[task.value]),
+        layers=Layers(graph, {k: read(k, s) for k, s in signals.values.items() if k not in task.wrt}), ledger=signals.ledger)
+
+
+def _kept(task: Task, trace: Trace) -> Sequence[str]:
+    names = [n.name for n in trace.graph.nodes]
+    if task.keep == "all":
+        return names
+    if task.keep == "inputs":
+        return ()
+    wanted = [task.keep] if isinstance(task.keep, str) else list(task.keep)
+    return [trace.graph.find(name) for name in wanted]
+
+
+def _read(rules: RuleSet, trace: Trace, name: str, signal: Signal, multiply: bool) -> Array:
+    if rules.carrier == "multiplier":
+        assert trace.ref is not None
+        delta = trace[name] - trace.ref[name]
+        if isinstance(signal, Pair):
+            parts = trace.notes.get(name) or sign_parts(delta)
+            return np.asarray(signal.plus * parts.plus + signal.minus * parts.minus)
+        return np.asarray(signal * delta)
+    return np.asarray(signal * trace[name] if multiply else signal)
+
+
+# ----- the gradient and what is made of it --------------------------------------------------------------------------
+
+
+def gradient(task: Task) -> Attribution:
+    """∂f/∂x. ReLU'(0) = 0. Source: simonyan2013."""
+    return propagate(task, gradient_rules(), "gradient")
+
+
+def gradient_x_input(task: Task) -> Attribution:
+    """x ⊙ ∂f/∂x. Equals LRP-0 on piecewise-linear networks. Source: shrikumar2017 (as the method compared with)."""
+    return propagate(task, gradient_rules(), "gradient_x_input", multiply=True)
+
+
+def reduced(a: Attribution, reduce: Reduce, method: str) -> Attribution:
+    """The attribution with its signs and, for images, its channels (axis 1) reduced.
+
+    "abs" |g| in the input's shape; "max_abs" the largest, "sum_abs" the sum, "l2" the Euclidean norm over channels,
+    which keep axis 1 with one entry; on inputs without spatial axes these are |g| itself. "none" leaves g.
+    """
+    ways = {
+        "none": lambda g: g, "abs": abs, "max_abs": lambda g: abs(g).max(axis=1, keepdims=True),
+        "sum_abs": lambda g: abs(g).sum(axis=1, keepdims=True), "l2": lambda g: np.sqrt((g * g).sum(axis=1, keepdims=True)),
+    }
+    if reduce not in ways:
+        raise InputError(f"reduce={reduce!r} does not exist; there are " + ", ".join(map(repr, ways)))
+
+    def one(name: str, g: Array) -> Array:
+        if reduce in ("none", "abs") or g.ndim < 3:
+            return np.asarray(g if reduce == "none" else abs(g))
+        if channels_last(a.graph.meta, name):
+            return np.moveaxis(np.asarray(ways[reduce](np.moveaxis(g, -1, 1))), 1, -1)
+        return np.asarray(ways[reduce](g))
+
+    from dataclasses import replace
+
+    return replace(a, values={k: one(k, v) for k, v in a.values.items()}, method=method, settings={**a.settings, "reduce": reduce},
+                   layers=Layers(a.layers.graph, {k: np.asarray(v if reduce == "none" else abs(v)) for k, v in a.layers.items()})
+                   if isinstance(a.layers, Layers) else a.layers)
+
+
+def channels_last(meta: Mapping[str, str], name: str) -> bool:
+    """Does the user feed this input with its channels on the last axis?"""
+    return meta.get(f"layout.{name}", "").endswith("C")
+
+
+def saliency(task: Task, reduce: Reduce = "abs") -> Attribution:
+    """|∂f/∂x|, or over colour channels the maximum of it (reduce="max_abs"), the sum, the norm.
+
+    Source: simonyan2013, whose colour maps take max_abs. Same as: captum Saliency (abs). Differs: PAIR sums over channels.
+    """
+    return reduced(propagate(task, gradient_rules(), "saliency"), reduce, "saliency")
+
+
+def guided_saliency(task: Task, reduce: Reduce = "max_abs") -> Attribution:
+    """The saliency reduction of guided backpropagation: max over channels of |guided|. Not Guided IG, not Guided Grad-CAM.
+
+    Source: the name is keras-vis' (backprop_modifier="guided"); springenberg2014 for the backward pass.
+    """
+    return reduced(propagate(task, guided_backprop(), "guided_saliency"), reduce, "guided_saliency")
+
+
+def simple_taylor(task: Task, root: Any = 0) -> Attribution:
+    """R_i = ∂f/∂x_i(x~) (x_i - x~_i) at a root point x~ (f(x~) = 0 makes it complete to first order).
+
+    root: a number, one sample or a batch, as a baseline is. Exact for affine f at any root. Source: bach2015, Taylor-type
+    decomposition; montavon2017.
+    """
+    at = task.baseline(root)
+    rows = np.arange(task.size)
+    grads, values = task.gradients({k: at[k] for k in task.wrt}, rows)
+    parts = {k: grads[k] * (task.feeds[k] - at[k]) for k in task.wrt}
+    return Attribution(parts, task.result, "simple_taylor", task.graph, task.feeds, task.target, {"root": root}, task.words, at, values)

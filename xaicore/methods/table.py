@@ -1,0 +1,90 @@
+"""The table of methods: id, function, what it promises, source. A method is a row here and a function in a family's file."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from xaicore.methods.attribution import Attribution
+from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
+from xaicore.methods.task import Task
+from xaicore.rules import RULE_SETS
+from xaicore.rules.ruleset import RuleSet
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row: ``run(task, **settings)`` gives the attribution.
+
+    promises    ids of axioms that hold whenever their preconditions do (measured by ``xaicore check``)
+    layer       how ``layer=`` is served: "signal" reads the backward signal at that value, "cut" makes the layer's value the
+                explained input, "own" is the method's own setting, "" not at all
+    baseline    does the method compare with a baseline?
+    """
+
+    id: str
+    run: Callable[..., Attribution]
+    summary: str
+    promises: tuple[str, ...] = ()
+    source: str = ""
+    layer: str = "cut"
+    baseline: bool = False
+    random: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _row(id: str, run: Callable[..., Attribution], *promises: str, source: str, layer: str = "cut", settings: Mapping[str, Any] | None = None,
+         summary: str | None = None) -> Method:
+    known = _settings_of(run) if settings is None else settings
+    line = summary or (run.__doc__ or "").strip().splitlines()[0]
+    return Method(id, run, line, promises, source, layer, "baseline" in known, "seed" in known, MappingProxyType(dict(known)))
+
+
+def _settings_of(run: Callable[..., Any]) -> dict[str, Any]:
+    """Setting name -> default (inspect.Parameter.empty when it must be given)."""
+    return {k: p.default for k, p in inspect.signature(run).parameters.items() if k != "task"}
+
+
+def _rules_row(id: str, *promises: str, source: str) -> Method:
+    """A method that is one backward pass of a rule set; the rule set's parameters are its settings."""
+    build = RULE_SETS[id]
+    known = _settings_of(build)
+    if id.startswith("deeplift"):
+        known = {"baseline": 0, **known}
+
+    def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, **settings: Any) -> Attribution:
+        return propagate(task, build(**settings) if rules is None else rules, id, baseline)
+
+    return _row(id, run, *promises, source=source, layer="signal", settings=known, summary=(build.__doc__ or "").strip().splitlines()[0])
+
+
+_ALWAYS = ("batch_invariance", "determinism")
+_LRP = (*_ALWAYS, "conservation", "dummy")
+_DEEPLIFT = (*_ALWAYS, "completeness", "conservation", "dummy")
+_GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", "input_shift")
+
+_ROWS = (
+    _row("gradient", gradient, *_GRADIENT, source="simonyan2013", layer="signal"),
+    _row("saliency", saliency, *_ALWAYS, "implementation_invariance", "dummy", "symmetry", "input_shift", source="simonyan2013", layer="signal"),
+    _row("gradient_x_input", gradient_x_input, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry",
+         source="shrikumar2017", layer="signal"),
+    _rules_row("deconvnet", *_ALWAYS, source="zeiler2014"),
+    _rules_row("guided_backprop", *_ALWAYS, source="springenberg2014"),
+    _row("guided_saliency", guided_saliency, *_ALWAYS, source="springenberg2014", layer="signal"),
+    _row("simple_taylor", simple_taylor, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", source="montavon2017"),
+    *(_rules_row(id, *_LRP, source=source) for id, source in (
+        ("lrp.zero", "bach2015"), ("lrp.epsilon", "bach2015"), ("lrp.gamma", "montavon2019"), ("lrp.alpha_beta", "bach2015"),
+        ("lrp.z_plus", "montavon2017"), ("lrp.z_box", "montavon2017"), ("lrp.w_square", "montavon2017"))),
+    *(_rules_row(id, *_ALWAYS, "conservation", source=source) for id, source in (("lrp.flat", "lapuschkin2017"),)),
+    *(_rules_row(id, *_LRP, source="kohlbrenner2020") for id in ("lrp.epsilon_plus", "lrp.epsilon_alpha2_beta1")),
+    *(_rules_row(id, *_ALWAYS, "conservation", source="kohlbrenner2020") for id in (
+        "lrp.epsilon_plus_flat", "lrp.epsilon_alpha2_beta1_flat", "lrp.best_practice")),
+    _rules_row("lrp.epsilon_gamma_box", *_LRP, source="montavon2019"),
+    _rules_row("deep_taylor", *_LRP, source="montavon2017"),
+    *(_rules_row(id, *_DEEPLIFT, source="shrikumar2017") for id in ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")),
+)
+
+METHODS: Mapping[str, Method] = MappingProxyType({row.id: row for row in _ROWS})

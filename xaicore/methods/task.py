@@ -1,0 +1,285 @@
+"""What is to be explained, made definite: graph, inputs, one number f(x) for each sample, and how to get f and ∇f anywhere.
+
+Methods are thin because this is here: targets, softmax heads, baselines, batching and progress are settled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, nearest
+from xaicore.graph.graph import Graph
+from xaicore.graph.passes import cut, extend, prune, without_head
+from xaicore.graph.run import check_feeds, evaluate
+from xaicore.numerics import Array, filled, scalar
+from xaicore.ops import LogSoftmax, Softmax
+from xaicore.rules.gradient import gradient
+from xaicore.rules.ruleset import RuleSet, total
+from xaicore.trace import Signals, Trace, backward, forward
+
+Feeds = Mapping[str, Array]
+Progress = Callable[[int, int], None]
+OUTPUTS = ("logit", "probability", "log_probability")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """f(x) = Σ weights ⊙ value, a number for each sample, with the graph and the inputs that it is about.
+
+    value     the name of the explained value; weights has its shape (N, *K), a one-hot row for a class index
+    wrt       the inputs that get an attribution
+    head      the softmax that was taken off, or None;  output is the asked-for scale
+    """
+
+    graph: Graph
+    feeds: Feeds
+    value: str
+    weights: Array
+    wrt: tuple[str, ...]
+    target: Any = None
+    output: str = "logit"
+    head: str | None = None
+    words: str = ""
+    batch_size: int = 64
+    progress: Progress | None = None
+    keep: Any = "all"
+    trace: Trace | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """The number of samples N."""
+        return len(self.weights)
+
+    def scores(self, value: Array, rows: Array | None = None) -> Array:
+        """f for explained values (M, *K); ``rows`` says which sample's target each of the M belongs to."""
+        return total(value * (self.weights if rows is None else self.weights[rows]))
+
+    @property
+    def result(self) -> Array:
+        """f(x), shape (N,)."""
+        assert self.trace is not None
+        return self.scores(self.trace[self.value])
+
+    # ----- f and its gradient at other inputs -------------------------------------------------------------------
+
+    def at(self, feeds: Feeds, rows: Array) -> Array:
+        """f at M inputs, ``rows`` (M,) naming the sample whose target counts; evaluated ``batch_size`` at a time."""
+        parts = [self.scores(evaluate(self.graph, self._part(feeds, rows, part), keep=[self.value])[self.value], rows[part])
+                 for part in self._parts(len(rows))]
+        return np.concatenate(parts)
+
+    def gradients(self, feeds: Feeds, rows: Array, rules: RuleSet | None = None) -> tuple[dict[str, Array], Array]:
+        """∇f (or another cotangent rule set) at M inputs, and f there: ({input: (M, ...)}, (M,))."""
+        grads: dict[str, list[Array]] = {k: [] for k in self.wrt}
+        values: list[Array] = []
+        rules = rules or gradient()
+        for part in self._parts(len(rows)):
+            trace = forward(self.graph, self._part(feeds, rows, part), wrt=self.wrt)
+            signals = self.pull(trace, rules, self.weights[rows[part]])
+            for k in self.wrt:
+                grads[k].append(signals.values[k] if k in signals.values else trace[k] * scalar(0, trace[k]))
+            values.append(self.scores(trace[self.value], rows[part]))
+        return {k: np.concatenate(v) for k, v in grads.items()}, np.concatenate(values)
+
+    def pull(self, trace: Trace, rules: RuleSet, seed: Array, keep: Sequence[str] = ()) -> Signals:
+        """The backward pass of a rule set from the explained value."""
+        return backward(trace, rules.plan(trace.graph, trace.wrt, self.value), {self.value: seed}, keep)
+
+    def _part(self, feeds: Feeds, rows: Array, part: slice) -> dict[str, Array]:
+        """One batch: the given inputs, and for every other input of the graph the samples' own."""
+        own = {k: v[rows[part]] for k, v in self.feeds.items() if k not in feeds}
+        return {**own, **{k: v[part] for k, v in feeds.items()}}
+
+    def _parts(self, count: int) -> list[slice]:
+        step = max(1, self.batch_size)
+        slices = [slice(k, min(k + step, count)) for k in range(0, count, step)]
+        if self.progress is None:
+            return slices
+        return list(_reported(slices, count, self.progress))
+
+    # ----- derived tasks ----------------------------------------------------------------------------------------
+
+    def baseline(self, baseline: Any) -> dict[str, Array]:
+        """Feeds of the baseline: None or 0 for zeros, a number, one sample or a batch; other inputs keep their values."""
+        if baseline is None:
+            baseline = 0
+        given = baseline if isinstance(baseline, Mapping) else {k: baseline for k in self.wrt}
+        for k in given:
+            if k not in self.feeds:
+                raise UnknownName(f"the baseline names {k!r}, which is no input: {nearest(str(k), self.feeds)}")
+        full = dict(self.feeds)
+        for k, v in given.items():
+            x = self.feeds[k]
+            if np.isscalar(v) or (hasattr(v, "numerator") and not isinstance(v, np.ndarray)):
+                full[k] = filled(x.shape, v, x)
+                continue
+            b = np.asarray(v)
+            if b.shape not in (x.shape, x.shape[1:], (1, *x.shape[1:])):
+                raise ShapeError(f"the baseline of input {k!r} has shape {b.shape}; {x.shape[1:]} (one for all) or {x.shape} is expected")
+            spread = np.array(np.broadcast_to(b, x.shape))
+            full[k] = check_feeds(self.graph, {**self.feeds, k: spread})[k]
+        return full
+
+    def at_layer(self, layer: str, baseline: Feeds | None = None) -> tuple[Task, dict[str, Array] | None]:
+        """The task behind a layer, whose value becomes the explained input, and the layer's baseline values."""
+        name = self.graph.find(layer)
+        if name in self.graph.inputs:
+            return self, None if baseline is None else dict(baseline)
+        assert self.trace is not None
+        if not self.trace.carries(name):
+            raise Inapplicable(f"layer {layer!r} does not depend on the input, so it has no attribution")
+        value = self.trace[name]
+        inner = cut(replace(self.graph, outputs=(self.value,)), name, value.shape)
+        if name not in {i for n in inner.nodes for i in n.inputs}:
+            raise Inapplicable(f"layer {layer!r} lies behind the explained value {self.value!r} or beside it, so nothing flows to it")
+        feeds = {k: v for k, v in {**self.feeds, name: value}.items() if k in inner.inputs}
+        behind = replace(self, graph=inner, feeds=feeds, wrt=(name,), trace=forward(inner, feeds, wrt=(name,)))
+        if baseline is None:
+            return behind, None
+        there = evaluate(self.graph, baseline, keep=[name])[name]
+        return behind, {**feeds, name: there}
+
+
+def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Any:
+    for part in slices:
+        progress(part.start, count)
+        yield part
+    progress(count, count)
+
+
+# ----- making a task ----------------------------------------------------------------------------------------------
+
+
+def make_task(
+    graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int = 64, progress: Progress | None = None,
+    keep: Any = "all", wrt: Sequence[str] | None = None,
+) -> Task:
+    """Checks everything a user gave and settles what f is. Errors are typed and name the next step."""
+    if not isinstance(graph, Graph):
+        raise InputError(f"explain takes a Graph, not {type(graph).__module__}.{type(graph).__name__}: convert the model first, "
+                         f"graph = xaicore.from_model(model, example_inputs) or xaicore.load('model.onnx')")
+    if output not in OUTPUTS:
+        raise UnknownName(f"output={output!r}: the explained scale is one of {', '.join(map(repr, OUTPUTS))}")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1")
+    feeds = check_feeds(graph, x)
+    name, rest = _choose_output(graph, target)
+    graph, value, head = _scale(graph, name, output)
+    if callable(rest):
+        built = rest
+        graph, value = extend(graph, lambda b: built(b, value))
+        rest, head = None, None
+    graph = prune(graph, [value])
+    for k in wrt or ():
+        if k not in graph.float_inputs:
+            raise UnknownName(f"wrt={k!r} is not a floating input: {nearest(k, graph.float_inputs)}")
+    trace = forward(graph, feeds, wrt=wrt)
+    weights, label = _weights(trace[value], rest, value)
+    words = f"{'' if head is None and output == 'logit' else output + ' '}{label}" + (f" (before {head})" if head and output == "logit" else "")
+    return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, words, batch_size,
+                progress, keep, trace)
+
+
+def _choose_output(graph: Graph, target: Any) -> tuple[str, Any]:
+    """(output name, the rest of the target): a target ("boxes", 3) begins with the name of an output."""
+    if isinstance(target, tuple) and target and isinstance(target[0], str):
+        if target[0] not in graph.outputs:
+            raise UnknownName(f"the target names output {target[0]!r}: {nearest(target[0], graph.outputs)}")
+        rest = target[1:]
+        return target[0], (rest[0] if len(rest) == 1 else rest or None)
+    if len(graph.outputs) > 1:
+        raise InputError(f"the graph has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); name one in the target: "
+                         f"target=({graph.outputs[0]!r}, index)")
+    return graph.outputs[0], target
+
+
+def _scale(graph: Graph, name: str, output: str) -> tuple[Graph, str, str | None]:
+    """The graph and the value on the asked-for scale: before the softmax head, or behind one."""
+    value, head = without_head(graph, name)
+    if output == "logit":
+        return graph, value, head
+    wanted = Softmax if output == "probability" else LogSoftmax
+    if head == wanted.__name__:
+        return graph, name, head
+    axis = next((n.op.axis for n in graph.nodes if value in n.inputs and isinstance(n.op, (Softmax, LogSoftmax))), -1)
+    graph, value = extend(graph, lambda b: b.add(wanted(axis), value, name=output))
+    return graph, value, wanted.__name__
+
+
+def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
+    """One-hot rows (or the given weights) in the shape of the explained value, and the target in words."""
+    n, inner = len(value), value.shape[1:]
+    if value.dtype.kind not in "fO":
+        raise InputError(f"the explained value {name!r} has dtype {value.dtype}; only floating outputs can be explained")
+    if target is None:
+        if int(np.prod(inner)) == 1:
+            return filled(value.shape, 1, value), repr(name)
+        if len(inner) != 1:
+            raise InputError(f"output {name!r} has shape (N, {', '.join(map(str, inner))}); give a target tuple with {len(inner)} indices, "
+                             f"for example target=({', '.join('0' for _ in inner)})")
+        top = np.array([max(range(inner[0]), key=lambda k, row=row: row[k]) for row in value])
+        return _one_hot(value, [(int(t),) for t in top], name), f"class {_listed(top)} (largest) of {name!r}"
+    positions = _positions(target, n, inner, name)
+    if positions is not None:
+        shown = [p[0] if len(p) == 1 else p for p in positions]
+        return _one_hot(value, positions, name), f"{_listed(shown)} of {name!r}"
+    w = np.asarray(target)
+    if w.dtype.kind not in "fiuO" or w.shape not in (inner, value.shape):
+        raise InputError(f"target {target!r} is not an index, one index per sample, a tuple of {len(inner)} indices, or weights of shape {inner}")
+    if value.dtype == object:
+        w = np.vectorize(lambda v: scalar(v, value), otypes=[object])(w)
+    return np.array(np.broadcast_to(w.astype(value.dtype), value.shape)), f"a weighted sum of {name!r}"
+
+
+def _listed(items: Any) -> str:
+    shown = list(dict.fromkeys(str(i) for i in items))
+    return shown[0] if len(shown) == 1 else "[" + ", ".join(str(i) for i in list(items)[:8]) + (", ..." if len(list(items)) > 8 else "") + "]"
+
+
+def _positions(target: Any, n: int, inner: tuple[int, ...], name: str) -> list[tuple[int, ...]] | None:
+    """The index tuple of each sample, or None when the target is a weight array."""
+    def is_int(v: Any) -> bool:
+        return isinstance(v, (int, np.integer)) and not isinstance(v, bool)
+
+    if is_int(target):
+        return _checked([(int(target),)] * n, inner, name)
+    if isinstance(target, tuple) and target and all(is_int(t) for t in target):
+        return _checked([tuple(int(t) for t in target)] * n, inner, name)
+    if isinstance(target, list) and target and all(isinstance(t, tuple) for t in target):
+        return _checked(_per_sample([tuple(int(i) for i in t) for t in target], n), inner, name)
+    array = np.asarray(target)
+    if array.dtype.kind in "iu" and array.ndim == 1:
+        if len(array) != n and array.shape == inner:
+            return None
+        return _checked(_per_sample([(int(t),) for t in array], n), inner, name)
+    if array.dtype.kind in "iu" and array.ndim == 0:
+        return _checked([(int(array),)] * n, inner, name)
+    return None
+
+
+def _per_sample(positions: list[tuple[int, ...]], n: int) -> list[tuple[int, ...]]:
+    if len(positions) != n:
+        raise InputError(f"{len(positions)} targets were given for a batch of {n}; give one index, or one for each sample")
+    return positions
+
+
+def _checked(positions: list[tuple[int, ...]], inner: tuple[int, ...], name: str) -> list[tuple[int, ...]]:
+    for p in positions:
+        if len(p) != len(inner):
+            raise InputError(f"target {p if len(p) != 1 else p[0]} has {len(p)} index, but output {name!r} has shape (N, {', '.join(map(str, inner))})"
+                             f": give a tuple of {len(inner)}")
+        for k, (i, size) in enumerate(zip(p, inner)):
+            if not 0 <= i < size:
+                raise InputError(f"target {i} is out of range on axis {k + 1} of output {name!r}: it has {size} entries, 0 to {size - 1}")
+    return positions
+
+
+def _one_hot(value: Array, positions: list[tuple[int, ...]], name: str) -> Array:
+    w = filled(value.shape, 0, value)
+    for n, p in enumerate(positions):
+        w[(n, *p)] = scalar(1, value)
+    return w

@@ -1,0 +1,173 @@
+"""Array helpers that several layers share: broadcasting and its adjoint, sign parts, exact scalars, sliding windows.
+
+No operator, graph or rule appears in here. Everything works on float32, float64 and object arrays of ``Fraction``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xaicore.errors import ExactnessError
+
+Array: TypeAlias = NDArray[Any]
+
+
+# ----- broadcasting -----------------------------------------------------------------------------------------------
+
+
+def unbroadcast(g: Array, shape: Sequence[int]) -> Array:
+    """Sums ``g`` over the axes along which an array of ``shape`` was broadcast: the adjoint of broadcasting.
+
+    >>> unbroadcast(np.ones((2, 3)), (3,))
+    array([2., 2., 2.])
+    """
+    shape = tuple(shape)
+    if g.shape == shape:
+        return g
+    g = g.sum(axis=tuple(range(g.ndim - len(shape)))) if g.ndim > len(shape) else g
+    stretched = tuple(k for k, n in enumerate(shape) if n == 1 and g.shape[k] != 1)
+    return g.sum(axis=stretched, keepdims=True) if stretched else g
+
+
+# ----- signs and division -----------------------------------------------------------------------------------------
+
+
+def positive(x: Array) -> Array:
+    """max(x, 0), the part written x+."""
+    return np.maximum(x, 0)
+
+
+def negative(x: Array) -> Array:
+    """min(x, 0), the part written x-."""
+    return np.minimum(x, 0)
+
+
+def stabilize(z: Array, eps: float | Fraction) -> Array:
+    """z + eps * sign(z) with sign(0) = +1, so that the sum is never zero for eps > 0."""
+    e = scalar(eps, z)
+    return np.asarray(np.where(z < 0, z - e, z + e))
+
+
+def divide(r: Array, z: Array) -> Array:
+    """r / z where z is not zero, and 0 where it is."""
+    zero = z == 0
+    if is_exact(z):
+        return np.asarray(np.where(zero, scalar(0, z), r / np.where(zero, scalar(1, z), z)))
+    return np.divide(r, z, out=np.zeros(np.broadcast_shapes(r.shape, z.shape), np.result_type(r, z)), where=~zero)
+
+
+# ----- exact arithmetic -------------------------------------------------------------------------------------------
+
+
+def is_exact(x: Array) -> bool:
+    """Is this an array of rationals?"""
+    return x.dtype == object
+
+
+def scalar(value: float | int | Fraction, like: Array) -> Any:
+    """A number in the arithmetic of ``like``; in exact mode a float setting is read as its shortest decimal (0.1 = 1/10)."""
+    if is_exact(like):
+        return value if isinstance(value, Fraction) else Fraction(str(value))
+    return like.dtype.type(value)
+
+
+def filled(shape: Sequence[int], value: float | int | Fraction, like: Array) -> Array:
+    """An array of ``shape`` that holds ``value`` in the dtype of ``like``."""
+    return np.full(tuple(shape), scalar(value, like), dtype=like.dtype)
+
+
+def rationals(x: Array, who: str) -> Array:
+    """The same numbers as ``Fraction``; a float among them is an error, since it would no longer be exact."""
+    flat = [_rational(v, who) for v in x.reshape(-1)]
+    out = np.empty(x.shape, dtype=object)
+    out.reshape(-1)[:] = flat if flat else []
+    return out
+
+
+def _rational(value: Any, who: str) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return Fraction(int(value))
+    raise ExactnessError(
+        f"{who}: {value!r} is a {type(value).__name__}, and exact mode takes only int and Fraction. "
+        f"Write it as a fraction (Fraction('0.1') is one tenth), or leave exact mode with graph.astype('float64')"
+    )
+
+
+# ----- windows and axes of space ----------------------------------------------------------------------------------
+
+
+def pad_spatial(x: Array, pads: Sequence[tuple[int, int]], value: float | int | Fraction = 0) -> Array:
+    """Adds (before, after) entries of ``value`` to each of the last ``len(pads)`` axes; a negative number takes entries away.
+
+    Its own adjoint with the signs turned: ``pad_spatial(g, [(-a, -b)])`` takes away what ``[(a, b)]`` added.
+
+    >>> pad_spatial(np.ones((1, 3)), [(1, -2)])
+    array([[0., 1.]])
+    """
+    lead = x.ndim - len(pads)
+    kept: Any = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pads, x.shape[lead:], strict=True))
+    x = x[(..., *kept)]
+    if all(a <= 0 and b <= 0 for a, b in pads):
+        return x
+    grown = [n + max(a, 0) + max(b, 0) for (a, b), n in zip(pads, x.shape[lead:], strict=True)]
+    inside: Any = tuple(slice(max(a, 0), max(a, 0) + n) for (a, _), n in zip(pads, x.shape[lead:], strict=True))
+    out = np.empty_like(x, shape=(*x.shape[:lead], *grown))  # keeps the memory layout of x, so that channels-last stays so
+    out[...] = scalar(value, x)
+    out[(..., *inside)] = x
+    return out
+
+
+def windows(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:
+    """A read-only view (..., *O, *K): entry [..., o, k] is x[..., o * stride + k * dilation], over the last ``len(kernel)``
+    axes.
+
+    O is the number of windows that lie wholly inside x.
+
+    >>> windows(np.arange(5.), (2,), (2,), (1,))
+    array([[0., 1.],
+           [2., 3.]])
+    """
+    span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    axes = tuple(range(x.ndim - len(span), x.ndim))
+    every: Any = tuple(slice(None, None, step) for step in (*stride, *dilation))
+    view: Array = np.lib.stride_tricks.sliding_window_view(x, span, axes)
+    return view[(..., *every)]
+
+
+def taps(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], count: Sequence[int]) -> Iterator[Any]:
+    """For each position k in the window, row-major: (k, the slices of space that all ``count`` windows see there)."""
+    for k in np.ndindex(*kernel):
+        starts = [at * d for at, d in zip(k, dilation, strict=True)]
+        yield k, tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, count, stride, strict=True))
+
+
+def scatter(g: Array, space: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:
+    """The adjoint of ``windows``: g (..., *O, *K) summed back to (..., *space), where windows overlap they add up.
+
+    >>> scatter(np.ones((4, 2)), (5,), (1,), (1,))
+    array([1., 2., 2., 2., 1.])
+    """
+    rank = len(space)
+    lead, count, kernel = g.shape[: g.ndim - 2 * rank], g.shape[g.ndim - 2 * rank : g.ndim - rank], g.shape[g.ndim - rank :]
+    out = filled((*lead, *space), 0, g)
+    for k, seen in taps(kernel, stride, dilation, count):
+        out[(..., *seen)] += g[(..., *k)]
+    return out
+
+
+def along(x: Array, matrices: Sequence[Array]) -> Array:
+    """Applies one matrix (O, L) along each of the last ``len(matrices)`` axes: (..., *L) -> (..., *O), a separable linear map.
+
+    The adjoint is the same with the transposes.
+    """
+    for k, matrix in enumerate(matrices):
+        axis = x.ndim - len(matrices) + k
+        x = np.moveaxis(np.matmul(np.moveaxis(x, axis, -1), matrix.T), -1, axis)
+    return x

@@ -1,0 +1,101 @@
+"""The operators: ``OPS`` is the table of contents, one name for each, in the families of the files."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from xaicore.ops.resize import Pad, Upsample
+from xaicore.ops.shape import (
+    Concat,
+    Detach,
+    Dropout,
+    Embedding,
+    Expand,
+    Flatten,
+    Gather,
+    Identity,
+    Reshape,
+    Slice,
+    Split,
+    Squeeze,
+    Transpose,
+    Unsqueeze,
+)
+
+from xaicore.ops.arithmetic import Add, Div, Maximum, Minimum, Mul, Sub, Where
+from xaicore.ops.conv import Conv, ConvTranspose
+from xaicore.ops.elementwise import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Clip,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+from xaicore.ops.linear import Dense, Einsum, MatMul
+from xaicore.ops.logic import Compare, Logical, Not, ToBool, ToFloat, ToInt
+from xaicore.ops.normalize import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from xaicore.ops.op import Op
+from xaicore.ops.pointwise import (
+    Abs,
+    Ceil,
+    Cos,
+    Erf,
+    Exp,
+    Expm1,
+    Floor,
+    Log,
+    Log1p,
+    Neg,
+    Pow,
+    Reciprocal,
+    Round,
+    Rsqrt,
+    Sign,
+    Sin,
+    Sqrt,
+)
+from xaicore.ops.pool import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+)
+from xaicore.ops.reduce import Mean, ReduceMax, ReduceMin, Sum, Variance
+from xaicore.ops.softmax import LogSoftmax, Softmax
+
+OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
+    # linear, convolution
+    Dense, MatMul, Einsum, Conv, ConvTranspose,
+    # pooling
+    MaxPool, AvgPool, LpPool, AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool,
+    # activations
+    ReLU, LeakyReLU, PReLU, ReLU6, Clip, ELU, SELU, CELU, Sigmoid, HardSigmoid, HardSwish, Tanh, GELU, SiLU, Mish, Softplus, Softsign,
+    # functions of one number
+    Exp, Expm1, Log, Log1p, Sqrt, Rsqrt, Reciprocal, Abs, Neg, Pow, Erf, Sin, Cos, Floor, Ceil, Round, Sign,
+    # functions of two numbers
+    Add, Sub, Mul, Div, Maximum, Minimum, Where,
+    # forward only
+    Compare, Logical, Not, ToFloat, ToInt, ToBool,
+    # reductions
+    Sum, Mean, ReduceMax, ReduceMin, Variance,
+    # shape
+    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Gather, Embedding, Expand, Squeeze, Unsqueeze, Upsample, Identity, Dropout, Detach,
+    # normalisation
+    BatchNorm, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Softmax, LogSoftmax,
+)})
+
+__all__ = ["OPS", "Op", *OPS]

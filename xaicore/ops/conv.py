@@ -1,0 +1,260 @@
+"""Conv and ConvTranspose in one to three dimensions, as matrix products over sliding windows.
+
+The three functions at the end are all there is to compute: a convolution, its adjoint in x and its adjoint in w.
+ConvTranspose is the adjoint with the roles turned. Other uses of windows (pooling) are in pool.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple, final
+
+import numpy as np
+
+from xaicore.errors import ShapeError
+from xaicore.numerics import Array, filled, pad_spatial, taps, windows
+from xaicore.ops.linear import Weighted, check_bias
+
+
+class Geometry(NamedTuple):
+    """How windows lie on the input, with one entry for each spatial axis."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    groups: int
+
+
+@final
+@dataclass(frozen=True)
+class Conv(Weighted):
+    """y[n, o, s] = sum_{c, k} w[o, c, k] x[n, c, s * stride + k * dilation - pad] + b[o], with zeros outside x.
+
+    x (N, C, *S), w (O, C / groups, *K), [b (O,)] -> (N, O, *S'), one to three spatial axes (as many as K has).
+    S' = floor((S + before + after - dilation * (K - 1) - 1) / stride) + 1.
+    Output channels come in ``groups`` equal runs; each sees its own equal run of the input channels.
+    Raises ShapeError when ranks, channels, groups or settings do not fit, and when a window is larger than the padded input.
+    Same as: torch.nn.Conv1d to 3d (which pads alike on both sides), ONNX Conv. It is what signal processing calls correlation.
+    """
+
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    pads: tuple[tuple[int, int], ...] = ()
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        check_geometry(self.stride, self.dilation, self.pads, self.groups, str(self))
+
+    def forward(self, *xs: Array) -> Array:
+        x, w = xs[0], xs[1]
+        at = _geometry(self, x, w)
+        if x.shape[1] != w.shape[1] * self.groups or w.shape[0] % self.groups:
+            raise ShapeError(
+                f"{self}: x has {x.shape[1]} channels and w has shape {w.shape}, but w (O, C / groups, *K) with "
+                f"{w.shape[1]} * {self.groups} = {w.shape[1] * self.groups} channels in x and O a multiple of {self.groups} is "
+                f"expected; check groups, and that x is channels-first"
+            )
+        for n, k, d, (a, b) in zip(x.shape[2:], w.shape[2:], at.dilation, at.pads):
+            if n + a + b < (k - 1) * d + 1:
+                raise ShapeError(
+                    f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {a} + {b} entries (x {x.shape}, "
+                    f"w {w.shape}); use a larger input or more padding"
+                )
+        return _biased(convolve(x, w, at), xs, len(w), str(self))
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        if i == 2:
+            return np.asarray(g.sum(axis=(0, *range(2, g.ndim))))
+        at = _geometry(self, xs[0], xs[1])
+        return adjoint_x(g, xs[1], xs[0].shape[2:], at) if i == 0 else adjoint_w(g, xs[0], xs[1].shape[2:], at)
+
+
+@final
+@dataclass(frozen=True)
+class ConvTranspose(Weighted):
+    """y[n, o, s * stride + k * dilation - pad] += x[n, c, s] w[c, o, k], then + b[o]: the adjoint of Conv.
+
+    x (N, C, *S), w (C, O / groups, *K), [b (O,)] -> (N, O, *S'), one to three spatial axes.
+    S' = (S - 1) * stride + dilation * (K - 1) + 1 - before - after + output_padding: output_padding appends positions, which
+    windows reach only if padding had cut them off there; else they hold the bias alone.
+    Raises ShapeError when ranks, channels, groups or settings do not fit, and when nothing is left of the output.
+    Same as: torch.nn.ConvTranspose1d to 3d, ONNX ConvTranspose. Keras stores w as (*K, O, C).
+    """
+
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    pads: tuple[tuple[int, int], ...] = ()
+    output_padding: tuple[int, ...] = ()
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        check_geometry(self.stride, self.dilation, self.pads, self.groups, str(self))
+        if any(n < 0 for n in self.output_padding):
+            raise ShapeError(f"{self}: output_padding must not be negative; use pads to make the output smaller")
+
+    def forward(self, *xs: Array) -> Array:
+        x, w = xs[0], xs[1]
+        at = _geometry(self, x, w)
+        if x.shape[1] != w.shape[0] or w.shape[0] % self.groups:
+            raise ShapeError(
+                f"{self}: x has {x.shape[1]} channels and w has shape {w.shape}, but w (C, O / groups, *K) with as many "
+                f"channels as x and a multiple of {self.groups} is expected; check groups, and that x is channels-first"
+            )
+        extra = self.output_padding or (0,) * len(at.stride)
+        if len(extra) != len(at.stride):
+            raise ShapeError(f"{self}: output_padding has {len(extra)} entries, but w has {len(at.stride)} spatial axes")
+        space = tuple(
+            (n - 1) * s + (k - 1) * d + 1 - a - b + e
+            for n, k, s, d, (a, b), e in zip(x.shape[2:], w.shape[2:], at.stride, at.dilation, at.pads, extra, strict=True)
+        )
+        if min(space) < 1:
+            raise ShapeError(f"{self}: the output of x {x.shape} and w {w.shape} would have the size {space}; use less padding")
+        y = adjoint_x(x, w, space, _reaching(at, extra))
+        return _biased(y, xs, y.shape[1], str(self))
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        if i == 2:
+            return np.asarray(g.sum(axis=(0, *range(2, g.ndim))))
+        at = _geometry(self, xs[0], xs[1])
+        at = _reaching(at, self.output_padding or (0,) * len(at.stride))
+        return convolve(g, xs[1], at) if i == 0 else adjoint_w(xs[0], g, xs[1].shape[2:], at)
+
+
+# ----- settings ---------------------------------------------------------------------------------------------------
+
+
+def check_geometry(
+    stride: Sequence[int], dilation: Sequence[int], pads: Sequence[Sequence[int]], groups: int, who: str
+) -> None:
+    """Refuses settings that no input can fit."""
+    if any(n < 1 for n in (*stride, *dilation, groups)):
+        raise ShapeError(f"{who}: stride, dilation and groups must be at least 1")
+    if any(len(pair) != 2 or min(pair) < 0 for pair in pads):
+        raise ShapeError(f"{who}: pads must hold one (before, after) for each spatial axis, none negative; crop with Slice")
+
+
+def _geometry(op: Conv | ConvTranspose, x: Array, w: Array) -> Geometry:
+    """The settings with defaults filled in for the rank of w; refuses ranks that do not fit."""
+    rank = w.ndim - 2
+    if not 1 <= rank <= 3 or x.ndim != w.ndim:
+        raise ShapeError(
+            f"{op}: x has shape {x.shape} and w {w.shape}, but (N, C, *S) and a w of the same rank with one to three spatial "
+            f"axes are expected; reshape one of them"
+        )
+    for name, value in (("stride", op.stride), ("dilation", op.dilation), ("pads", op.pads)):
+        if value and len(value) != rank:
+            raise ShapeError(f"{op}: {name} has {len(value)} entries, but w {w.shape} has {rank} spatial axes")
+    return Geometry(op.stride or (1,) * rank, op.dilation or (1,) * rank, op.pads or ((0, 0),) * rank, op.groups)
+
+
+def _reaching(at: Geometry, extra: Sequence[int]) -> Geometry:
+    """Output padding is padding that the convolution of which this is the adjoint does without, at the end of each axis."""
+    return at._replace(pads=tuple((a, b - e) for (a, b), e in zip(at.pads, extra, strict=True)))
+
+
+def _biased(y: Array, xs: Sequence[Array], outputs: int, who: str) -> Array:
+    if len(xs) == 3:
+        check_bias(xs[2], outputs, who)
+        y += xs[2].reshape(-1, *(1,) * (y.ndim - 2))
+    return y
+
+
+# ----- the arithmetic ---------------------------------------------------------------------------------------------
+#
+# Space is laid out channels-last inside, so that every window is a few long runs of memory; results are returned as views
+# with the channels on axis 1, and the next convolution finds them channels-last again.
+
+BLOCK_BYTES = 1 << 20
+"""Windows are gathered in pieces of about this size, which stay in the cache between the copy and the product."""
+
+
+def convolve(x: Array, w: Array, at: Geometry) -> Array:
+    """Conv without its bias."""
+    if at.groups > 1 and w.shape[1] > 1:
+        runs = zip(np.split(x, at.groups, 1), np.split(w, at.groups), strict=True)
+        return np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1)
+    padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
+    seen = windows(np.moveaxis(padded, -1, 1), kernel, at.stride, at.dilation)  # (N, C, *S', *K)
+    count = seen.shape[2 : 2 + len(kernel)]
+    if at.groups > 1:
+        y = filled((len(x), *count, at.groups, len(w) // at.groups), 0, x)
+        for k, slices in taps(kernel, at.stride, at.dilation, count):
+            y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
+        return np.moveaxis(y.reshape(len(x), *count, len(w)), -1, 1)
+    y = np.empty((len(x), *count, len(w)), dtype=x.dtype)
+    matrix = np.moveaxis(w, 1, -1).reshape(len(w), -1).T  # (K * C, O)
+    for block, columns in _columns(np.moveaxis(seen, 1, -1), count):
+        np.matmul(columns, matrix, out=y[block].reshape(-1, len(w)))
+    return np.moveaxis(y, -1, 1)
+
+
+def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
+    """<g, convolve(x, w)> = <adjoint_x(g, w), x> for x (N, C, *space)."""
+    if at.groups > 1 and w.shape[1] > 1:
+        runs = zip(np.split(g, at.groups, 1), np.split(w, at.groups), strict=True)
+        return np.concatenate([adjoint_x(some, own, space, at._replace(groups=1)) for some, own in runs], axis=1)
+    kernel = w.shape[2:]
+    if at.groups == 1 and set(at.stride) == {1}:  # then the adjoint is the convolution with the kernel turned around
+        around = np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1)
+        rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
+        return convolve(g, around, at._replace(pads=tuple(rest)))
+    g = _channels_last(g)
+    count = g.shape[1:-1]
+    out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True)), w.shape[1] * at.groups), 0, g)
+    if at.groups > 1:
+        by_channel = g.reshape(*g.shape[:-1], at.groups, -1)
+        for k, slices in taps(kernel, at.stride, at.dilation, count):
+            factor = w[(slice(None), 0, *k)].reshape(by_channel.shape[-2:])
+            out[(slice(None), *slices)] += (by_channel * factor).sum(axis=-1)
+    else:
+        matrix = np.moveaxis(w, 1, -1).reshape(len(w), -1)  # (O, K * C)
+        for n, rows in _blocks(len(g), count, matrix.shape[1] * g.itemsize):
+            part = g[n, rows]
+            columns = np.matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
+            seen = out[n, rows.start * at.stride[0] :]
+            for k, slices in taps(kernel, at.stride, at.dilation, part.shape[1:-1]):
+                seen[(slice(None), *slices)] += columns[(slice(None),) * (1 + len(count)) + k]
+    return np.moveaxis(pad_spatial(out, (*((-a, -b) for a, b in at.pads), (0, 0))), -1, 1)
+
+
+def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
+    """<g, convolve(x, w)> = <adjoint_w(g, x), w> for w (O, C / groups, *kernel)."""
+    if at.groups > 1 and x.shape[1] > at.groups:
+        runs = zip(np.split(g, at.groups, 1), np.split(x, at.groups, 1), strict=True)
+        return np.concatenate([adjoint_w(some, own, kernel, at._replace(groups=1)) for some, own in runs])
+    padded, g, outputs = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), _channels_last(g), g.shape[1]
+    count = g.shape[1:-1]
+    if at.groups > 1:
+        w = filled((outputs, 1, *kernel), 0, g)
+        by_channel = g.reshape(*g.shape[:-1], at.groups, -1)
+        for k, slices in taps(kernel, at.stride, at.dilation, count):
+            product = by_channel * padded[(slice(None), *slices)][..., None]
+            w[(slice(None), 0, *k)] = product.sum(axis=tuple(range(g.ndim - 1))).reshape(-1)
+        return w
+    seen = np.moveaxis(windows(np.moveaxis(padded, -1, 1), kernel, at.stride, at.dilation), 1, -1)
+    total = filled((outputs, prod(kernel) * x.shape[1]), 0, g)
+    for block, columns in _columns(seen, count):
+        total += np.matmul(g[block].reshape(-1, outputs).T, columns)
+    return np.moveaxis(total.reshape(outputs, *kernel, x.shape[1]), -1, 1)
+
+
+def _channels_last(x: Array) -> Array:
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+
+
+def _blocks(samples: int, count: Sequence[int], bytes_each: int) -> Iterator[tuple[slice, slice]]:
+    """Pieces of about BLOCK_BYTES: some rows of one sample or all rows of some, so that each piece of y is contiguous."""
+    rows = max(1, BLOCK_BYTES // max(1, bytes_each * prod(count[1:])))
+    several = max(1, rows // count[0])
+    for n in range(0, samples, several):
+        for r in range(0, count[0], rows):
+            yield slice(n, min(n + several, samples)), slice(r, min(r + rows, count[0]))
+
+
+def _columns(seen: Array, count: Sequence[int]) -> Iterator[tuple[tuple[slice, slice], Array]]:
+    """From windows (N, *S', *K, C): which piece of the output, and its windows as the rows of a matrix (positions, K * C)."""
+    width = prod(seen.shape[1 + len(count) :])
+    for block in _blocks(len(seen), count, width * seen.itemsize):
+        yield block, seen[block].reshape(-1, width)

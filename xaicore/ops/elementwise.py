@@ -1,0 +1,414 @@
+"""Activations: piecewise-linear ones first, then smooth ones. Mathematical functions (Exp, Abs, Pow ...) are in pointwise.py.
+
+Every formula is written so that no intermediate overflows: exponentials see only -|x|, or x where it is negative.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, final
+
+import numpy as np
+
+from xaicore.errors import GraphError, ShapeError
+from xaicore.numerics import Array, is_exact, scalar, unbroadcast
+from xaicore.ops.op import Op
+from xaicore.ops.pointwise import Pointwise
+
+# ----- piecewise linear -------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class ReLU(Pointwise):
+    """y = max(x, 0); derivative 0 at 0."""
+
+    def value(self, x: Array) -> Array:
+        return np.asarray(np.maximum(x, scalar(0, x)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return _indicator(x > 0, x)
+
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        return (xs[0],)
+
+
+@final
+@dataclass(frozen=True)
+class LeakyReLU(Pointwise):
+    """y = x for x > 0, slope * x otherwise; derivative ``slope`` at 0 (as torch)."""
+
+    slope: float = 0.01
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > 0, x, scalar(self.slope, x) * x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.asarray(np.where(x > 0, scalar(1, x), scalar(self.slope, x)))
+
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        return (xs[0],)
+
+
+@final
+@dataclass(frozen=True)
+class PReLU(Op):
+    """y = x for x > 0, slope * x otherwise; derivative ``slope`` at 0 (as torch).
+
+    x (N, ...), slope broadcast to x as NumPy does, so one slope for each channel of an image has shape (C, 1, 1).
+    ShapeError when slope does not broadcast to the shape of x.
+    """
+
+    arity = (2, 2)
+    elementwise = True
+
+    def forward(self, *xs: Array) -> Array:
+        x, slope = xs
+        _need_broadcast(slope, x)
+        return np.where(x > 0, x, slope * x)
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        x, slope = xs
+        if i == 0:
+            return np.where(x > 0, g, slope * g)
+        return np.asarray(unbroadcast(np.where(x > 0, scalar(0, x), g * x), slope.shape))
+
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        return (xs[0],)
+
+
+@final
+@dataclass(frozen=True)
+class ReLU6(Pointwise):
+    """y = min(max(x, 0), 6); derivative 0 at 0 and at 6 (as torch)."""
+
+    def value(self, x: Array) -> Array:
+        return _clip(x, 0, 6)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return _indicator((x > 0) & (x < 6), x)
+
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        return (xs[0], xs[0] - scalar(6, xs[0]))
+
+
+@final
+@dataclass(frozen=True)
+class Clip(Pointwise):
+    """y = min(max(x, low), high); derivative 1 where low <= x <= high, on the bounds too (as torch.clamp), 0 elsewhere.
+
+    None, or an infinite bound, is no bound. With low > high every y is ``high`` (as torch and ONNX).
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, bound in (("low", self.low), ("high", self.high)):
+            if bound is not None and math.isnan(bound):
+                raise GraphError(f"Clip: {name} is NaN; give a number, or None for no bound")
+
+    def value(self, x: Array) -> Array:
+        return _clip(x, *self._bounds())
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        low, high = self._bounds()
+        inside = np.ones(x.shape, dtype=bool)
+        if low is not None:
+            inside &= x >= scalar(low, x)
+        if high is not None:
+            inside &= x <= scalar(high, x)
+        return _indicator(inside, x)
+
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        (x,) = xs
+        return tuple(x - scalar(bound, x) for bound in self._bounds() if bound is not None)
+
+    def _bounds(self) -> tuple[float | None, float | None]:
+        low = None if self.low is None or (math.isinf(self.low) and self.low < 0) else self.low
+        high = None if self.high is None or (math.isinf(self.high) and self.high > 0) else self.high
+        return low, high
+
+
+@final
+@dataclass(frozen=True)
+class HardSigmoid(Pointwise):
+    """y = min(max(slope * x + shift, 0), 1); derivative 0 at both kinks (as torch).
+
+    torch and Keras: slope 1/6, ONNX: slope 0.2 unless given. On rationals the float 1/6 is read as one sixth.
+    """
+
+    slope: float = 1 / 6
+    shift: float = 0.5
+
+    def value(self, x: Array) -> Array:
+        return _clip(self._line(x), 0, 1)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        u = self._line(x)
+        return np.asarray(np.where((u > 0) & (u < 1), self._slope(x), scalar(0, x)))
+
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        u = self._line(xs[0])
+        return (u, u - scalar(1, u))
+
+    def _line(self, x: Array) -> Array:
+        return np.asarray(self._slope(x) * x + scalar(self.shift, x))
+
+    def _slope(self, x: Array) -> Any:
+        return scalar(Fraction(1, 6) if is_exact(x) and self.slope == 1 / 6 else self.slope, x)
+
+
+# ----- smooth, rational -------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class HardSwish(Pointwise):
+    """y = x * min(max(x + 3, 0), 6) / 6; derivative 0 at -3 and 1 at 3, from the outer branches (as torch since 2.7)."""
+
+    def value(self, x: Array) -> Array:
+        return x * (_clip(x + 3, 0, 6) / 6)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        inner = _clip(x, -3, 3)                # the line below stays finite for every x
+        return np.where(x <= -3, scalar(0, x), np.where(x < 3, (2 * inner + 3) / 6, scalar(1, x)))
+
+
+@final
+@dataclass(frozen=True)
+class Softsign(Pointwise):
+    """y = x / (1 + |x|); derivative 1 / (1 + |x|)^2."""
+
+    def value(self, x: Array) -> Array:
+        return np.asarray(x / (1 + np.abs(x)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        r = 1 / (1 + np.abs(x))
+        return r * r
+
+
+# ----- smooth -----------------------------------------------------------------------------------------------------
+
+
+@final
+@dataclass(frozen=True)
+class ELU(Pointwise):
+    """y = x for x > 0, alpha * (exp(x) - 1) otherwise; derivative ``alpha`` at 0 (as torch)."""
+
+    alpha: float = 1.0
+    rational = False
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.where(x > 0, scalar(1, x), self.alpha * np.exp(np.minimum(x, 0)))
+
+
+@final
+@dataclass(frozen=True)
+class SELU(Pointwise):
+    """y = scale * ELU(x; alpha) with alpha = 1.6732632423543772 and scale = 1.0507009873554805; derivative alpha * scale at 0.
+
+    The constants make zero mean and unit variance a fixed point.
+    Source: Klambauer et al. 2017, "Self-Normalizing Neural Networks".
+    """
+
+    rational = False
+
+    def value(self, x: Array) -> Array:
+        return _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return _SELU_SCALE * np.where(x > 0, scalar(1, x), _SELU_ALPHA * np.exp(np.minimum(x, 0)))
+
+
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+
+@final
+@dataclass(frozen=True)
+class CELU(Pointwise):
+    """y = x for x > 0, alpha * (exp(x / alpha) - 1) otherwise, alpha > 0; derivative 1 at 0, continuous there."""
+
+    alpha: float = 1.0
+    rational = False
+
+    def __post_init__(self) -> None:
+        if not self.alpha > 0:
+            raise GraphError(f"CELU: alpha is {self.alpha}; a number > 0 is expected, or exp(x / alpha) would overflow")
+
+    def value(self, x: Array) -> Array:
+        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0) / self.alpha))
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.exp(np.minimum(x, 0) / self.alpha)
+
+
+@final
+@dataclass(frozen=True)
+class Sigmoid(Pointwise):
+    """y = 1 / (1 + exp(-x))."""
+
+    rational = False
+
+    def value(self, x: Array) -> Array:
+        return _sigmoid(x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return _bell(x)
+
+
+@final
+@dataclass(frozen=True)
+class Tanh(Pointwise):
+    """y = tanh(x); derivative 4 e / (1 + e)^2 with e = exp(-2|x|), which keeps its digits where 1 - y^2 cancels."""
+
+    rational = False
+
+    def value(self, x: Array) -> Array:
+        return np.tanh(x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return 4 * _bell(2 * x)
+
+
+@final
+@dataclass(frozen=True)
+class SiLU(Pointwise):
+    """y = x * sigmoid(x), also called swish."""
+
+    rational = False
+
+    def value(self, x: Array) -> Array:
+        return x * _sigmoid(x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return np.asarray(_sigmoid(x) + x * _bell(x))
+
+
+@final
+@dataclass(frozen=True)
+class GELU(Pointwise):
+    """y = x * Phi(x), Phi the normal distribution; "tanh": y = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))).
+
+    The tanh form is computed as x * sigmoid(2u), the same function without the cancellation of 1 + tanh(u) at negative u.
+    Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
+    """
+
+    approximate: Literal["none", "tanh"] = "none"
+    rational = False
+
+    def __post_init__(self) -> None:
+        if self.approximate not in ("none", "tanh"):
+            raise GraphError(f"GELU: approximate is {self.approximate!r}; 'none' or 'tanh' is expected")
+
+    def value(self, x: Array) -> Array:
+        if self.approximate == "tanh":
+            return x * _sigmoid(self._twice_u(x)[0])
+        return x * _normal_cdf(x)
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        if self.approximate == "tanh":
+            u, du = self._twice_u(x)
+            return np.asarray(_sigmoid(u) + x * _bell(u) * du)
+        near = np.clip(x, -40, 40)             # exp(-40^2 / 2) is 0 in every float, and the square of a huge x would overflow
+        return np.asarray(_normal_cdf(x) + x * (np.exp(-near * near / 2) / math.sqrt(2 * math.pi)))
+
+    def _twice_u(self, x: Array) -> tuple[Array, Array]:
+        """2u and its derivative; beyond |x| = 30 the sigmoid of it is 0 or 1 in every float, and x^3 could overflow."""
+        near = np.clip(x, -30, 30)
+        c = 2 * math.sqrt(2 / math.pi)
+        return c * (near + 0.044715 * near**3), c * (1 + 3 * 0.044715 * near * near)
+
+
+@final
+@dataclass(frozen=True)
+class Mish(Pointwise):
+    """y = x * tanh(ln(1 + exp(x))).
+
+    tanh(ln(1 + t)) = (t^2 + 2t) / (t^2 + 2t + 2), a fraction that is written in exp(-|x|) on either side of 0.
+    Source: Misra 2019, "Mish: A Self Regularized Non-Monotonic Activation Function".
+    """
+
+    rational = False
+
+    def value(self, x: Array) -> Array:
+        return x * self._gate(x)[0]
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        gate, slope = self._gate(x)
+        return np.asarray(gate + x * slope)
+
+    def _gate(self, x: Array) -> tuple[Array, Array]:
+        """tanh(softplus(x)) and its derivative."""
+        e = np.exp(-np.abs(x))
+        right = x >= 0
+        top = np.where(right, 1 + 2 * e, e * (e + 2))
+        below = top + np.where(right, 2 * e * e, 2)
+        return top / below, 4 * e * (1 + e) * np.where(right, e, 1) / (below * below)
+
+
+@final
+@dataclass(frozen=True)
+class Softplus(Pointwise):
+    """y = ln(1 + exp(beta * x)) / beta, beta > 0.
+
+    Differs: torch returns x itself where beta * x > 20 (its ``threshold``), off by at most exp(-20) / beta = 2.1e-9 / beta.
+    """
+
+    beta: float = 1.0
+    rational = False
+
+    def __post_init__(self) -> None:
+        if not self.beta > 0:
+            raise GraphError(f"Softplus: beta is {self.beta}; a number > 0 is expected")
+
+    def value(self, x: Array) -> Array:
+        return np.maximum(x, 0) + np.log1p(np.exp(-self.beta * np.abs(x))) / self.beta
+
+    def derivative(self, x: Array, y: Array) -> Array:
+        return _sigmoid(self.beta * x)
+
+
+# ----- helpers ----------------------------------------------------------------------------------------------------
+
+
+def _indicator(condition: Array, x: Array) -> Array:
+    return np.asarray(np.where(condition, scalar(1, x), scalar(0, x)))
+
+
+def _clip(x: Array, low: float | None, high: float | None) -> Array:
+    x = x if low is None else np.maximum(x, scalar(low, x))
+    return x if high is None else np.minimum(x, scalar(high, x))
+
+
+def _sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
+
+
+def _bell(x: Array) -> Array:
+    """The derivative of the sigmoid, e / (1 + e)^2 with e = exp(-|x|): s (1 - s) would cancel for large x."""
+    e = np.exp(-np.abs(x))
+    return np.asarray(e / ((1 + e) * (1 + e)))
+
+
+def _normal_cdf(x: Array) -> Array:
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(x))
+
+
+def _need_broadcast(slope: Array, x: Array) -> None:
+    try:
+        fits = np.broadcast_shapes(slope.shape, x.shape) == x.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        hint = "one slope for each channel of an image has shape (C, 1, 1)"
+        raise ShapeError(f"PReLU: slope of shape {slope.shape} does not broadcast to x of shape {x.shape}; {hint}")

@@ -1,0 +1,123 @@
+"""Comparisons, Boolean operators and casts. No signal passes any of them, except the cast of a float to a float."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, final
+
+import numpy as np
+
+from xaicore.errors import GraphError, InputError
+from xaicore.numerics import Array, filled, rationals
+from xaicore.ops.op import Op
+from xaicore.ops.pointwise import refuse
+
+
+class _Blocking(Op):
+    """An operator with a discrete result: it blocks every input, and its vjp is 0."""
+
+    def blocks(self, i: int) -> bool:
+        return True
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        return filled(xs[i].shape, 0, xs[i])
+
+
+_COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+_LOGICAL = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
+
+
+@final
+@dataclass(frozen=True)
+class Compare(_Blocking):
+    """y = (a kind b), booleans; kind is one of eq ne lt le gt ge, and a and b broadcast."""
+
+    kind: Literal["eq", "ne", "lt", "le", "gt", "ge"]
+    arity = (2, 2)
+
+    def __post_init__(self) -> None:
+        _need_kind("Compare", self.kind, _COMPARE)
+
+    def forward(self, *xs: Array) -> Array:
+        return np.asarray(_COMPARE[self.kind](*xs), dtype=bool)
+
+
+@final
+@dataclass(frozen=True)
+class Logical(_Blocking):
+    """y = (a kind b), booleans; kind is one of and, or, xor. A number counts as true unless it is 0."""
+
+    kind: Literal["and", "or", "xor"]
+    arity = (2, 2)
+
+    def __post_init__(self) -> None:
+        _need_kind("Logical", self.kind, _LOGICAL)
+
+    def forward(self, *xs: Array) -> Array:
+        return np.asarray(_LOGICAL[self.kind](*(x != 0 for x in xs)), dtype=bool)
+
+
+@final
+@dataclass(frozen=True)
+class Not(_Blocking):
+    """y = not x, booleans. A number counts as true unless it is 0."""
+
+    def forward(self, *xs: Array) -> Array:
+        return np.asarray(xs[0] == 0, dtype=bool)
+
+
+@final
+@dataclass(frozen=True)
+class ToBool(_Blocking):
+    """y = (x != 0)."""
+
+    def forward(self, *xs: Array) -> Array:
+        return np.asarray(xs[0] != 0, dtype=bool)
+
+
+@final
+@dataclass(frozen=True)
+class ToInt(_Blocking):
+    """y = x without its fraction (towards zero), as int64.   InputError for NaN, infinity and what int64 cannot hold."""
+
+    def forward(self, *xs: Array) -> Array:
+        (x,) = xs
+        if x.dtype.kind in "fO":
+            refuse(~((x > -(2**63)) & (x < 2**63)), x, "ToInt", "a finite number within int64 is expected")
+        return x.astype(np.int64)
+
+
+@final
+@dataclass(frozen=True)
+class ToFloat(Op):
+    """y = x as the graph's number: a float or Fraction stays as it is and passes the signal, an int or bool is converted.
+
+    ``dtype`` ("float64", "float32", "exact") is the graph's arithmetic; ``graph.astype`` rewrites it through ``with_dtype``.
+    """
+
+    dtype: Literal["float64", "float32", "exact"] = "float64"
+    routes = True
+
+    def __post_init__(self) -> None:
+        _need_kind("ToFloat", self.dtype, ("float64", "float32", "exact"))
+
+    def with_dtype(self, dtype: Literal["float64", "float32", "exact"]) -> ToFloat:
+        """The same cast in a graph of another arithmetic."""
+        return replace(self, dtype=dtype)
+
+    def forward(self, *xs: Array) -> Array:
+        (x,) = xs
+        if x.dtype.kind in "fO":
+            return x
+        if x.dtype.kind not in "iub":
+            raise InputError(f"ToFloat: the input has dtype {x.dtype}; numbers or booleans are expected")
+        return rationals(x.astype(np.int64), "ToFloat") if self.dtype == "exact" else x.astype(self.dtype)
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        return g if xs[0].dtype.kind in "fO" else np.zeros_like(xs[0])
+
+
+def _need_kind(who: str, kind: str, known: Iterable[str]) -> None:
+    if kind not in known:
+        raise GraphError(f"{who}: {kind!r} is unknown; one of {', '.join(known)} is expected")

@@ -1,0 +1,88 @@
+"""Softmax and its logarithm over one axis, safe for huge scores and for masked ones (-inf)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from xaicore.numerics import Array
+from xaicore.ops.arithmetic import Mul, Sub
+from xaicore.ops.op import Op, batchless
+from xaicore.ops.pointwise import Exp, Log, Reciprocal, refuse
+from xaicore.ops.reduce import ReduceMax, Sum
+from xaicore.ops.shape import Detach
+
+if TYPE_CHECKING:
+    from xaicore.ops.op import Wiring
+
+
+@final
+@dataclass(frozen=True)
+class Softmax(Op):
+    """y_k = exp(x_k) / sum_j exp(x_j) over ``axis``, not 0.   InputError for NaN and +inf.
+
+    A score of -inf (masked) gives 0 and passes no signal. A row of nothing but -inf gives 0 everywhere, as torch's
+    scaled_dot_product_attention has it for a fully masked query (torch.softmax gives NaN).
+    Expands to Exp, Sum, Reciprocal and Mul of x minus its maximum; that shift is detached, with one value for input and
+    baseline, so it cancels in every difference. The expansion refuses (at Reciprocal) a row of nothing but -inf.
+    """
+
+    axis: int = -1
+    rational = False
+
+    def forward(self, *xs: Array) -> Array:
+        e = np.exp(_shifted(xs[0], self.axis, "Softmax"))
+        total = e.sum(axis=self.axis, keepdims=True)
+        return e / np.where(total == 0, 1, total)
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        return np.asarray(y * (g - (g * y).sum(axis=self.axis, keepdims=True)))
+
+    def expand(self, b: Wiring, *inputs: str) -> str | None:
+        exp, total = _expand_exp_and_sum(b, inputs[0], self.axis)[1:]
+        return b.add(Mul(), exp, b.add(Reciprocal(), total, name="reciprocal"))
+
+
+@final
+@dataclass(frozen=True)
+class LogSoftmax(Op):
+    """y_k = x_k - ln sum_j exp(x_j) over ``axis``, not 0.   InputError for NaN and +inf.
+
+    A score of -inf (masked) gives -inf. In a row of nothing but -inf every y is -inf and no signal passes (torch: NaN).
+    Expands to Exp, Sum, Log and Sub of x minus its maximum, detached as for Softmax.
+    """
+
+    axis: int = -1
+    rational = False
+
+    def forward(self, *xs: Array) -> Array:
+        z = _shifted(xs[0], self.axis, "LogSoftmax")
+        total = np.exp(z).sum(axis=self.axis, keepdims=True)
+        return z - np.log(np.where(total == 0, 1, total))
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        p = np.exp(y)
+        alive = p.sum(axis=self.axis, keepdims=True) > 0
+        return np.where(alive, g - p * g.sum(axis=self.axis, keepdims=True), 0)
+
+    def expand(self, b: Wiring, *inputs: str) -> str | None:
+        z, _, total = _expand_exp_and_sum(b, inputs[0], self.axis)
+        return b.add(Sub(), z, b.add(Log(), total, name="log"))
+
+
+def _shifted(x: Array, axis: int, who: str) -> Array:
+    """x - max(x); a row of nothing but -inf stays as it is."""
+    batchless((axis,), x.ndim, who)
+    top = x.max(axis=axis, keepdims=True)
+    refuse(~(top < np.inf), top, who, "a finite maximum (or -inf, for a masked row) is expected in every row")
+    return x - np.where(top == -np.inf, 0, top)
+
+
+def _expand_exp_and_sum(b: Wiring, x: str, axis: int) -> tuple[str, str, str]:
+    """x minus its detached maximum, the exponentials of that, and their sum."""
+    shift = b.add(Detach(shared=True), b.add(ReduceMax((axis,), keepdims=True), x, name="max"), name="shift")
+    z = b.add(Sub(), x, shift, name="shifted")
+    exp = b.add(Exp(), z, name="exp")
+    return z, exp, b.add(Sum((axis,), keepdims=True), exp, name="sum")

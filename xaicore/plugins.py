@@ -1,0 +1,92 @@
+"""Finding the backend of a model or a file: by the entry points of ``xaicore.backends``, without importing a framework."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from xaicore.errors import BackendError, FileRefused
+from xaicore.graph import Graph
+from xaicore.graph.files import load as load_json
+
+GROUP = "xaicore.backends"
+READERS = {".onnx": "onnx"}
+REFUSED = {
+    (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib"):
+        "a pickle, and loading one runs whatever code is in it. Build the model in Python, load its weights with "
+        "torch.load(path, weights_only=True), and convert the live model: xaicore.from_model(model, example_inputs)",
+    (".pt2",): "an exported torch program. Load it in Python with torch.export.load(path), then xaicore.from_model(program, example_inputs)",
+    (".keras", ".h5", ".hdf5"):
+        "a Keras file. Load it in Python, keras.models.load_model(path, compile=False, safe_mode=True), then "
+        "xaicore.from_model(model, example_inputs)",
+    (".safetensors", ".npz"): "weights without a model. Build the model in its framework, load the weights, then xaicore.from_model(model, example)",
+    (".pb", ".tflite"): "a TensorFlow graph. Convert it to ONNX first, then xaicore.load('model.onnx')",
+}
+
+
+def available() -> dict[str, EntryPoint]:
+    """The installed backends: root module of the framework -> entry point."""
+    return {one.name: one for one in entry_points(group=GROUP)}
+
+
+def from_model(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, **options: Any) -> Graph:
+    """The graph of a live torch.nn.Module or ExportedProgram, a Keras model, or an onnx.ModelProto.
+
+    example   example inputs as the model takes them (an array or tensor, a tuple, a mapping); torch needs it, others
+              use it to verify
+    verify    run the framework and the graph on the example and refuse a mismatch, naming the first node that differs
+    """
+    found = available()
+    roots = [kind.__module__.split(".")[0] for kind in type(model).__mro__]
+    name = next((r for r in roots if r in found), None)
+    if name is None:
+        kind = f"{type(model).__module__}.{type(model).__name__}"
+        hint = " A graph needs no conversion." if isinstance(model, Graph) else ""
+        raise BackendError(f"no backend takes a {kind}; installed backends: {', '.join(sorted(found)) or 'none'}.{hint} "
+                           f"Files go through xaicore.load(path)")
+    graph = _backend(name).to_graph(model, example, dtype=dtype, verify=verify, **options)
+    assert isinstance(graph, Graph)
+    return graph
+
+
+def load(path: str | Path, *, dtype: str = "float64", verify: bool = False) -> Graph:
+    """The graph of a file: .onnx, or xaicore's own .json. Nothing in the file is executed.
+
+    verify   run the framework and the graph on sample inputs and refuse a mismatch (ONNX)
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileRefused(f"{path} is a directory; give a model file (.onnx or xaicore's .json)")
+    if not path.exists():
+        raise FileRefused(f"{path} does not exist")
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return load_json(path).astype(dtype)
+    if suffix in READERS:
+        graph = _backend(READERS[suffix]).load(path, dtype=dtype, verify=verify)
+        assert isinstance(graph, Graph)
+        return graph
+    for suffixes, why in REFUSED.items():
+        if suffix in suffixes:
+            raise FileRefused(f"{path.name} is {why}")
+    raise FileRefused(f"{path.name}: files ending in {suffix or '(nothing)'} are not read; give .onnx or xaicore's .json")
+
+
+def _backend(name: str) -> ModuleType:
+    found = available()
+    if name not in found:
+        raise BackendError(f"the backend {name!r} is not installed; reinstall xaicore (its entry points are missing): pip install 'xaicore[{name}]'")
+    module = found[name].value
+    try:
+        return import_module(module)
+    except ImportError as error:
+        if error.name is not None and error.name.split(".")[0] not in (name, module):
+            lacking = error.name
+        else:
+            lacking = name
+        raise BackendError(f"the backend {name!r} needs the package {lacking!r}, which did not import ({error}) under {sys.executable}; "
+                           f"try: pip install 'xaicore[{name}]'") from error

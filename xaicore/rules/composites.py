@@ -1,0 +1,104 @@
+"""LRP rule sets that mix rules: one at the input, one for convolutions, one for dense layers.
+
+The rules themselves stand in lrp.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xaicore.errors import InputError
+from xaicore.ops import Conv, ConvTranspose
+from xaicore.rules.lrp import Bias, Number, alpha_beta, compose, epsilon, flat, gamma_rule, w_square, z_box, z_plus
+from xaicore.rules.ruleset import Row, Rule, RuleSet
+from xaicore.rules.select import first, op, weighted
+
+CONVOLUTIONS = op(Conv, ConvTranspose)
+
+
+def hidden_rule(hidden: str, eps: Number, bias: Bias) -> Rule:
+    """The rule of the layers above the first, by name."""
+    rules = {"zero": lambda: epsilon(0, bias), "epsilon": lambda: epsilon(eps, bias), "z_plus": lambda: z_plus(0, bias),
+             "gamma": lambda: gamma_rule(0.25, 0, bias)}
+    if hidden not in rules:
+        raise InputError(f"hidden={hidden!r} is not a rule for the layers above the first; there are " + ", ".join(map(repr, rules)))
+    return rules[hidden]()
+
+
+def first_then(
+    name: str, rule: Rule, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+    attention: str = "attnlrp", **settings: Any,
+) -> RuleSet:
+    """``rule`` at the first layer, the rule called ``hidden`` above."""
+    return compose(name, (first(weighted), rule), (weighted, hidden_rule(hidden, eps, bias)), eps=eps, bias=bias, pool=pool,
+                   attention=attention, source=rule.source, hidden=hidden, **settings)
+
+
+def composite(
+    name: str, conv: Rule, input_rule: Rule | None = None, eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+    attention: str = "attnlrp", source: str = "kohlbrenner2020", **settings: Any,
+) -> RuleSet:
+    """``conv`` on convolutions and ε on dense layers, with ``input_rule`` at the first layer when there is one."""
+    rows: list[Row] = [] if input_rule is None else [(first(weighted), input_rule)]
+    rows += [(CONVOLUTIONS, conv), (weighted, epsilon(eps, bias))]
+    return compose(name, *rows, eps=eps, bias=bias, pool=pool, attention=attention, source=source, **settings)
+
+
+def box(low: Any, high: Any, who: str) -> Rule:
+    """The z-box rule, once its bounds are known."""
+    if low is None or high is None:
+        raise InputError(f"{who} needs the range of the input: low=..., high=... (numbers, or one for each channel of shape (C, 1, 1))")
+    return z_box(low, high)
+
+
+def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+              attention: str = "attnlrp") -> RuleSet:
+    """z-box at the first layer for inputs in [low, high], ``hidden`` ("epsilon", "zero", "z_plus", "gamma") above. Source: montavon2017."""
+    return first_then("lrp.z_box", box(low, high, "lrp.z_box"), hidden, eps, bias, pool, attention)
+
+
+def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """w² at the first layer, ``hidden`` above. Source: montavon2017 eq. 12."""
+    return first_then("lrp.w_square", w_square(), hidden, eps, bias, pool, attention)
+
+
+def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """Equal shares at the first layer, ``hidden`` above. Source: lapuschkin2017."""
+    return first_then("lrp.flat", flat(), hidden, eps, bias, pool, attention)
+
+
+def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlus."""
+    return composite("lrp.epsilon_plus", z_plus(0, bias), None, eps, bias, pool, attention)
+
+
+def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """Flat at the first layer, z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlusFlat."""
+    return composite("lrp.epsilon_plus_flat", z_plus(0, bias), flat(), eps, bias, pool, attention)
+
+
+def lrp_epsilon_gamma_box(low: Any = None, high: Any = None, gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb",
+                          pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """z-box at the first layer, γ on convolutions, ε on dense layers. Source: montavon2019. Same as: zennit EpsilonGammaBox."""
+    return composite("lrp.epsilon_gamma_box", gamma_rule(gamma, 0, bias), box(low, high, "lrp.epsilon_gamma_box"), eps, bias, pool, attention,
+                     "montavon2019", gamma=gamma)
+
+
+def lrp_epsilon_alpha2_beta1(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1."""
+    return composite("lrp.epsilon_alpha2_beta1", alpha_beta(2, 0, bias), None, eps, bias, pool, attention)
+
+
+def lrp_epsilon_alpha2_beta1_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """Flat at the first layer, α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020."""
+    return composite("lrp.epsilon_alpha2_beta1_flat", alpha_beta(2, 0, bias), flat(), eps, bias, pool, attention)
+
+
+def lrp_best_practice(alpha: Number = 1, flat_input: bool = True, eps: Number = 0.1, bias: Bias = "absorb", pool: str = "winner",
+                      attention: str = "attnlrp") -> RuleSet:
+    """The composite LRP_CMP: ε on dense layers, αβ (α = 1 or 2) on convolutions, flat at the lowest one.
+
+    eps = 0.1 is innvestigate's preset (the paper's value was not at hand). Source: kohlbrenner2020.
+    """
+    return composite("lrp.best_practice", alpha_beta(alpha, 0, bias), flat() if flat_input else None, eps, bias, pool, attention,
+                     alpha=alpha, flat_input=flat_input)

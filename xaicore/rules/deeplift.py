@@ -1,0 +1,308 @@
+"""DeepLIFT: multipliers m = contribution / difference, chained backwards through two traces, input and baseline.
+
+Affine nodes are exact, products are exact at the midpoint, nonlinearities follow Rescale or RevealCancel, maxima split
+through the cross-maximum; softmax and normalisations are decomposed. Every rule fulfils summation-to-delta, so the
+attributions m (x - baseline) add up to f(x) - f(baseline).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TypeAlias
+
+import numpy as np
+
+from xaicore.errors import Inapplicable, InputError
+from xaicore.numerics import Array, divide, negative, positive, scalar
+from xaicore.ops import (
+    AdaptiveMaxPool,
+    Conv,
+    ConvTranspose,
+    Div,
+    GlobalMaxPool,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    LogSoftmax,
+    LpPool,
+    Maximum,
+    MaxPool,
+    Minimum,
+    ReduceMax,
+    ReduceMin,
+    RMSNorm,
+    Softmax,
+    Sub,
+    Variance,
+)
+from xaicore.rules.linear import Affine
+from xaicore.rules.ruleset import Pair, Parts, Rule, RuleSet, sign_parts
+from xaicore.rules.select import Selector, View, affine, anything, bilinear, elementwise, op, routes
+from xaicore.trace import Step
+
+Multiplier: TypeAlias = Array | Pair
+MAXIMA = op(MaxPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin, Maximum, Minimum)
+DECOMPOSED = (Softmax, LogSoftmax, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Variance, Div, Sub)
+FALLBACKS = ("input", "reference", "midpoint")
+
+
+def baseline_of(step: Step) -> Step:
+    """The same node on the baseline."""
+    if step.ref is None:
+        raise InputError(f"node {step.node.name!r}: DeepLIFT compares with a baseline; give one (baseline=0 for zeros)")
+    return step.ref
+
+
+def merged(m: Multiplier, delta: Array) -> Array:
+    """One multiplier of a pair for a difference whose positive and negative parts are its own sign parts."""
+    if not isinstance(m, Pair):
+        return m
+    both = (m.plus + m.minus) / 2
+    return np.where(delta > 0, m.plus, np.where(delta < 0, m.minus, both))
+
+
+def slope(step: Step, dx: Array, dy: Array, threshold: float | Fraction, fallback: str) -> Array:
+    """Δy / Δx, and the derivative where \\|Δx\\| <= threshold * max(1, \\|x\\|): at the input, the reference or the midpoint."""
+    x, ref = step.xs[0], baseline_of(step)
+    tiny = abs(dx) <= scalar(threshold, x) * np.maximum(abs(x), scalar(1, x))
+    at = {"input": x, "reference": ref.xs[0], "midpoint": (x + ref.xs[0]) / 2}[fallback]
+    xs = (at, *step.xs[1:])
+    one = np.broadcast_to(scalar(1, x), x.shape).astype(x.dtype)
+    derivative = step.node.op.vjp(0, one, step.node.op.forward(*xs), *xs)
+    return np.where(tiny, derivative, divide(dy, np.where(tiny, scalar(1, x), dx)))
+
+
+# ----- multipliers ------------------------------------------------------------------------------------------------
+
+
+def _linear(step: Step, m: Array) -> Parts:
+    return step.vjp(m)
+
+
+linear = Rule("linear", _linear, "shrikumar2017")
+"""m_i = Σ_j w_ij m_j: the linear rule; biases cancel in differences. Source: shrikumar2017 section 3.5.1."""
+
+
+def _midpoint(step: Step, m: Array) -> Parts:
+    ref = baseline_of(step)
+    return step.vjp(m, tuple((x + x0) / 2 if on else x for x, x0, on in zip(step.xs, ref.xs, step.active)))
+
+
+midpoint = Rule("midpoint", _midpoint)
+"""m_i = Σ_j m_j ∂y_j/∂x_i at (x + x0)/2: exact for a product of two activations, Δ(ab) = b̄ Δa + ā Δb. It equals the
+Shapley value of the product's two factors. Source: derived here; shap does the same for products of two inputs."""
+
+
+def rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> Rule:
+    """m_x = m_y Δy / Δx for a function of one input.
+
+    Where \\|Δx\\| <= threshold * max(1, \\|x\\|) it is the derivative, taken at ``fallback``: "input", "reference" or
+    "midpoint". In exact arithmetic the threshold is 0.
+    Source: shrikumar2017 section 3.5.2. Differs: deeplift takes the reference and 1e-7, captum the input and 1e-10, shap
+    the baseline and 1e-6, DeepExplain the midpoint and 1e-5, all as absolute thresholds.
+    """
+    if fallback not in FALLBACKS:
+        raise InputError(f"fallback={fallback!r} does not exist; there are " + ", ".join(map(repr, FALLBACKS)))
+
+    def apply(step: Step, m: Multiplier) -> Parts:
+        ref = baseline_of(step)
+        limit = 0 if step.y.dtype == object else max(threshold, 1e-6) if step.y.dtype == np.float32 else threshold
+        ratio = slope(step, step.xs[0] - ref.xs[0], step.y - ref.y, limit, fallback)
+        part = m.map(lambda one: one * ratio) if isinstance(m, Pair) else m * ratio
+        return (part, *(None for _ in step.xs[1:]))
+
+    return Rule(f"rescale({float(threshold):g})", apply, "shrikumar2017")
+
+
+def _cross_max(step: Step, m: Array) -> Parts:
+    ref = baseline_of(step)
+    top = step.node.op.candidates(*step.xs)
+    bottom = step.node.op.candidates(*ref.xs)
+    if top is None or bottom is None:
+        raise Inapplicable(f"node {step.node.name!r}: {step.node.op} is no maximum")
+    sign = -1 if isinstance(step.node.op, (ReduceMin, Minimum)) else 1
+    y, y0 = sign * step.y, sign * ref.y
+    cross = np.maximum(y, y0)
+    here = step.vjp(m * sign * (cross - y0))                            # to the winner of the input's trace
+    there = tuple(None if g is None else g for g in ref.vjp(m * sign * (y - cross)))
+    parts: list[Array | None] = []
+    for k, on in enumerate(step.active):
+        if not on:
+            parts.append(None)
+            continue
+        a, b = here[k], there[k]
+        amount = (a if b is None else b if a is None else a + b)
+        parts.append(None if amount is None else divide(amount, step.xs[k] - ref.xs[k]))
+    return tuple(parts)
+
+
+cross_max = Rule("cross_max", _cross_max)
+"""A maximum's difference in two steps through M = max(y, y0): (M - y0) to the entry that wins on the input, (y - M) to the
+one that wins on the baseline, each divided by its own difference. Same as: shap, captum. Differs: deeplift, DeepExplain
+(all to the input's winner, not complete)."""
+
+
+# ----- RevealCancel -----------------------------------------------------------------------------------------------
+
+
+def _note_affine(step: Step) -> Pair:
+    """Δy+ = Σ_i (w_i Δx_i)+ and Δy- likewise, by the sign of each input's whole difference. Source: shrikumar2017 3.5.1."""
+    a, ref = Affine(step), baseline_of(step)
+    if step.node.op.weights(step.active) is None:
+        return sign_parts(step.y - ref.y)
+    up = tuple(positive(x - x0) if on else None for x, x0, on in zip(step.xs, ref.xs, step.active))
+    down = tuple(negative(x - x0) if on else None for x, x0, on in zip(step.xs, ref.xs, step.active))
+    return Pair(a.apply(up, positive) + a.apply(down, negative), a.apply(up, negative) + a.apply(down, positive))
+
+
+def _note_routes(step: Step) -> Pair:
+    """Both parts follow the data."""
+    a = Affine(step)
+    zero = tuple(None if n is None else n.plus * scalar(0, n.plus) for n in step.notes)
+    base = step.node.op.forward(*a.inputs(zero, lambda w: w, lambda b: b))
+
+    def moved(which: str) -> Array:
+        xs = tuple(None if n is None else getattr(n, which) for n in step.notes)
+        return np.asarray(step.node.op.forward(*a.inputs(xs, lambda w: w, lambda b: b)) - base)
+
+    return Pair(moved("plus"), moved("minus"))
+
+
+def _note_reveal(step: Step) -> Pair:
+    """Δy+ = ½ [f(x0 + Δ+) - f(x0)] + ½ [f(x0 + Δ- + Δ+) - f(x0 + Δ-)], and Δy- with + and - exchanged."""
+    f, x0, d, rest = step.node.op.forward, baseline_of(step).xs[0], step.notes[0], step.xs[1:]
+    none, up, down, both = f(x0, *rest), f(x0 + d.plus, *rest), f(x0 + d.minus, *rest), f(x0 + d.plus + d.minus, *rest)
+    return Pair((up - none + both - down) / 2, (down - none + both - up) / 2)
+
+
+def _note_signs(step: Step) -> Pair:
+    return sign_parts(step.y - baseline_of(step).y)
+
+
+def _note_rescale(step: Step) -> Pair:
+    """Δy± = Δx± Δy/Δx: what Rescale makes of a pair."""
+    ref, d = baseline_of(step), step.notes[0]
+    ratio = divide(step.y - ref.y, step.xs[0] - ref.xs[0])
+    return Pair(d.plus * ratio, d.minus * ratio)
+
+
+def _linear_pair(step: Step, m: Multiplier) -> Parts:
+    """Δx > 0: m+ W+ + m- W-;  Δx < 0: m+ W- + m- W+;  Δx = 0: W (m+ + m-)/2."""
+    if not isinstance(m, Pair):
+        return step.vjp(m)
+    a, ref = Affine(step), baseline_of(step)
+    if step.node.op.weights(step.active) is None:
+        return a.back(merged(m, step.y - ref.y))
+    same_sign = [_sum(p, q) for p, q in zip(a.back(m.plus, positive), a.back(m.minus, negative))]
+    other_sign = [_sum(p, q) for p, q in zip(a.back(m.plus, negative), a.back(m.minus, positive))]
+    half = a.back((m.plus + m.minus) / 2)
+    parts: list[Array | None] = []
+    for x, x0, up, down, both in zip(step.xs, ref.xs, same_sign, other_sign, half):
+        parts.append(None if up is None or down is None or both is None
+                     else np.where(x > x0, up, np.where(x < x0, down, both)))
+    return tuple(parts)
+
+
+def _sum(p: Array | None, q: Array | None) -> Array | None:
+    return None if p is None or q is None else p + q
+
+
+def _routes_pair(step: Step, m: Multiplier) -> Parts:
+    if not isinstance(m, Pair):
+        return step.vjp(m)
+    return tuple(None if a is None else Pair(a, b) for a, b in zip(step.vjp(m.plus), step.vjp(m.minus)))
+
+
+def _reveal_cancel(step: Step, m: Multiplier) -> Parts:
+    pair = m if isinstance(m, Pair) else Pair(m, m)
+    d, out, op_, rest = step.notes[0], step.note, step.node.op, step.xs[1:]
+    x0 = baseline_of(step).xs[0]
+
+    def derivative(at: Array) -> Array:
+        one = np.broadcast_to(scalar(1, at), at.shape).astype(at.dtype)
+        return op_.vjp(0, one, op_.forward(at, *rest), at, *rest)
+
+    def multiplier(dx: Array, dy: Array, other: Array) -> Array:
+        limit = derivative(x0) / 2 + derivative(x0 + other) / 2         # Δx± -> 0: the two slopes that the average meets
+        return np.where(dx == 0, limit, divide(dy, dx))
+
+    return (Pair(pair.plus * multiplier(d.plus, out.plus, d.minus), pair.minus * multiplier(d.minus, out.minus, d.plus)),
+            *(None for _ in rest))
+
+
+linear_pair = Rule("linear_pair", _linear_pair, "shrikumar2017")
+routes_pair = Rule("routes_pair", _routes_pair, "shrikumar2017")
+reveal_cancel = Rule("reveal_cancel", _reveal_cancel, "shrikumar2017")
+"""m± = m_y± Δy± / Δx±, with Δy± the average effect of Δx± before and after Δx∓. Source: shrikumar2017 section 3.5.3.
+Where Δx± = 0 the limit of the quotient; deeplift replaces such a Δx± by ±1e-7."""
+
+
+def single(rule: Rule) -> Rule:
+    """``rule`` for one multiplier, fed with the one that a pair amounts to."""
+    return Rule(rule.label, lambda step, m: rule(step, merged(m, step.y - baseline_of(step).y)), rule.source)
+
+
+# ----- the rule sets ----------------------------------------------------------------------------------------------
+
+
+def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
+    """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017."""
+    return RuleSet("deeplift.rescale", "multiplier", (
+        (MAXIMA, cross_max),
+        (routes, linear),
+        (affine, linear),
+        (elementwise, rescale(threshold, fallback)),
+        (bilinear, midpoint),
+    ), expand=(*DECOMPOSED, LpPool), source="shrikumar2017", settings={"threshold": threshold, "fallback": fallback})
+
+
+def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallback: str) -> RuleSet:
+    return RuleSet(name, "multiplier", (
+        (MAXIMA, single(cross_max)),
+        (routes, routes_pair),
+        (affine, linear_pair),
+        (elementwise & reveals, reveal_cancel),
+        (elementwise, rescale(threshold, fallback)),
+        (bilinear, single(midpoint)),
+    ), annotate=(
+        (MAXIMA, _note_signs),
+        (routes, _note_routes),
+        (affine, _note_affine),
+        (elementwise & reveals, _note_reveal),
+        (elementwise, _note_rescale),
+        (anything, _note_signs),
+    ), expand=(*DECOMPOSED, LpPool), source="shrikumar2017", settings={"threshold": threshold, "fallback": fallback})
+
+
+def deeplift_reveal_cancel(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
+    """DeepLIFT with RevealCancel at every nonlinearity. Source: shrikumar2017 section 3.5.3."""
+    return _with_pairs("deeplift.reveal_cancel", anything, threshold, fallback)
+
+
+def deeplift_genomics(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
+    """Rescale after convolutions, RevealCancel after dense layers: the deeplift library's "genomics default".
+
+    A nonlinearity belongs to the last convolution or dense product that the signal passed before it.
+    """
+    return _with_pairs("deeplift.genomics", ~Selector("after a convolution", _after_convolution), threshold, fallback)
+
+
+def _after_convolution(node: object, view: View) -> bool:
+    from xaicore.graph.graph import Node
+    from xaicore.ops import Dense, Einsum, MatMul
+
+    assert isinstance(node, Node)
+    nodes = {n.name: n for n in view.graph.nodes}
+    stack: list[str] = list(node.inputs)
+    while stack:
+        name = stack.pop()
+        if name not in nodes:
+            continue
+        if isinstance(nodes[name].op, (Conv, ConvTranspose)):
+            return True
+        if isinstance(nodes[name].op, (Dense, MatMul, Einsum)):
+            continue
+        stack.extend(i for i, on in zip(nodes[name].inputs, view.active[name]) if on)
+    return False
+

@@ -1,0 +1,130 @@
+"""An affine step taken apart: y = Σ_i W_i x_i + b, with W by sign, squared or set to one. The LRP rules speak through this.
+
+It calls the operator itself with other arguments, so that convolutions, products and sums need no case of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xaicore.errors import Inapplicable
+from xaicore.numerics import Array, filled, negative, positive
+from xaicore.trace import Step
+
+Change = Callable[[Array], Array]
+
+
+def same(x: Array) -> Array:
+    """x, unchanged."""
+    return x
+
+
+def zeros(x: Array) -> Array:
+    """An array of zeros like x."""
+    return filled(x.shape, 0, x)
+
+
+def ones(x: Array) -> Array:
+    """An array of ones like x."""
+    return filled(x.shape, 1, x)
+
+
+def square(x: Array) -> Array:
+    """x², entry by entry."""
+    return x * x
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """The affine map of one step, callable with its weights changed.
+
+    ``apply(xs, weights, bias)`` is y for other active inputs; ``back(s, weights)`` gives Wᵀ s for each active input.
+    A weight change of ``negative`` on an operator whose weights are fixed and nonnegative is the zero map.
+    """
+
+    step: Step
+
+    def inputs(self, xs: Sequence[Array | None] | None, weights: Change, bias: Change) -> tuple[Array, ...]:
+        """The operator's arguments with changed actives, weights and bias."""
+        op, active = self.step.node.op, self.step.active
+        kernels, additive = op.weights(active), op.biases(active)
+        if kernels is None and weights is not same:
+            raise Inapplicable(
+                f"node {self.step.node.name!r}: {op} cannot split its weights by sign, so this LRP rule does not apply to it; "
+                f"put another rule in front: rules.before((named({self.step.node.name!r}), epsilon()))"
+            )
+        out = []
+        for k, x in enumerate(self.step.xs):
+            if active[k]:
+                given = x if xs is None else xs[k]
+                out.append(x if given is None else given)
+            elif kernels is not None and k in kernels:
+                out.append(weights(x))
+            else:
+                out.append(bias(x) if k in additive else x)
+        return tuple(out)
+
+    def apply(self, xs: Sequence[Array | None] | None = None, weights: Change = same, bias: Change = zeros) -> Array:
+        """W x + b with changed weights and bias (bias 0 unless said)."""
+        if self._vanishes(weights):
+            return zeros(self.step.y)
+        y = self.step.node.op.forward(*self.inputs(xs, weights, bias))
+        if self._offset() and bias is zeros:                           # a constant that is no input, such as a padding value
+            y = y - self.step.node.op.forward(*self.inputs(self.actives(zeros), weights, bias))
+        return y
+
+    def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
+        """Wᵀ s for each active input, None at the others."""
+        active = self.step.active
+        if self._vanishes(weights):
+            return tuple(zeros(x) if on else None for x, on in zip(self.step.xs, active))
+        xs = self.inputs(None, weights, zeros)
+        op = self.step.node.op
+        return tuple(op.vjp(k, s, self.step.y, *xs) if on else None for k, on in enumerate(active))
+
+    def actives(self, change: Change) -> tuple[Array | None, ...]:
+        """``change`` of each active input, None at the others."""
+        return tuple(change(x) if on else None for x, on in zip(self.step.xs, self.step.active))
+
+    @property
+    def has_bias(self) -> bool:
+        """Is there anything in y that no active input contributes?"""
+        op = self.step.node.op
+        return bool(op.biases(self.step.active)) or self._offset()
+
+    def _offset(self) -> bool:
+        op = self.step.node.op
+        return op.weights(self.step.active) is None
+
+    def _vanishes(self, weights: Change) -> bool:
+        return weights is negative and self.step.node.op.weights(self.step.active) == ()
+
+    def check_uniform(self) -> None:
+        """Refuses an operator whose fixed weights are not all equal, for rules that need the weights themselves."""
+        op = self.step.node.op
+        if op.weights(self.step.active) == () and op.fixed_weights == "nonnegative":
+            raise Inapplicable(f"node {self.step.node.name!r}: the weights of {op} are not inputs, so they cannot be squared or set to one")
+
+
+def times(xs: Sequence[Array | None], cs: Sequence[Array | None]) -> tuple[Array | None, ...]:
+    """x_i c_i for each active input."""
+    return tuple(None if c is None or x is None else x * c for x, c in zip(xs, cs))
+
+
+def plus(first: Sequence[Array | None], *others: Sequence[Array | None]) -> tuple[Array | None, ...]:
+    """The sum of parts, input by input."""
+    out = list(first)
+    for parts in others:
+        out = [a if b is None else b if a is None else a + b for a, b in zip(out, parts)]
+    return tuple(out)
+
+
+def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None, ...]:
+    """factor times each part."""
+    return tuple(None if p is None else np.asarray(p * factor) for p in parts)
+
+
+__all__ = ["Affine", "Change", "negative", "ones", "plus", "positive", "same", "scaled", "square", "times", "zeros"]

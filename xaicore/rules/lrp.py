@@ -1,0 +1,372 @@
+"""Layer-wise relevance propagation: the rules, each beside its equation, and the rule sets built of them (last in the file).
+
+Relevance starts as the explained value itself, R = f(x), and every rule hands R_j on to the inputs i of neuron j. What
+biases, stabilisers and empty denominators keep stands in the ledger. Rules for softmax, normalisations and products of
+activations are in attention.py, deep Taylor decomposition in taylor.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from xaicore.errors import InputError
+from xaicore.numerics import Array, divide, negative, positive, scalar, stabilize
+from xaicore.ops import (
+    AdaptiveMaxPool,
+    AvgPool,
+    BatchNorm,
+    Div,
+    GlobalMaxPool,
+    LpPool,
+    Maximum,
+    MaxPool,
+    Minimum,
+    ReduceMax,
+    ReduceMin,
+    Sub,
+    Variance,
+)
+from xaicore.rules.attention import bilinear_rows
+from xaicore.rules.linear import Affine, ones, plus, same, scaled, square, times, zeros
+from xaicore.rules.ruleset import Parts, Row, Rule, RuleSet
+from xaicore.rules.select import affine, elementwise, op, routes, weighted
+from xaicore.trace import Step
+
+Bias: TypeAlias = Literal["absorb", "ignore", "distribute"]
+Number: TypeAlias = float | int | Fraction
+BIASES = ("absorb", "ignore", "distribute")
+
+MAXIMA = op(MaxPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin, Maximum, Minimum)
+
+
+def ratio(r: Array, z: Array, eps: Number) -> Array:
+    """R / (z + eps sign(z)); for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
+    return divide(r, stabilize(z, eps) if eps else z)
+
+
+def check_bias(bias: str) -> None:
+    """Refuses a bias policy that does not exist."""
+    if bias not in BIASES:
+        raise InputError(f"bias={bias!r} is not a policy; the three are: " + ", ".join(map(repr, BIASES)))
+
+
+def _label(name: str, bias: str, *numbers: Number) -> str:
+    shown = [f"{float(n):g}" for n in numbers] + ([f"bias={bias}"] if bias != "absorb" else [])
+    return f"{name}({', '.join(shown)})" if shown else name
+
+
+def share_bias(a: Affine, amount: Array) -> tuple[Array | None, ...]:
+    """``amount`` per neuron, shared equally among the inputs that the neuron really has (padding is none)."""
+    if not a.step.node.op.weights(a.step.active):                      # one input for each output, or equal weights
+        count = a.apply(a.actives(ones))
+        return a.back(divide(amount, count))
+    count = a.apply(a.actives(ones), ones)
+    return a.back(divide(amount, count), ones)
+
+
+# ----- the rules --------------------------------------------------------------------------------------------------
+
+
+def epsilon(eps: Number = 1e-6, bias: Bias = "absorb") -> Rule:
+    """R_i = x_i Σ_j w_ij R_j / (z_j + eps sign(z_j)),  z_j = Σ_i x_i w_ij + b_j,  sign(0) = +1.
+
+    r (N, *J) -> (N, *I). eps = 0 is LRP-0; then a neuron with z_j = 0 absorbs its relevance.
+    bias: "absorb" keeps b_j in z_j, so that its share is lost to the inputs; "ignore" leaves it out of z_j; "distribute"
+    shares b_j R_j / z_j equally among the neuron's inputs.
+    Source: bach2015 eqs. 56 (eps = 0) and 58. Same as: zennit Epsilon, innvestigate EpsilonRule, lrp_toolbox. Differs:
+    lxt adds eps without the sign.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(epsilon(0.25), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.5, 0.5, -0.375]
+    """
+    check_bias(bias)
+
+    def apply(step: Step, r: Array) -> Parts:
+        a = Affine(step)
+        without = bias != "absorb" and a.has_bias
+        z = a.apply() if without and bias == "ignore" else step.y
+        s = ratio(r, z, eps)
+        parts = times(step.xs, a.back(s))
+        if without and bias == "distribute":
+            parts = plus(parts, share_bias(a, (step.y - a.apply()) * s))
+        return parts
+
+    return Rule(_label("epsilon" if eps else "zero", bias, *([eps] if eps else [])), apply, "bach2015")
+
+
+def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant: str = "generalized") -> Rule:
+    """R_i = Σ_j x_i (w_ij + γ w_ij+) R_j / Σ_i x_i (w_ij + γ w_ij+), the bias counted as one more weight with x = 1.
+
+    variant: "original" is that formula, meant for x >= 0. "generalized" takes signed inputs: with z_j the neuron's true
+    output, contributions of the sign of z_j are favoured,
+      z_j > 0:  x_i+ (w + γ w+) + x_i- (w + γ w-);    z_j < 0:  x_i+ (w + γ w-) + x_i- (w + γ w+);    z_j = 0 absorbs.
+    For x >= 0 and z_j > 0 the two agree.
+    Source: montavon2019 (original), andeol2021 (generalized; reconstruction from descriptions). Same as: zennit Gamma is
+    the generalized form. Differs: captum's GammaRule leaves the bias unmodified.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(gamma(0.25), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.526316, 0.526316, -0.315789]
+    """
+    check_bias(bias)
+    if variant not in ("original", "generalized"):
+        raise InputError(f"variant={variant!r} of the gamma rule does not exist; there are 'original' and 'generalized'")
+
+    def favoured(part: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        return lambda w: w + scalar(gamma, w) * part(w)
+
+    def branch(step: Step, a: Affine, r: Array, for_plus: Callable[[Array], Array], for_minus: Callable[[Array], Array]) -> Parts:
+        b = zeros if bias == "ignore" else for_plus
+        x_plus, x_minus = a.actives(positive), a.actives(negative)
+        z = a.apply(x_plus, for_plus, b) + a.apply(x_minus, for_minus)
+        s = ratio(r, z, eps)
+        parts = plus(times(x_plus, a.back(s, for_plus)), times(x_minus, a.back(s, for_minus)))
+        if bias == "distribute" and a.has_bias:
+            parts = plus(parts, share_bias(a, (z - a.apply(x_plus, for_plus) - a.apply(x_minus, for_minus)) * s))
+        return parts
+
+    def apply(step: Step, r: Array) -> Parts:
+        a = Affine(step)
+        up, down = favoured(positive), favoured(negative)
+        if variant == "original":
+            return branch(step, a, r, up, up)
+        z = a.apply() if bias == "ignore" and a.has_bias else step.y
+        none = scalar(0, r)
+        return plus(branch(step, a, np.where(z > 0, r, none), up, down), branch(step, a, np.where(z < 0, r, none), down, up))
+
+    return Rule(_label("gamma", bias, gamma), apply, "montavon2019" if variant == "original" else "andeol2021")
+
+
+def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", variant: str = "contributions") -> Rule:
+    """R_i = Σ_j (α (x_i w_ij)+ / (Σ_i (x_i w_ij)+ + b_j+) - β (x_i w_ij)- / (Σ_i (x_i w_ij)- + b_j-)) R_j,  β = α - 1 >= 0.
+
+    The split is by the sign of the contribution x w. variant="weights-only" splits the weights alone: x w+ and x w-.
+    A neuron whose positive (negative) part is empty absorbs that part's relevance, so that the sum is conserved only
+    where both parts are there. bias as in ``epsilon``, its positive part with the positive contributions.
+    Source: bach2015 eq. 60, written there with α + β = 1; here α - β = 1 as in zennit. Differs: innvestigate puts the
+    whole bias into both denominators.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(alpha_beta(2), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.8, 0.8, -1.0]
+    """
+    check_bias(bias)
+    if alpha < 1:
+        raise InputError(f"alpha={alpha!r}: alpha - beta = 1 with beta >= 0, so alpha is at least 1")
+    if variant not in ("contributions", "weights-only"):
+        raise InputError(f"variant={variant!r} of the alpha-beta rule does not exist; there are 'contributions' and 'weights-only'")
+
+    def one_sign(a: Affine, r: Array, sign: Callable[[Array], Array]) -> Parts:
+        other = negative if sign is positive else positive
+        b = zeros if bias == "ignore" else sign
+        if variant == "weights-only":
+            xs = a.actives(same)
+            z = a.apply(xs, sign, b)
+            s = ratio(r, z, eps)
+            parts = times(xs, a.back(s, sign))
+            bare = (lambda: a.apply(xs, sign))
+        else:
+            x_plus, x_minus = a.actives(positive), a.actives(negative)
+            z = a.apply(x_plus, sign, b) + a.apply(x_minus, other)
+            s = ratio(r, z, eps)
+            parts = plus(times(x_plus, a.back(s, sign)), times(x_minus, a.back(s, other)))
+            bare = (lambda: a.apply(x_plus, sign) + a.apply(x_minus, other))
+        if bias == "distribute" and a.has_bias:
+            parts = plus(parts, share_bias(a, (z - bare()) * s))
+        return parts
+
+    def apply(step: Step, r: Array) -> Parts:
+        a = Affine(step)
+        parts = scaled(scalar(alpha, r), one_sign(a, r, positive))
+        if alpha == 1:
+            return parts
+        return plus(parts, scaled(scalar(1 - Fraction(str(alpha)), r), one_sign(a, r, negative)))
+
+    return Rule(_label("alpha_beta", bias, alpha, alpha - 1), apply, "bach2015")
+
+
+def z_plus(eps: Number = 0, bias: Bias = "absorb") -> Rule:
+    """R_i = Σ_j (x_i w_ij)+ / (Σ_i (x_i w_ij)+ + b_j+) R_j: alpha-beta with alpha 1 and beta 0.
+
+    Source: montavon2017, the z+ rule for x >= 0, where (x w)+ = x w+; the split by contributions takes any sign.
+    Same as: zennit ZPlus. Differs: innvestigate's ZPlusFast and captum's Alpha1_Beta0_Rule use x w+ for signed x, too.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(z_plus(), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.4, 0.4, 0.0]
+    """
+    return Rule(_label("z_plus", bias), alpha_beta(1, eps, bias).apply, "montavon2017")
+
+
+def w_square() -> Rule:
+    """R_i = Σ_j w_ij² / Σ_i w_ij² R_j, whatever the input is; the bias takes no part.
+
+    Source: montavon2017 eq. 12. Same as: innvestigate, lrp_toolbox. Differs: zennit adds b² to the denominator.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(w_square(), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.761905, 0.190476, 0.047619]
+    """
+    def apply(step: Step, r: Array) -> Parts:
+        a = Affine(step)
+        a.check_uniform()
+        z = a.apply(a.actives(ones), square)
+        return a.back(divide(r, z), square)
+
+    return Rule("w_square", apply, "montavon2017")
+
+
+def flat() -> Rule:
+    """R_i = Σ_j R_j / (number of inputs of j): equal shares; padding is no input.
+
+    Source: lapuschkin2017 (the rule written ♭). Same as: zennit Flat, innvestigate FlatRule.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(flat(), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.333333, 0.333333, 0.333333]
+    """
+    def apply(step: Step, r: Array) -> Parts:
+        a = Affine(step)
+        a.check_uniform()
+        return share_bias(a, r)
+
+    return Rule("flat", apply, "lapuschkin2017")
+
+
+def z_box(low: Any, high: Any, eps: Number = 0) -> Rule:
+    """R_i = Σ_j (x_i w_ij - l_i w_ij+ - h_i w_ij-) / Σ_i (the same) R_j for inputs in the box l <= x <= h.
+
+    low, high: numbers, or arrays that broadcast against the input without its batch (a value for each channel: shape
+    (C, 1, 1)). The bias cancels. Padding contributes nothing.
+    Source: montavon2017, the rule for pixels (zB). Same as: zennit ZBox. Differs: innvestigate has low -1, high +1 by default.
+
+    >>> from xaicore.rules.example import neuron
+    >>> neuron(z_box(-3, 3), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
+    [0.615385, 0.384615, 0.0]
+    """
+    def bound(value: Any, x: Array) -> Array:
+        given = np.asarray(value)
+        if x.dtype == object:
+            exact = np.vectorize(lambda v: v if isinstance(v, Fraction) else Fraction(str(v)), otypes=[object])(given)
+            return np.broadcast_to(exact, x.shape)
+        return np.broadcast_to(given.astype(x.dtype), x.shape)
+
+    def apply(step: Step, r: Array) -> Parts:
+        a = Affine(step)
+        lows, highs = a.actives(lambda x: bound(low, x)), a.actives(lambda x: bound(high, x))
+        z = a.apply() - a.apply(lows, positive) - a.apply(highs, negative)
+        s = ratio(r, z, eps)
+        below, above = times(lows, a.back(s, positive)), times(highs, a.back(s, negative))
+        return plus(times(step.xs, a.back(s)), scaled(scalar(-1, r), below), scaled(scalar(-1, r), above))
+
+    return Rule(f"z_box({low}, {high})", apply, "montavon2017")
+
+
+def _pass_routes(step: Step, r: Array) -> Parts:
+    return step.vjp(r)
+
+
+def _identity(step: Step, r: Array) -> Parts:
+    return tuple(r if on else None for on in step.active)
+
+
+def _proportional(step: Step, r: Array) -> Parts:
+    return times(step.xs, step.vjp(divide(r, step.y)))
+
+
+def _average(step: Step, r: Array) -> Parts:
+    """Shares in a max-pool's window by value: the z-rule of the average pool of the same geometry."""
+    o = step.node.op
+    if not isinstance(o, MaxPool):
+        return step.vjp(r)
+    pool = AvgPool(o.kernel, o.stride, o.dilation, o.pads, o.ceil)
+    x = step.xs[0]
+    z = pool.forward(x)
+    return (x * pool.vjp(0, divide(r, z), z, x),)
+
+
+route = Rule("route", _pass_routes)
+"""Relevance follows the data through reshapes, slices, concatenations: no division, so exact also at zeros."""
+
+winner_takes_all = Rule("winner_takes_all", _pass_routes, "bach2015")
+"""R goes to the entry that was the maximum; the first in row-major order among equals."""
+
+proportional_pool = Rule("proportional_pool", _average, "bach2015")
+"""R_i = x_i / Σ_window x R_j: shares of a max-pool's window by value."""
+
+identity = Rule("identity", _identity, "bach2015")
+"""R_i = R_j for an activation function of one input."""
+
+euler = Rule("euler", _proportional)
+"""R_i = x_i (∂y/∂x_i) R / y, which conserves for y homogeneous of degree 1 (Euler), such as an Lp-norm pool."""
+
+
+# ----- the rule sets ----------------------------------------------------------------------------------------------
+
+EXPANDED = (Sub, Div, BatchNorm, Variance)
+
+
+def compose(
+    name: str, *rows: Row, eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
+    source: str = "bach2015", **settings: Any,
+) -> RuleSet:
+    """A relevance rule set: the rows for layers first, then the rows that all LRP rule sets share.
+
+    eps stabilises sums, average pools and products of activations; pool: "winner" or "proportional"; attention: the
+    transformer rules, "attnlrp" (achtibat2024) or "cp" (ali2022).
+    """
+    check_bias(bias)
+    pools = {"winner": winner_takes_all, "proportional": proportional_pool}
+    if pool not in pools:
+        raise InputError(f"pool={pool!r} does not exist; there are " + ", ".join(map(repr, pools)))
+    return RuleSet(name, "relevance", (
+        *rows,
+        (MAXIMA, pools[pool]),
+        (routes, route),                                                # reshape, slice, concatenate, pad, choose
+        (affine, epsilon(eps, bias)),                                   # sums, skip connections, average pools, scales
+        (elementwise, identity),
+        (op(LpPool), euler),
+        *bilinear_rows(attention, eps),                                 # products of activations, softmax, normalisation
+    ), expand=EXPANDED, fold=True, source=source,
+        settings={**settings, "eps": eps, "bias": bias, "pool": pool, "attention": attention})
+
+
+gamma_rule = gamma                                                      # lrp_gamma has a setting of the same name
+
+
+def lrp_zero(bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """LRP-0: R_i = Σ_j x_i w_ij R_j / z_j everywhere. Source: bach2015 eq. 56."""
+    return compose("lrp.zero", (weighted, epsilon(0, bias)), eps=0, bias=bias, pool=pool, attention=attention)
+
+
+def lrp_epsilon(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """LRP-ε everywhere. Source: bach2015 eq. 58."""
+    return compose("lrp.epsilon", (weighted, epsilon(eps, bias)), eps=eps, bias=bias, pool=pool, attention=attention)
+
+
+def lrp_gamma(
+    gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "generalized", pool: str = "winner",
+    attention: str = "attnlrp",
+) -> RuleSet:
+    """LRP-γ in every layer. Source: montavon2019; signed inputs: andeol2021."""
+    return compose("lrp.gamma", (weighted, gamma_rule(gamma, 0, bias, variant)), eps=eps, bias=bias, pool=pool, attention=attention,
+                   source="montavon2019", gamma=gamma, variant=variant)
+
+
+def lrp_alpha_beta(
+    alpha: Number = 2, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "contributions", pool: str = "winner",
+    attention: str = "attnlrp",
+) -> RuleSet:
+    """LRP-αβ in every layer, β = α - 1. Source: bach2015 eq. 60."""
+    return compose("lrp.alpha_beta", (weighted, alpha_beta(alpha, 0, bias, variant)), eps=eps, bias=bias, pool=pool,
+                   attention=attention, alpha=alpha, variant=variant)
+
+
+def lrp_z_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+    """z+ in every layer. Source: montavon2017."""
+    return compose("lrp.z_plus", (weighted, z_plus(0, bias)), eps=eps, bias=bias, pool=pool, attention=attention, source="montavon2017")

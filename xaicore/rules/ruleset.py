@@ -1,0 +1,196 @@
+"""A rule set is one readable table of (selector, rule), first match wins; a plan is what it decides for one graph.
+
+No match is an error that says how to add a row: there is no silent fall-back to the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from xaicore.errors import UncoveredNode
+from xaicore.graph.graph import Graph, Node
+from xaicore.graph.passes import expand, fold_batchnorm
+from xaicore.numerics import Array, negative, positive
+from xaicore.ops import Op
+from xaicore.rules.select import Selector, View
+from xaicore.trace import Annotate, Measure, Signal, Step, Trace, activity, with_notes
+
+Carrier: TypeAlias = Literal["cotangent", "relevance", "multiplier"]
+Parts: TypeAlias = tuple[Signal | None, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a signal passes one kind of node: (step, signal at y) -> one signal for each input, None at the inactive ones."""
+
+    label: str
+    apply: Callable[[Step, Signal], Parts] = field(repr=False)
+    source: str = ""
+
+    def __call__(self, step: Step, signal: Signal) -> Parts:
+        return self.apply(step, signal)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+Row: TypeAlias = tuple[Selector, Rule]
+Annotation: TypeAlias = tuple[Selector, Annotate]
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """A table of rules, with what decides the start and the end of its backward pass.
+
+    carrier     what flows: "cotangent" starts at 1 and ends as the gradient; "relevance" starts at the explained value
+                and ends as the attribution; "multiplier" starts at 1, and the attribution is multiplier times (x - baseline)
+    rules       rows (selector, rule); the first match wins
+    expand      operators that are decomposed into simpler ones first
+    fold        fold BatchNorm into the layer before it first
+    annotate    rows (selector, note): what a forward pre-pass notes at each node for the rules to read (RevealCancel)
+    source      keys of rules/sources.py
+    """
+
+    name: str
+    carrier: Carrier
+    rules: tuple[Row, ...]
+    expand: tuple[type[Op], ...] = ()
+    fold: bool = False
+    source: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    annotate: tuple[Annotation, ...] = ()
+
+    def before(self, *rows: Row) -> RuleSet:
+        """The same rule set with the user's rows in front; the original is untouched."""
+        return replace(self, rules=(*rows, *self.rules))
+
+    def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+        """The graph as this rule set wants it: BatchNorm folded, operators expanded; the same function."""
+        if self.fold:
+            graph = fold_batchnorm(graph)
+        return expand(graph, self.expand, shapes) if self.expand else graph
+
+    def plan(self, graph: Graph, wrt: Sequence[str] | None = None, target: str | None = None) -> Plan:
+        """Which rule each node gets. UncoveredNode when a node between input and output has none.
+
+        ``target`` limits the plan to what lies before this value (default: all outputs).
+        """
+        view = View(graph, activity(graph, graph.float_inputs if wrt is None else wrt))
+        wanted = set(graph.outputs if target is None else [target])
+        for node in reversed(graph.nodes):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        rows: dict[str, tuple[int, Selector, Rule]] = {}
+        for node in graph.nodes:
+            if node.name in wanted and any(view.active[node.name]):
+                rows[node.name] = self._match(node, view)
+        return Plan(self, graph, rows)
+
+    def note(self, trace: Trace) -> Trace:
+        """The trace with the notes that this rule set's forward pre-pass takes; the trace itself when it takes none."""
+        if not self.annotate:
+            return trace
+        view = View(trace.graph, trace.active)
+        table = {n.name: next(f for sel, f in self.annotate if sel(n, view)) for n in trace.graph.nodes}
+        return with_notes(trace, table, sign_parts)
+
+    def _match(self, node: Node, view: View) -> tuple[int, Selector, Rule]:
+        for k, (selector, rule) in enumerate(self.rules):
+            if selector(node, view):
+                return k, selector, rule
+        kind = type(node.op).__name__
+        raise UncoveredNode(
+            f"{self.name}: no row covers node {node.name!r} ({node.op}; layer {node.layer or '?'}). "
+            f"Add one in front: rules.before((op({kind}), <rule>)), for example with identity, epsilon() or gradient from xaicore.rules"
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: carries {self.carrier}" + (f"   [{self.source}]" if self.source else "")]
+        if self.fold:
+            lines.append("  first: BatchNorm is folded into the layer before it")
+        if self.expand:
+            lines.append("  first: decomposed into simpler operators: " + ", ".join(k.__name__ for k in self.expand))
+        lines += [f"  {k:3}  {selector.label:52} {rule.label}" for k, (selector, rule) in enumerate(self.rules)]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decision of a rule set for one graph, as data: node -> (row number, selector, rule)."""
+
+    ruleset: RuleSet
+    graph: Graph
+    rows: Mapping[str, tuple[int, Selector, Rule]]
+
+    def rule(self, node: Node) -> Rule:
+        """The rule of a node."""
+        if node.name not in self.rows:
+            raise UncoveredNode(f"{self.ruleset.name}: node {node.name!r} is not part of this plan")
+        return self.rows[node.name][2]
+
+    @property
+    def measure(self) -> Measure:
+        """How a signal is summed for the ledger."""
+        return MEASURES[self.ruleset.carrier]
+
+    def __str__(self) -> str:
+        lines = [f"{'node':34} {'operator':20} {'row':>3}  {'rule':34} because"]
+        for node in self.graph.nodes:
+            if node.name in self.rows:
+                k, selector, rule = self.rows[node.name]
+                lines.append(f"{node.name:34} {type(node.op).__name__:20} {k:3}  {rule.label:34} {selector.label}")
+        return "\n".join(lines)
+
+
+def total(x: Array) -> Array:
+    """The sum over everything but the batch: (N, ...) -> (N,)."""
+    return x.reshape(len(x), -1).sum(axis=1) if x.size else np.zeros(len(x))
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two arrays for the positive and the negative contributions: a difference (Δ+, Δ-), or its multipliers (m+, m-)."""
+
+    plus: Array
+    minus: Array
+
+    def __add__(self, other: Pair) -> Pair:
+        return Pair(self.plus + other.plus, self.minus + other.minus)
+
+    def map(self, f: Callable[[Array], Array]) -> Pair:
+        """``f`` of both."""
+        return Pair(f(self.plus), f(self.minus))
+
+    @property
+    def sum(self) -> Array:
+        """plus + minus."""
+        return self.plus + self.minus
+
+
+def sign_parts(delta: Array) -> Pair:
+    """Δ split by its sign: (max(Δ, 0), min(Δ, 0))."""
+    return Pair(positive(delta), negative(delta))
+
+
+def _relevance(r: Array, y: Array, ref: Array | None, note: Any) -> Array:
+    return total(r)
+
+
+def _gradient_times_value(g: Array, y: Array, ref: Array | None, note: Any) -> Array:
+    return total(g * y)
+
+
+def _contribution(m: Array | Pair, y: Array, ref: Array | None, note: Pair | None) -> Array:
+    delta = y if ref is None else y - ref
+    if isinstance(m, Pair):
+        parts = sign_parts(delta) if note is None else note
+        return total(m.plus * parts.plus + m.minus * parts.minus)
+    return total(m * delta)
+
+
+MEASURES: Mapping[str, Measure] = {"relevance": _relevance, "cotangent": _gradient_times_value, "multiplier": _contribution}
+"""How a signal is summed, per sample, for the ledger: relevance; gradient times value; multiplier times difference."""

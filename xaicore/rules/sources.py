@@ -1,0 +1,96 @@
+"""Citation keys: every rule and rule set names one, and a test fails on an unknown key.
+
+``checked`` says what was compared with the paper's own text or with its authors' code; where it is False, equation
+numbers and formulas come from later descriptions and implementations ("reconstruction").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Source:
+    """One publication."""
+
+    authors: str
+    title: str
+    year: int
+    where: str
+    checked: bool
+
+    def __str__(self) -> str:
+        note = "" if self.checked else "  (reconstruction: the paper's own text was not at hand)"
+        return f"{self.authors}: {self.title}. {self.where}, {self.year}.{note}"
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType({
+    "bach2015": Source(
+        "S. Bach, A. Binder, G. Montavon, F. Klauschen, K.-R. Müller, W. Samek",
+        "On pixel-wise explanations for non-linear classifier decisions by layer-wise relevance propagation", 2015,
+        "PLoS ONE 10(7) e0130140; equations 56, 58, 60 as cited in the authors' toolbox", True),
+    "montavon2017": Source(
+        "G. Montavon, S. Lapuschkin, A. Binder, W. Samek, K.-R. Müller",
+        "Explaining nonlinear classification decisions with deep Taylor decomposition", 2017,
+        "Pattern Recognition 65, arXiv 1512.02479; equation 12 as cited in the authors' toolbox", True),
+    "montavon2019": Source(
+        "G. Montavon, A. Binder, S. Lapuschkin, W. Samek, K.-R. Müller",
+        "Layer-wise relevance propagation: an overview", 2019, "LNCS 11700, chapter 10", False),
+    "andeol2021": Source(
+        "L. Andéol, Y. Kawakami, Y. Wada, T. Kanamori, K.-R. Müller, G. Montavon",
+        "Learning domain invariant representations by joint Wasserstein distance minimization", 2021,
+        "arXiv 2106.04923; the gamma rule for signed inputs, as implemented in zennit", False),
+    "lapuschkin2017": Source(
+        "S. Lapuschkin, A. Binder, K.-R. Müller, W. Samek",
+        "Understanding and comparing deep neural networks for age and gender classification", 2017, "ICCV Workshops", False),
+    "kohlbrenner2020": Source(
+        "M. Kohlbrenner, A. Bauer, S. Nakajima, A. Binder, W. Samek, S. Lapuschkin",
+        "Towards best practice in explaining neural network decisions with LRP", 2020, "IJCNN, arXiv 1910.09840", False),
+    "achtibat2024": Source(
+        "R. Achtibat, S. M. V. Hatefi, M. Dreyer, A. Jain, T. Wiegand, S. Lapuschkin, W. Samek",
+        "AttnLRP: attention-aware layer-wise relevance propagation for transformers", 2024,
+        "ICML, arXiv 2402.05602; formulas as in the authors' library", True),
+    "ali2022": Source(
+        "A. Ali, T. Schnake, O. Eberle, G. Montavon, K.-R. Müller, L. Wolf",
+        "XAI for transformers: better explanations through conservative propagation", 2022, "ICML, arXiv 2202.07304", False),
+    "shrikumar2017": Source(
+        "A. Shrikumar, P. Greenside, A. Kundaje", "Learning important features through propagating activation differences", 2017,
+        "ICML, arXiv 1704.02685; rules as in the authors' library", True),
+    "simonyan2013": Source(
+        "K. Simonyan, A. Vedaldi, A. Zisserman",
+        "Deep inside convolutional networks: visualising image classification models and saliency maps", 2013,
+        "arXiv 1312.6034", False),
+    "zeiler2014": Source(
+        "M. D. Zeiler, R. Fergus", "Visualizing and understanding convolutional networks", 2014, "ECCV, arXiv 1311.2901", False),
+    "springenberg2014": Source(
+        "J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller", "Striving for simplicity: the all convolutional net", 2014,
+        "arXiv 1412.6806", False),
+    "sundararajan2017": Source(
+        "M. Sundararajan, A. Taly, Q. Yan", "Axiomatic attribution for deep networks", 2017, "ICML, arXiv 1703.01365", False),
+    "sotoudeh2019": Source(
+        "M. Sotoudeh, A. V. Thakur", "Computing linear restrictions of neural networks", 2019, "NeurIPS, arXiv 1908.06214", False),
+    "smilkov2017": Source(
+        "D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg", "SmoothGrad: removing noise by adding noise", 2017,
+        "arXiv 1706.03825", False),
+    "adebayo2018": Source(
+        "J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim", "Sanity checks for saliency maps", 2018,
+        "NeurIPS, arXiv 1810.03292", False),
+    "selvaraju2017": Source(
+        "R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra",
+        "Grad-CAM: visual explanations from deep networks via gradient-based localization", 2017, "ICCV, arXiv 1610.02391", False),
+    "kindermans2019": Source(
+        "P.-J. Kindermans, S. Hooker, J. Adebayo, M. Alber, K. T. Schütt, S. Dähne, D. Erhan, B. Kim",
+        "The (un)reliability of saliency methods", 2019, "LNCS 11700, chapter 14, arXiv 1711.00867", False),
+    "hooker2019": Source(
+        "S. Hooker, D. Erhan, P.-J. Kindermans, B. Kim",
+        "A benchmark for interpretability methods in deep neural networks", 2019, "NeurIPS, arXiv 1806.10758", False),
+    "friedman2004": Source(
+        "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
+})
+
+
+def cite(key: str) -> Source:
+    """The publication of a key such as "bach2015"; the text after a space (", eq. 58") is not part of the key."""
+    return SOURCES[key.split()[0].rstrip(",")]

@@ -1,0 +1,280 @@
+"""A forward pass that remembers (Trace) and a backward pass that keeps books (Signals and their Ledger).
+
+``backward`` knows no rule: it hands each Step and the signal at its output to the rule that a plan names, and adds up
+what comes back. A signal only has to support "+".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from xaicore.errors import GraphError, InputError, ShapeError, Unsupported
+from xaicore.graph.graph import DTYPES, Graph, Node
+from xaicore.graph.run import evaluate
+from xaicore.numerics import Array, rationals
+from xaicore.ops import Detach
+
+Signal = Any
+"""What a rule set carries: an array, or a pair of arrays (RevealCancel). The engine only needs "+"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One node of a trace: all that a rule may look at.
+
+    ``xs`` and ``y`` are its inputs and output, ``active`` says which inputs carry the signal, ``ref`` is the same node
+    on the baseline (None in a run without one), ``notes`` and ``note`` what a pre-pass noted at its inputs and output.
+    """
+
+    node: Node
+    xs: tuple[Array, ...]
+    y: Array
+    active: tuple[bool, ...]
+    ref: Step | None = None
+    notes: tuple[Any, ...] = ()
+    note: Any = None
+
+    def vjp(self, g: Array, xs: Sequence[Array] | None = None, y: Array | None = None) -> tuple[Array | None, ...]:
+        """The cotangents of the active inputs (None at the others), here or at other inputs ``xs``."""
+        at = self.xs if xs is None else tuple(xs)
+        out = self.y if xs is None else y if y is not None else self.node.op.forward(*at)
+        return tuple(self.node.op.vjp(i, g, out, *at) if on else None for i, on in enumerate(self.active))
+
+
+def activity(graph: Graph, wrt: Collection[str]) -> dict[str, tuple[bool, ...]]:
+    """For every node, which of its inputs depend on ``wrt`` by a path that no operator blocks."""
+    on = set(wrt)
+    flags: dict[str, tuple[bool, ...]] = {}
+    for node in graph.nodes:
+        flags[node.name] = tuple(i in on and not node.op.blocks(k) for k, i in enumerate(node.inputs))
+        if node.name not in on and any(flags[node.name]):
+            on.add(node.name)
+    return flags
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The values of one forward pass, and of the baseline's where there is one."""
+
+    graph: Graph
+    values: Mapping[str, Array]
+    active: Mapping[str, tuple[bool, ...]]
+    wrt: tuple[str, ...]
+    ref: Trace | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def step(self, node: Node) -> Step:
+        """The Step of a node."""
+        ref = None if self.ref is None else self.ref.step(node)
+        xs = tuple(self.values[i] for i in node.inputs)
+        notes = tuple(self.notes.get(i) for i in node.inputs) if self.notes else ()
+        return Step(node, xs, self.values[node.name], self.active[node.name], ref, notes, self.notes.get(node.name))
+
+    def __iter__(self) -> Iterator[Step]:
+        return (self.step(n) for n in self.graph.nodes)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.values[name]
+
+    def carries(self, name: str) -> bool:
+        """Does the value depend on what is explained?"""
+        return name in self.wrt or (name in self.active and any(self.active[name]))
+
+
+def forward(
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    baseline: Mapping[str, Array] | None = None,
+    wrt: Collection[str] | None = None,
+) -> Trace:
+    """Runs the graph and keeps every value; ``wrt`` are the explained values (default: the floating inputs).
+
+    With ``baseline`` (feeds of the same shapes) the trace carries the baseline's values as ``ref``. A Detach node with
+    ``shared=True`` (the shift of a softmax) has the main trace's value in both, so that it cancels in every difference.
+    """
+    explained = tuple(graph.float_inputs if wrt is None else wrt)
+    if not explained:
+        raise InputError(
+            "no input of this graph is floating, so there is nothing to differentiate; explain a layer instead, "
+            "for example layer='embedding' (xaicore inspect lists the layers)"
+        )
+    everything = [*graph.inputs, *graph.params, *(n.name for n in graph.nodes)]
+    values = evaluate(graph, feeds, keep=everything)
+    flags = activity(graph, explained)
+    ref = None
+    if baseline is not None:
+        shared = {n.name: values[n.name] for n in graph.nodes if isinstance(n.op, Detach) and n.op.shared}
+        ref = Trace(graph, evaluate(graph, baseline, keep=everything, override=shared), flags, explained)
+    return Trace(graph, values, flags, explained, ref)
+
+
+Annotate = Callable[[Step], Any]
+"""A note at a node's output, from the step and the notes at its inputs."""
+
+
+def with_notes(trace: Trace, table: Mapping[str, Annotate], start: Callable[[Array], Any]) -> Trace:
+    """The trace with a note at every value that carries the signal; ``start`` of the difference is the note at the inputs."""
+    if trace.ref is None:
+        raise InputError("these rules compare with a baseline; give one (baseline=...)")
+    notes: dict[str, Any] = {k: start(trace.values[k] - trace.ref.values[k]) for k in trace.wrt}
+    noted = replace(trace, notes=notes)
+    for node in trace.graph.nodes:
+        if node.name not in notes and any(trace.active[node.name]):
+            notes[node.name] = table[node.name](noted.step(node))
+    return noted
+
+
+# ----- backward ---------------------------------------------------------------------------------------------------
+
+Rule = Callable[[Step, Signal], tuple[Signal | None, ...]]
+Measure = Callable[[Signal, Array, Array | None, Any], Array]
+
+
+class Plan(Protocol):
+    """What backward needs of a plan: the rule of each node, and how a signal is summed for the ledger."""
+
+    def rule(self, node: Node) -> Rule: ...
+
+    @property
+    def measure(self) -> Measure: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger, per sample: the signal that came to a node's output and what it passed to its inputs."""
+
+    node: Node
+    arrived: Array
+    passed: Array
+
+    @property
+    def absorbed(self) -> Array:
+        """arrived - passed: what biases, stabilisers and empty denominators kept."""
+        return self.arrived - self.passed
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The books of a backward pass: an Entry for each node that was passed, from the output to the input.
+
+    What arrives at a node is the sum, over its entries, of the signal in the unit of the explained quantity: relevance
+    for LRP, multiplier times difference for DeepLIFT, gradient times value for gradients (not conserved there).
+    """
+
+    entries: tuple[Entry, ...] = ()
+    seed: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, name: str) -> Entry:
+        return next(e for e in self.entries if e.node.name == name)
+
+    @property
+    def absorbed(self) -> Array:
+        """The sum over all nodes, per sample: explained value minus what reached the inputs."""
+        start = self.seed * 0
+        for e in self.entries:
+            start = start + e.absorbed
+        return start
+
+    def leaks(self, tolerance: float = 1e-9) -> tuple[Entry, ...]:
+        """The entries that absorbed more than ``tolerance`` times the seed, largest first."""
+        size = max(float(max(abs(v) for v in self.seed.reshape(-1))) if self.seed.size else 0.0, 1e-300)
+        found = [(max(abs(float(v)) for v in np.asarray(e.absorbed).reshape(-1)), e) for e in self.entries]
+        return tuple(e for amount, e in sorted(found, key=lambda pair: -pair[0]) if amount > tolerance * size)
+
+    def __str__(self) -> str:
+        lines = [f"{'node':32} {'operator':18} {'arrived':>13} {'passed on':>13} {'absorbed':>13}"]
+        for e in self.entries:
+            a, p, d = (float(np.asarray(v).reshape(-1)[0]) for v in (e.arrived, e.passed, e.absorbed))
+            op = type(e.node.op).__name__
+            lines.append(f"{e.node.name:32} {op:18} {a:13.6g} {p:13.6g} {d:13.3g}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The signal at the explained values (and at whatever else was kept), and the ledger."""
+
+    values: Mapping[str, Signal]
+    ledger: Ledger
+
+
+def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = ()) -> Signals:
+    """Carries ``seed`` (signals at values of the graph) back to the explained inputs, by the plan's rules.
+
+    ``keep`` names further values whose signal is returned. Raises Unsupported when the seed cannot reach an input.
+    """
+    graph = trace.graph
+    for name in seed:
+        if name not in trace.values:
+            raise GraphError(f"the seed sits at {name!r}, which is not a value of the graph")
+        if not trace.carries(name):
+            raise Unsupported(f"{name!r} does not depend on {', '.join(trace.wrt)}, so there is nothing to attribute")
+    flowing: dict[str, Signal] = dict(seed)
+    kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep}
+    entries: list[Entry] = []
+    for node in reversed(graph.nodes):
+        if node.name in trace.wrt or node.name not in flowing:
+            continue
+        if not any(trace.active[node.name]):
+            continue
+        signal = flowing.pop(node.name)
+        if node.name in keep:
+            kept[node.name] = signal
+        step = trace.step(node)
+        parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
+        for i, part in zip(node.inputs, parts):
+            if part is not None:
+                flowing[i] = flowing[i] + part if i in flowing else part
+        entries.append(_entry(step, signal, parts, plan.measure))
+    total = None
+    for name, signal in seed.items():
+        ref = None if trace.ref is None else trace.ref.values[name]
+        amount = plan.measure(signal, trace.values[name], ref, trace.notes.get(name))
+        total = amount if total is None else total + amount
+    reached = {k: flowing[k] for k in trace.wrt if k in flowing}
+    return Signals({**kept, **reached}, Ledger(tuple(entries), np.zeros(0) if total is None else total))
+
+
+def _entry(step: Step, signal: Signal, parts: Sequence[Signal | None], measure: Measure) -> Entry:
+    ref = step.ref
+    arrived = measure(signal, step.y, None if ref is None else ref.y, step.note)
+    passed = arrived * 0
+    for k, part in enumerate(parts):
+        if part is not None:
+            passed = passed + measure(part, step.xs[k], None if ref is None else ref.xs[k], step.notes[k] if step.notes else None)
+    return Entry(step.node, arrived, passed)
+
+
+def _checked(parts: Any, step: Step, dtype: str) -> tuple[Signal | None, ...]:
+    """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
+    if not isinstance(parts, tuple) or len(parts) != len(step.xs):
+        raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
+    out = []
+    for k, part in enumerate(parts):
+        if part is None or not step.active[k]:
+            out.append(None)
+            continue
+        out.append(_in_dtype(part, step.xs[k].shape, dtype, step.node.name))
+    return tuple(out)
+
+
+def _in_dtype(part: Signal, shape: tuple[int, ...], dtype: str, name: str) -> Signal:
+    if hasattr(part, "map"):                                       # a pair of signals
+        return part.map(lambda array: _in_dtype(array, shape, dtype, name))
+    if part.shape != shape:
+        raise ShapeError(f"the rule for node {name!r} gave a signal of shape {part.shape} for an input of shape {shape}")
+    if dtype == "exact":
+        return rationals(part, f"the rule for node {name!r}")
+    if part.dtype != DTYPES[dtype]:
+        raise GraphError(f"the rule for node {name!r} gave {part.dtype} in a {dtype} graph; a rule keeps the dtype")
+    return part
