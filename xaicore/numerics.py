@@ -39,12 +39,12 @@ def unbroadcast(g: Array, shape: Sequence[int]) -> Array:
 
 def positive(x: Array) -> Array:
     """max(x, 0), the part written x+."""
-    return np.maximum(x, 0)
+    return np.maximum(x, scalar(0, x))
 
 
 def negative(x: Array) -> Array:
     """min(x, 0), the part written x-."""
-    return np.minimum(x, 0)
+    return np.minimum(x, scalar(0, x))
 
 
 def stabilize(z: Array, eps: float | Fraction) -> Array:

@@ -19,11 +19,13 @@ REFUSED = {
     (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib"):
         "a pickle, and loading one runs whatever code is in it. Build the model in Python, load its weights with "
         "torch.load(path, weights_only=True), and convert the live model: xaicore.from_model(model, example_inputs)",
-    (".pt2",): "an exported torch program. Load it in Python with torch.export.load(path), then xaicore.from_model(program, example_inputs)",
+    (".pt2",):
+        "an exported torch program. Load it in Python with torch.export.load(path), then xaicore.from_model(program, example_inputs)",
     (".keras", ".h5", ".hdf5"):
         "a Keras file. Load it in Python, keras.models.load_model(path, compile=False, safe_mode=True), then "
         "xaicore.from_model(model, example_inputs)",
-    (".safetensors", ".npz"): "weights without a model. Build the model in its framework, load the weights, then xaicore.from_model(model, example)",
+    (".safetensors", ".npz"):
+        "weights without a model. Build the model in its framework, load the weights, then xaicore.from_model(model, example_inputs)",
     (".pb", ".tflite"): "a TensorFlow graph. Convert it to ONNX first, then xaicore.load('model.onnx')",
 }
 
@@ -79,7 +81,8 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False) -> G
 def _backend(name: str) -> ModuleType:
     found = available()
     if name not in found:
-        raise BackendError(f"the backend {name!r} is not installed; reinstall xaicore (its entry points are missing): pip install 'xaicore[{name}]'")
+        raise BackendError(f"the backend {name!r} is not installed; reinstall xaicore (its entry points are missing): "
+                           f"pip install 'xaicore[{name}]'")
     module = found[name].value
     try:
         return import_module(module)

@@ -259,7 +259,7 @@ def _checked(parts: Any, step: Step, dtype: str) -> tuple[Signal | None, ...]:
     """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
     if not isinstance(parts, tuple) or len(parts) != len(step.xs):
         raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
-    out = []
+    out: list[Signal | None] = []
     for k, part in enumerate(parts):
         if part is None or not step.active[k]:
             out.append(None)

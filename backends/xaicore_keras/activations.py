@@ -100,31 +100,35 @@ def _sub(tag: str, part: str) -> str:
 
 def relu(c: Call, v: Value, get: Get, tag: str) -> Value:
     """x above the threshold, cut at max_value; below it slope * (x - threshold)."""
-    slope, top, threshold = (float(get(k, 0.0) or 0.0) for k in ("negative_slope", "max_value", "threshold"))
-    has_top = get("max_value", None) is not None
-    if slope and not has_top and not threshold:
-        return c.map(LeakyReLU(slope), v, tag=tag)
-    last = not slope
-    if threshold:
-        above = c.add(Compare("gt"), v, c.constant(threshold, tag="threshold"), tag=_sub(tag, "above"))
-        zero = c.constant(0.0, tag="zero")
-        y = replace(v, name=c.add(Where(), above, v, zero, tag=tag if last and not has_top else _sub(tag, "kept")))
+    slope, bound, top = get("negative_slope", 0.0), get("threshold", 0.0), get("max_value", None)
+    if slope and top is None and not bound:
+        return c.map(LeakyReLU(float(slope)), v, tag=tag)
+    stages: list[tuple[str, Callable[[Value, str], Value]]] = []
+    if bound:
+        stages.append(("kept", lambda x, name: _keep_above(c, x, bound, 0.0, name)))
     elif top == 6:
-        return_early = c.map(ReLU6(), v, tag=tag if last else _sub(tag, "relu6"))
-        y, has_top = return_early, False
+        stages.append(("relu6", lambda x, name: c.map(ReLU6(), x, tag=name)))
     else:
-        y = c.map(ReLU(), v, tag=_sub(tag, "relu") if has_top or not last else tag)
-    if has_top:     # after the ReLU, so that the slope at 0 is that of ReLU
-        low = 0.0 if threshold else None
-        y = c.map(Clip(low, top), y, tag=tag if last else _sub(tag, "cut"))
-    if last:
+        stages.append(("relu", lambda x, name: c.map(ReLU(), x, tag=name)))
+    if top is not None and (bound or top != 6):     # a clip after the ReLU, so that the slope at 0 is that of ReLU
+        stages.append(("cut", lambda x, name: c.map(Clip(None, float(top)), x, tag=name)))
+    y = v
+    for part, stage in stages:
+        y = stage(y, tag if part == stages[-1][0] and not slope else _sub(tag, part))
+    if not slope:
         return y
     below = c.map(Neg(), v, tag=_sub(tag, "negated"))
-    if threshold:
-        below = c.map(Add(), below, c.constant(threshold, tag="threshold"), tag=_sub(tag, "shifted"))
+    if bound:
+        below = c.map(Add(), below, c.constant(bound, tag="threshold"), tag=_sub(tag, "shifted"))
     below = c.map(ReLU(), below, tag=_sub(tag, "below"))
     below = c.map(Mul(), below, c.constant(slope, tag="slope"), tag=_sub(tag, "leak"))
     return c.map(Sub(), y, below, tag=tag)
+
+
+def _keep_above(c: Call, v: Value, bound: float, other: float, tag: str) -> Value:
+    """x where x > bound, else the other value."""
+    above = c.add(Compare("gt"), v, c.constant(bound, tag="threshold"), tag=_sub(tag, "above"))
+    return replace(v, name=c.add(Where(), above, v, c.constant(other, tag="other"), tag=tag), seen=None)
 
 
 def _with_axis(make: Callable[[int], Op]) -> Activation:
@@ -136,7 +140,7 @@ def _with_axis(make: Callable[[int], Op]) -> Activation:
             raise c.refuse(f"takes a softmax over the axes {axis}", "give one axis; flatten them into one before it")
         if axis % v.rank == 0:
             raise c.refuse("takes a softmax over axis 0, the batch", "samples must not mix: use another axis")
-        return c.map(make(v.axis(axis)), v, tag=tag)
+        return c.map(make(v.axis(axis) if v.moved else axis), v, tag=tag)
 
     return add
 
@@ -153,15 +157,14 @@ def glu(c: Call, v: Value, get: Get, tag: str) -> Value:
 
 def hard_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:
     """x where |x| > threshold, else 0."""
-    far = c.add(Compare("gt"), c.map(Abs(), v, tag=_sub(tag, "abs")), c.constant(get("threshold", 0.5), tag="threshold"), tag=_sub(tag, "far"))
-    return replace(v, name=c.add(Where(), far, v, c.constant(0.0, tag="zero"), tag=tag))
+    size = c.map(Abs(), v, tag=_sub(tag, "abs"))
+    far = c.add(Compare("gt"), size, c.constant(get("threshold", 0.5), tag="threshold"), tag=_sub(tag, "far"))
+    return replace(v, name=c.add(Where(), far, v, c.constant(0.0, tag="zero"), tag=tag), seen=None)
 
 
 def threshold(c: Call, v: Value, get: Get, tag: str) -> Value:
     """x where x > threshold, else the default value."""
-    limit, other = get("threshold", 0.0), get("default_value", 0.0)
-    above = c.add(Compare("gt"), v, c.constant(limit, tag="threshold"), tag=_sub(tag, "above"))
-    return replace(v, name=c.add(Where(), above, v, c.constant(other, tag="default"), tag=tag))
+    return _keep_above(c, v, get("threshold", 0.0), get("default_value", 0.0), tag)
 
 
 def soft_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -191,6 +191,8 @@ class Converter:
 
         args = tuple(keras.tree.map_structure(here, node.arguments.args))
         kwargs = dict(keras.tree.map_structure(here, node.arguments.kwargs))
+        if "training" in kwargs:        # what model(x, training=False) and model.predict(x) do to every call
+            kwargs["training"] = False
         call = Call(self, node.operation, path + node.operation.name, args, kwargs, tuple(tuple(t.shape) for t in node.outputs))
         self._check(call)
         inner = functional_of(call.op)
@@ -205,10 +207,8 @@ class Converter:
         return [self._finish(call, *triple) for triple in zip(node.outputs, results, seen, strict=True)]
 
     def _check(self, call: Call) -> None:
-        """Refuses calls whose meaning is not that of inference in float32 or float64."""
+        """Refuses calls that no row of the table could get right: masked ones, and those in reduced precision."""
         op = call.op
-        if call.kwargs.get("training"):
-            raise call.refuse("was called with training=True, so it draws random numbers or mixes samples", "call it without training=True")
         if not is_layer(op):
             return
         masked = call.kwargs.get("mask") is not None or any(v.mask for v in call.values)
@@ -341,16 +341,17 @@ def is_variable(x: Any) -> bool:
 
 def numpy_of(x: Any) -> Array:
     """A NumPy array of a Keras variable, a backend tensor or a number."""
-    if is_variable(x) or keras.ops.is_tensor(x):
-        return np.asarray(keras.ops.convert_to_numpy(x))
-    return np.asarray(x)
+    x = x.value if is_variable(x) else x
+    if hasattr(x, "detach"):        # torch: without the detour that NumPy 2 warns about
+        return np.asarray(x.detach().cpu().numpy())
+    return np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
 
 
 def flat(structure: Any) -> list[Any]:
     return list(keras.tree.flatten(structure))
 
 
-def kind_of_number(dtype: str) -> str:
+def kind_of_number(dtype: str) -> Literal["float", "int", "bool"]:
     """Bytes are pixels: they count as numbers to explain."""
     return "float" if "float" in dtype or dtype == "uint8" else "bool" if dtype == "bool" else "int"
 

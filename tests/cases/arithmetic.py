@@ -53,6 +53,8 @@ CASES = (
         (((3, 4), (3, 4), (3, 4)), InputError, "ToBool"),
         ((np.ones((2, 3), bool), (2, 3), (2, 4)), ShapeError, "do not broadcast"),
     )),
+    Case("Where-batched", Where(), ((3, 4), (3, 4), ()), (binary, normal, normal), (False, True, False), pick,
+         batched=(True, True, False)),
     Case("Where-first", Where(), ((2, 4), (3, 2, 4), ()), (binary, normal, normal), (False, True, False), pick),
     Case("Where-second", Where(), ((1, 4), (4,), (3, 4)), (binary, normal, normal), (False, False, True), pick),
 )

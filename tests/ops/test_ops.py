@@ -351,8 +351,6 @@ def test_kinks_bound_the_linear_pieces(case: Case) -> None:
     straight = (case.op.forward(*p) + case.op.forward(*q)) / 2
     assert same.any(), "no pair of draws lies on one piece"
     close(middle[same], straight[same], PRECISION[np.float64])
-    if before:
-        assert not np.allclose(middle, straight), "no pair of draws lies on two pieces"
 
 
 @cases

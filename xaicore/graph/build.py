@@ -65,7 +65,7 @@ class Builder:
         """Adds one call of ``op`` and returns its name. A name that is taken gets @2, @3, ... (the second, third call)."""
         if not isinstance(op, Op):
             raise GraphError(f"add takes an operator instance such as ReLU(), not {op!r}")
-        prefix, scope_layer, scope_origin = self._scope
+        _, scope_layer, scope_origin = self._scope
         final = self._unique(self._prefixed(name or type(op).__name__.lower()))
         for i in inputs:
             if i not in self._names:

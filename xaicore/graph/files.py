@@ -114,7 +114,8 @@ def _unpack(name: str, entry: dict[str, Any]) -> Array:
     raw = base64.b64decode(entry["data"], validate=True)
     dtype = np.dtype(entry["dtype"]).newbyteorder("<")
     if len(raw) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"parameter {name!r}: shape {shape} of {entry['dtype']} takes {math.prod(shape) * dtype.itemsize} bytes, {len(raw)} are there")
+        needed = math.prod(shape) * dtype.itemsize
+        raise ValueError(f"parameter {name!r}: shape {shape} of {entry['dtype']} takes {needed} bytes, {len(raw)} are there")
     return np.frombuffer(raw, dtype).reshape(shape).astype(np.dtype(entry["dtype"]))
 
 

@@ -109,9 +109,8 @@ def fold_batchnorm(graph: Graph) -> Graph:
         gamma, beta, mean, var = (np.asarray(params[i]) for i in statistics)
         scale, shift = _scale_and_shift(node.op, gamma, beta, mean, var)
         w = params[before.inputs[1]]
-        if isinstance(before.op, Dense):
-            if _rank_is_ambiguous(graph, before):
-                continue
+        if isinstance(before.op, Dense) and _rank_is_ambiguous(graph, before):
+            continue
         w_new = w * _along_outputs(scale, before.op, w)
         old = params[before.inputs[2]] if len(before.inputs) > 2 else scale * 0
         weight, bias = f"{before.name}/folded_weight", f"{before.name}/folded_bias"

@@ -20,22 +20,22 @@ class Layers(Mapping[str, Array]):
     """Attributions at the values inside the graph, by node name or by layer name."""
 
     graph: Graph
-    values: Mapping[str, Array] = field(default_factory=dict)
+    kept: Mapping[str, Array] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
-        if name in self.values:
-            return self.values[name]
+        if name in self.kept:
+            return self.kept[name]
         found = self.graph.find(name)
-        if found not in self.values:
+        if found not in self.kept:
             raise UnknownName(f"no attribution was kept at {name!r}: ask for it with keep='all' or keep=[{name!r}], or it lies behind "
                               f"the explained value")
-        return self.values[found]
+        return self.kept[found]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.kept)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,8 @@ class Attribution:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if len(self.values) != 1:
-            raise InputError(f"this attribution has {len(self.values)} parts ({', '.join(self.values)}); choose one: a[{next(iter(self.values))!r}]")
+            raise InputError(f"this attribution has {len(self.values)} parts ({', '.join(self.values)}); "
+                             f"choose one: a[{next(iter(self.values))!r}]")
         only = next(iter(self.values.values()))
         return np.array(only, dtype=dtype, copy=True) if copy else np.asarray(only, dtype=dtype)
 
@@ -104,7 +105,8 @@ class Attribution:
         lines = [f"{self.method} of {self.explained}" + (f"  {_settings(self.settings)}" if self.settings else "")]
         for n in range(min(len(self.output), 3)):
             base = "" if self.baseline_output is None else f"  f(baseline) = {number(self.baseline_output[n])}"
-            lines.append(f"  sample {n}: f(x) = {number(self.output[n])}{base}  sum = {number(self.total()[n])}  gap = {float(self.gap()[n]):.3g}")
+            sums = f"sum = {number(self.total()[n])}  gap = {float(self.gap()[n]):.3g}"
+            lines.append(f"  sample {n}: f(x) = {number(self.output[n])}{base}  {sums}")
         if len(self.output) > 3:
             lines.append(f"  ... {len(self.output)} samples")
         lines += [f"  {k}: {v.dtype} {v.shape}" for k, v in self.values.items()]

@@ -57,12 +57,11 @@ def explain(
 def _method(method: str | RuleSet) -> Method:
     if isinstance(method, RuleSet):
         rules = method
-        base = METHODS.get("deeplift.rescale" if rules.carrier == "multiplier" else "lrp.epsilon" if rules.carrier == "relevance" else "deconvnet")
-        assert base is not None
+        base = METHODS[{"multiplier": "deeplift.rescale", "relevance": "lrp.epsilon", "cotangent": "deconvnet"}[rules.carrier]]
         run = base.run
         settings = {"baseline": 0} if rules.carrier == "multiplier" else {}
-        return replace(base, id=rules.name, run=lambda task, **s: replace(run(task, rules=rules, **s), method=rules.name), settings=settings,
-                       promises=("batch_invariance", "determinism"))
+        return replace(base, id=rules.name, settings=settings, promises=("batch_invariance", "determinism"),
+                       run=lambda task, **s: replace(run(task, rules=rules, **s), method=rules.name))
     if method not in METHODS:
         raise UnknownName(f"no method is called {method!r}: {nearest(str(method), METHODS)}  (xaicore methods lists them)")
     return METHODS[method]

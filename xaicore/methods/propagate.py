@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -87,7 +88,7 @@ def reduced(a: Attribution, reduce: Reduce, method: str) -> Attribution:
     "abs" |g| in the input's shape; "max_abs" the largest, "sum_abs" the sum, "l2" the Euclidean norm over channels,
     which keep axis 1 with one entry; on inputs without spatial axes these are |g| itself. "none" leaves g.
     """
-    ways = {
+    ways: Mapping[str, Callable[[Array], Any]] = {
         "none": lambda g: g, "abs": abs, "max_abs": lambda g: abs(g).max(axis=1, keepdims=True),
         "sum_abs": lambda g: abs(g).sum(axis=1, keepdims=True), "l2": lambda g: np.sqrt((g * g).sum(axis=1, keepdims=True)),
     }
@@ -100,8 +101,6 @@ def reduced(a: Attribution, reduce: Reduce, method: str) -> Attribution:
         if channels_last(a.graph.meta, name):
             return np.moveaxis(np.asarray(ways[reduce](np.moveaxis(g, -1, 1))), 1, -1)
         return np.asarray(ways[reduce](g))
-
-    from dataclasses import replace
 
     return replace(a, values={k: one(k, v) for k, v in a.values.items()}, method=method, settings={**a.settings, "reduce": reduce},
                    layers=Layers(a.layers.graph, {k: np.asarray(v if reduce == "none" else abs(v)) for k, v in a.layers.items()})

@@ -36,8 +36,8 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _row(id: str, run: Callable[..., Attribution], *promises: str, source: str, layer: str = "cut", settings: Mapping[str, Any] | None = None,
-         summary: str | None = None) -> Method:
+def _row(id: str, run: Callable[..., Attribution], *promises: str, source: str, layer: str = "cut",
+         settings: Mapping[str, Any] | None = None, summary: str | None = None) -> Method:
     known = _settings_of(run) if settings is None else settings
     line = summary or (run.__doc__ or "").strip().splitlines()[0]
     return Method(id, run, line, promises, source, layer, "baseline" in known, "seed" in known, MappingProxyType(dict(known)))
@@ -68,7 +68,8 @@ _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symme
 
 _ROWS = (
     _row("gradient", gradient, *_GRADIENT, source="simonyan2013", layer="signal"),
-    _row("saliency", saliency, *_ALWAYS, "implementation_invariance", "dummy", "symmetry", "input_shift", source="simonyan2013", layer="signal"),
+    _row("saliency", saliency, *_ALWAYS, "implementation_invariance", "dummy", "symmetry", "input_shift", source="simonyan2013",
+         layer="signal"),
     _row("gradient_x_input", gradient_x_input, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry",
          source="shrikumar2017", layer="signal"),
     _rules_row("deconvnet", *_ALWAYS, source="zeiler2014"),

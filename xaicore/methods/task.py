@@ -107,14 +107,14 @@ class Task:
         """Feeds of the baseline: None or 0 for zeros, a number, one sample or a batch; other inputs keep their values."""
         if baseline is None:
             baseline = 0
-        given = baseline if isinstance(baseline, Mapping) else {k: baseline for k in self.wrt}
+        given = baseline if isinstance(baseline, Mapping) else dict.fromkeys(self.wrt, baseline)
         for k in given:
             if k not in self.feeds:
                 raise UnknownName(f"the baseline names {k!r}, which is no input: {nearest(str(k), self.feeds)}")
         full = dict(self.feeds)
         for k, v in given.items():
             x = self.feeds[k]
-            if np.isscalar(v) or (hasattr(v, "numerator") and not isinstance(v, np.ndarray)):
+            if not isinstance(v, np.ndarray) and (isinstance(v, (int, float)) or hasattr(v, "numerator")):
                 full[k] = filled(x.shape, v, x)
                 continue
             b = np.asarray(v)
@@ -179,7 +179,8 @@ def make_task(
             raise UnknownName(f"wrt={k!r} is not a floating input: {nearest(k, graph.float_inputs)}")
     trace = forward(graph, feeds, wrt=wrt)
     weights, label = _weights(trace[value], rest, value)
-    words = f"{'' if head is None and output == 'logit' else output + ' '}{label}" + (f" (before {head})" if head and output == "logit" else "")
+    scale = "" if head is None and output == "logit" else f"{output} "
+    words = scale + label + (f" (before {head})" if head and output == "logit" else "")
     return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, words, batch_size,
                 progress, keep, trace)
 
@@ -221,7 +222,7 @@ def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
         if len(inner) != 1:
             raise InputError(f"output {name!r} has shape (N, {', '.join(map(str, inner))}); give a target tuple with {len(inner)} indices, "
                              f"for example target=({', '.join('0' for _ in inner)})")
-        top = np.array([max(range(inner[0]), key=lambda k, row=row: row[k]) for row in value])
+        top = value.argmax(axis=1)
         return _one_hot(value, [(int(t),) for t in top], name), f"class {_listed(top)} (largest) of {name!r}"
     positions = _positions(target, n, inner, name)
     if positions is not None:
@@ -229,15 +230,18 @@ def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
         return _one_hot(value, positions, name), f"{_listed(shown)} of {name!r}"
     w = np.asarray(target)
     if w.dtype.kind not in "fiuO" or w.shape not in (inner, value.shape):
-        raise InputError(f"target {target!r} is not an index, one index per sample, a tuple of {len(inner)} indices, or weights of shape {inner}")
+        raise InputError(f"target {target!r} is not an index, one index per sample, a tuple of {len(inner)} indices, or weights of "
+                         f"shape {inner}")
     if value.dtype == object:
         w = np.vectorize(lambda v: scalar(v, value), otypes=[object])(w)
     return np.array(np.broadcast_to(w.astype(value.dtype), value.shape)), f"a weighted sum of {name!r}"
 
 
 def _listed(items: Any) -> str:
-    shown = list(dict.fromkeys(str(i) for i in items))
-    return shown[0] if len(shown) == 1 else "[" + ", ".join(str(i) for i in list(items)[:8]) + (", ..." if len(list(items)) > 8 else "") + "]"
+    shown = [str(i) for i in items]
+    if len(set(shown)) == 1:
+        return shown[0]
+    return "[" + ", ".join(shown[:8]) + (", ..." if len(shown) > 8 else "") + "]"
 
 
 def _positions(target: Any, n: int, inner: tuple[int, ...], name: str) -> list[tuple[int, ...]] | None:
@@ -270,8 +274,8 @@ def _per_sample(positions: list[tuple[int, ...]], n: int) -> list[tuple[int, ...
 def _checked(positions: list[tuple[int, ...]], inner: tuple[int, ...], name: str) -> list[tuple[int, ...]]:
     for p in positions:
         if len(p) != len(inner):
-            raise InputError(f"target {p if len(p) != 1 else p[0]} has {len(p)} index, but output {name!r} has shape (N, {', '.join(map(str, inner))})"
-                             f": give a tuple of {len(inner)}")
+            raise InputError(f"target {p if len(p) != 1 else p[0]} has {len(p)} index, but output {name!r} has shape "
+                             f"(N, {', '.join(map(str, inner))}): give a tuple of {len(inner)}")
         for k, (i, size) in enumerate(zip(p, inner)):
             if not 0 <= i < size:
                 raise InputError(f"target {i} is out of range on axis {k + 1} of output {name!r}: it has {size} entries, 0 to {size - 1}")

@@ -31,7 +31,7 @@ class _Pair(Op):
 
     def forward(self, *xs: Array) -> Array:
         _common_shape(type(self).__name__, xs)
-        return self.value(*xs)
+        return np.asarray(self.value(*xs))
 
 
 @final
@@ -207,7 +207,7 @@ def _constants(active: Sequence[bool]) -> tuple[int, ...]:
 
 def _back(g: Array, x: Array) -> Array:
     """The cotangent g of the broadcast x, as one of x itself."""
-    return np.asarray(unbroadcast(g, x.shape), dtype=x.dtype)
+    return np.asarray(unbroadcast(np.asarray(g), x.shape), dtype=x.dtype)
 
 
 def _where(condition: Array, g: Array) -> Array:

@@ -166,8 +166,8 @@ def _biased(y: Array, xs: Sequence[Array], outputs: int, who: str) -> Array:
 # Space is laid out channels-last inside, so that every window is a few long runs of memory; results are returned as views
 # with the channels on axis 1, and the next convolution finds them channels-last again.
 
-BLOCK_BYTES = 1 << 20
-"""Windows are gathered in pieces of about this size, which stay in the cache between the copy and the product."""
+BLOCK_BYTES = 1 << 24
+"""Windows are gathered in pieces of about this size: some hundred rows of the widest matrix, below which products become slow."""
 
 
 def convolve(x: Array, w: Array, at: Geometry) -> Array:
@@ -196,7 +196,9 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         runs = zip(np.split(g, at.groups, 1), np.split(w, at.groups), strict=True)
         return np.concatenate([adjoint_x(some, own, space, at._replace(groups=1)) for some, own in runs], axis=1)
     kernel = w.shape[2:]
-    if at.groups == 1 and set(at.stride) == {1}:  # then the adjoint is the convolution with the kernel turned around
+    if at.groups == 1 and set(at.stride) == {1} and len(w) <= 3 * w.shape[1]:
+        # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the scattering
+        # below adds up C * K, and adding up was measured to cost about three copies.
         around = np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1)
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
         return convolve(g, around, at._replace(pads=tuple(rest)))

@@ -124,7 +124,10 @@ class Clip(Pointwise):
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         (x,) = xs
-        return tuple(x - scalar(bound, x) for bound in self._bounds() if bound is not None)
+        low, high = self._bounds()
+        if low is not None and high is not None and low >= high:
+            return ()                          # constant
+        return tuple(x - scalar(bound, x) for bound in (low, high) if bound is not None)
 
     def _bounds(self) -> tuple[float | None, float | None]:
         low = None if self.low is None or (math.isinf(self.low) and self.low < 0) else self.low

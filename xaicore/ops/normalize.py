@@ -33,7 +33,7 @@ class BatchNorm(Op):
     """y = (x - mean) / sqrt(var + eps) * gamma + beta, with the stored mean and var of each channel (as at inference).
 
     x (N, C, ...), gamma, beta, mean, var (C,).   ShapeError for other shapes, InputError where var + eps <= 0.
-    Affine in x; its weight is gamma, and beta and mean are only added.
+    Affine in x, mean and beta jointly. With x active its weight is gamma, and beta and mean are only added.
     Expands to x * scale + shift with scale = gamma / sqrt(var + eps) and shift = beta - mean * scale.
     """
 
@@ -45,10 +45,10 @@ class BatchNorm(Op):
         return not (active[1] or active[4])
 
     def weights(self, active: Sequence[bool]) -> tuple[int, ...] | None:
-        return None if active[1] else (1,)
+        return None if active[1] or active[2] or active[4] else (1,)
 
     def biases(self, active: Sequence[bool]) -> tuple[int, ...]:
-        return tuple(i for i in (2, 3) if not active[i])
+        return tuple(i for i in (0, 2, 3) if not active[i])
 
     def forward(self, *xs: Array) -> Array:
         x, gamma, beta, mean, _ = self._parts(*xs)

@@ -31,10 +31,10 @@ class Pointwise(Op):
         raise TypeError(f"{type(self).__name__} does not define derivative")
 
     def forward(self, *xs: Array) -> Array:
-        return self.value(xs[0])
+        return np.asarray(self.value(xs[0]))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        return g * self.derivative(xs[0], y)
+        return np.asarray(g * self.derivative(xs[0], y))
 
 
 class Pole(Pointwise):

@@ -83,10 +83,11 @@ class _Extremum(_Reduction):
     """A maximum or minimum over ``axes``: the first of equal entries in row-major order takes the whole cotangent."""
 
     def _rows(self, x: Array) -> Array:
-        """x with its reduced axes flattened into the last one, in row-major order."""
+        """The entries that each y is taken from on a new last axis, in row-major order: the shape of y and their number."""
         axes = self._axes(x)
         last = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
-        return last.reshape(*last.shape[: x.ndim - len(axes)], -1)
+        shape = (1 if k in axes else n for k, n in enumerate(x.shape) if self.keepdims or k not in axes)
+        return last.reshape(*shape, self._count(x))
 
     def candidates(self, *xs: Array) -> Array:
         raise TypeError(f"{type(self).__name__} does not define candidates")
@@ -95,17 +96,21 @@ class _Extremum(_Reduction):
         return self.route(g, self.winners(xs[0]), xs[0])
 
     def winners(self, x: Array) -> Array:
-        """For each entry of y (reduced axes gone) which entry it copies: an index into the last axis of the candidates."""
+        """For each entry of y which entry of x it copies: an index into the last axis of ``candidates(x)``."""
         return np.asarray(self.candidates(x).argmax(axis=-1))
 
     def route(self, g: Array, winners: Array, x: Array) -> Array:
-        """Sends each entry of g to the entry of x that ``winners`` names: the vjp for ``winners(x)``, or the cross-maximum's
-        other half for the winners on another input (a baseline)."""
+        """Sends each entry of g to the entry of x that ``winners`` names; the shape of x.
+
+        With ``winners(x)`` it is the vjp. With the winners on another input (a baseline) it is what DeepLIFT's cross-maximum
+        needs.
+        """
         axes = self._axes(x)
         out = filled((*winners.shape, self._count(x)), 0, x)
-        np.put_along_axis(out, winners[..., None], g.reshape(*winners.shape, 1), axis=-1)
+        np.put_along_axis(out, winners[..., None], g[..., None], axis=-1)
         rest = tuple(n for k, n in enumerate(x.shape) if k not in axes)
-        return np.moveaxis(out.reshape(rest + tuple(x.shape[k] for k in axes)), range(len(rest), x.ndim), axes)
+        last = out.reshape(rest + tuple(x.shape[k] for k in axes))
+        return np.moveaxis(last, range(len(rest), x.ndim), axes)
 
 
 @final
@@ -181,7 +186,7 @@ class Variance(_Reduction):
         return b.add(Div(), b.add(Sum(self.axes, self.keepdims), square), b.constant(n - self.ddof))
 
     def _centred(self, x: Array) -> Array:
-        return x - Mean(self.axes, keepdims=True).forward(x)
+        return np.asarray(x - x.sum(axis=self._axes(x), keepdims=True) / self._count(x))
 
     def _divisor(self, x: Array) -> int:
         n = self._count(x)

@@ -85,9 +85,9 @@ class Upsample(Op):
     ``align_corners`` s' * (S - 1) / (size - 1). Beyond the last entry the last entry counts. In two dimensions "linear" is
     bilinear. Raises ShapeError when the rank of x does not fit ``size``, and for settings that do not fit each other. Source:
     the documentation and behaviour of torch.nn.functional.interpolate, modes nearest, linear, bilinear and trilinear.
-    Positions are computed in rationals. torch multiplies by a rounded ratio, so that its "nearest" reads one position before
-    ours where s' * ratio is a whole number but its rounded product is not; Keras reads "nearest" at the centres of the
-    output, ONNX by setting.
+    Positions are computed in rationals. torch rounds the ratio of float32 inputs to float32, so that its "nearest" reads one
+    position before ours in rare places where s' * ratio is whole (2 entries to 82, for one); in float64 the two agree. Keras reads
+    "nearest" at the centres of the output; ONNX has a setting for it.
     """
 
     size: tuple[int, ...]
@@ -115,18 +115,20 @@ class Upsample(Op):
         return self.mode == "nearest"
 
     def forward(self, *xs: Array) -> Array:
-        return along(xs[0], self._matrices(xs[0]))
+        if not self.routes:
+            return along(xs[0], self._matrices(xs[0]))
+        x = self._check(xs[0])
+        for k, n in enumerate(x.shape[2:]):
+            x = np.take(x, [min(floor(place), n - 1) for place in self._places(k, n)], axis=2 + k)
+        return x
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         return along(g, [one.T for one in self._matrices(xs[0])])
 
     def _matrices(self, x: Array) -> list[Array]:
         """For each axis the weights (size, S) of the entries of x: a one for "nearest", two that add up to one for "linear"."""
-        need_rank(x, len(self.size) + 2, str(self), "(N, C, *S) with one spatial axis for each entry of size")
         found = []
-        for k, (n, size) in enumerate(zip(x.shape[2:], self.size)):
-            if n < 1:
-                raise ShapeError(f"{self}: x {x.shape} has an empty axis")
+        for k, (n, size) in enumerate(zip(self._check(x).shape[2:], self.size)):
             matrix = filled((size, n), 0, x)
             for s, place in enumerate(self._places(k, n)):
                 low = min(floor(place), n - 1)
@@ -136,6 +138,12 @@ class Upsample(Op):
                     matrix[s, low + 1] = _number(part, x)
             found.append(matrix)
         return found
+
+    def _check(self, x: Array) -> Array:
+        need_rank(x, len(self.size) + 2, str(self), "(N, C, *S) with one spatial axis for each entry of size")
+        if 0 in x.shape[2:]:
+            raise ShapeError(f"{self}: x has shape {x.shape}, but no empty axis is expected")
+        return x
 
     def _places(self, k: int, n: int) -> list[Fraction]:
         """Where in x each position of y along spatial axis ``k`` (``n`` entries of x) lies."""

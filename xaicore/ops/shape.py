@@ -118,7 +118,7 @@ class Squeeze(_Routes):
     axes: tuple[int, ...]
 
     def forward(self, *xs: Array) -> Array:
-        axes = batchless(self.axes, xs[0].ndim, str(self))
+        axes = _once(batchless(self.axes, xs[0].ndim, str(self)), str(self))
         wrong = [k for k in axes if xs[0].shape[k] != 1]
         if wrong:
             raise ShapeError(f"{self}: axis {wrong[0]} of x {xs[0].shape} is not of size 1; use Reshape or Slice")
@@ -141,9 +141,7 @@ class Unsqueeze(_Routes):
 
     def forward(self, *xs: Array) -> Array:
         need_batch(xs[0], str(self))
-        axes = batchless(self.axes, xs[0].ndim + len(self.axes), str(self))
-        if len(set(axes)) < len(axes):
-            raise ShapeError(f"{self}: an axis is named twice")
+        axes = _once(batchless(self.axes, xs[0].ndim + len(self.axes), str(self)), str(self))
         return np.expand_dims(xs[0], axes)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
@@ -407,6 +405,12 @@ def need_batch(x: Array, who: str) -> None:
     """Refuses a number without axes."""
     if x.ndim == 0:
         raise ShapeError(f"{who}: the input has no axes, but a batch on axis 0 is expected")
+
+
+def _once(axes: tuple[int, ...], who: str) -> tuple[int, ...]:
+    if len(set(axes)) < len(axes):
+        raise ShapeError(f"{who}: one of the axes {axes} is named twice; name each once")
+    return axes
 
 
 def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:

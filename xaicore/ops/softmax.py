@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from xaicore.numerics import Array
-from xaicore.ops.arithmetic import Mul, Sub
+from xaicore.ops.arithmetic import Mul, Sub, Where
+from xaicore.ops.elementwise import Clip
+from xaicore.ops.logic import Compare
 from xaicore.ops.op import Op, batchless
 from xaicore.ops.pointwise import Exp, Log, Reciprocal, refuse
 from xaicore.ops.reduce import ReduceMax, Sum
@@ -26,7 +28,7 @@ class Softmax(Op):
     A score of -inf (masked) gives 0 and passes no signal. A row of nothing but -inf gives 0 everywhere, as torch's
     scaled_dot_product_attention has it for a fully masked query (torch.softmax gives NaN).
     Expands to Exp, Sum, Reciprocal and Mul of x minus its maximum; that shift is detached, with one value for input and
-    baseline, so it cancels in every difference. The expansion refuses (at Reciprocal) a row of nothing but -inf.
+    baseline, so it cancels in every difference. A Where puts 1 for the sum of a row of nothing but -inf.
     """
 
     axis: int = -1
@@ -50,8 +52,8 @@ class Softmax(Op):
 class LogSoftmax(Op):
     """y_k = x_k - ln sum_j exp(x_j) over ``axis``, not 0.   InputError for NaN and +inf.
 
-    A score of -inf (masked) gives -inf. In a row of nothing but -inf every y is -inf and no signal passes (torch: NaN).
-    Expands to Exp, Sum, Log and Sub of x minus its maximum, detached as for Softmax.
+    A score of -inf (masked) gives -inf and takes no part in the sum; a signal at its y passes to it (as torch). In a row of
+    nothing but -inf every y is -inf (torch: NaN).   Expands to Exp, Sum, Log and Sub of x minus its maximum, as Softmax does.
     """
 
     axis: int = -1
@@ -63,9 +65,7 @@ class LogSoftmax(Op):
         return z - np.log(np.where(total == 0, 1, total))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        p = np.exp(y)
-        alive = p.sum(axis=self.axis, keepdims=True) > 0
-        return np.where(alive, g - p * g.sum(axis=self.axis, keepdims=True), 0)
+        return np.asarray(g - np.exp(y) * g.sum(axis=self.axis, keepdims=True))
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         z, _, total = _expand_exp_and_sum(b, inputs[0], self.axis)
@@ -81,8 +81,11 @@ def _shifted(x: Array, axis: int, who: str) -> Array:
 
 
 def _expand_exp_and_sum(b: Wiring, x: str, axis: int) -> tuple[str, str, str]:
-    """x minus its detached maximum, the exponentials of that, and their sum."""
-    shift = b.add(Detach(shared=True), b.add(ReduceMax((axis,), keepdims=True), x, name="max"), name="shift")
-    z = b.add(Sub(), x, shift, name="shifted")
+    """x minus its detached maximum, the exponentials of that, and their sum (1 where it is 0)."""
+    top = b.add(ReduceMax((axis,), keepdims=True), x, name="max")
+    finite = b.add(Clip(low=-3e38), top, name="finite")        # a fully masked row: -inf - (-inf) would be NaN; float32 holds 3e38
+    z = b.add(Sub(), x, b.add(Detach(shared=True), finite, name="shift"), name="shifted")
     exp = b.add(Exp(), z, name="exp")
-    return z, exp, b.add(Sum((axis,), keepdims=True), exp, name="sum")
+    total = b.add(Sum((axis,), keepdims=True), exp, name="sum")
+    masked = b.add(Compare("eq"), total, b.constant(0, name="zero"), name="masked")
+    return z, exp, b.add(Where(), masked, b.constant(1, name="one"), total, name="total")

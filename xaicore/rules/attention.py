@@ -40,7 +40,7 @@ def half(eps: float | int | Fraction) -> Rule:
         s = divide(r, scalar(2, r) * (stabilize(step.y, eps) if eps else step.y))
         return tuple(None if g is None else x * g for x, g in zip(step.xs, step.vjp(s)))
 
-    return Rule(f"half({eps:g})", apply, "achtibat2024")
+    return Rule(f"half({float(eps):g})", apply, "achtibat2024")
 
 
 def first_is_constant(eps: float | int | Fraction) -> Rule:
@@ -53,7 +53,7 @@ def first_is_constant(eps: float | int | Fraction) -> Rule:
         parts = step.vjp(s)
         return tuple(None if g is None else x * g if k else x * scalar(0, x) for k, (x, g) in enumerate(zip(step.xs, parts)))
 
-    return Rule(f"first_is_constant({eps:g})", apply, "ali2022")
+    return Rule(f"first_is_constant({float(eps):g})", apply, "ali2022")
 
 
 def _taylor_softmax(step: Step, r: Array) -> Parts:
@@ -87,7 +87,7 @@ def detached_normalisation(eps: float | int | Fraction) -> Rule:
         assert isinstance(o, (LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm))
         return (step.xs[0] * o.vjp_detached(s, step.y, *step.xs), *(None for _ in step.xs[1:]))
 
-    return Rule(f"detached_normalisation({eps:g})", apply, "ali2022")
+    return Rule(f"detached_normalisation({float(eps):g})", apply, "ali2022")
 
 
 def bilinear_rows(school: str, eps: float | int | Fraction) -> tuple[Row, ...]:

@@ -53,26 +53,33 @@ def box(low: Any, high: Any, who: str) -> Rule:
 
 def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
               attention: str = "attnlrp") -> RuleSet:
-    """z-box at the first layer for inputs in [low, high], ``hidden`` ("epsilon", "zero", "z_plus", "gamma") above. Source: montavon2017."""
+    """z-box at the first layer for inputs in [low, high], ``hidden`` ("epsilon", "zero", "z_plus", "gamma") above.
+
+    Source: montavon2017.
+    """
     return first_then("lrp.z_box", box(low, high, "lrp.z_box"), hidden, eps, bias, pool, attention)
 
 
-def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+                 attention: str = "attnlrp") -> RuleSet:
     """w² at the first layer, ``hidden`` above. Source: montavon2017 eq. 12."""
     return first_then("lrp.w_square", w_square(), hidden, eps, bias, pool, attention)
 
 
-def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+             attention: str = "attnlrp") -> RuleSet:
     """Equal shares at the first layer, ``hidden`` above. Source: lapuschkin2017."""
     return first_then("lrp.flat", flat(), hidden, eps, bias, pool, attention)
 
 
-def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+                     attention: str = "attnlrp") -> RuleSet:
     """z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlus."""
     return composite("lrp.epsilon_plus", z_plus(0, bias), None, eps, bias, pool, attention)
 
 
-def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+                          attention: str = "attnlrp") -> RuleSet:
     """Flat at the first layer, z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlusFlat."""
     return composite("lrp.epsilon_plus_flat", z_plus(0, bias), flat(), eps, bias, pool, attention)
 
@@ -80,16 +87,18 @@ def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str =
 def lrp_epsilon_gamma_box(low: Any = None, high: Any = None, gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb",
                           pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
     """z-box at the first layer, γ on convolutions, ε on dense layers. Source: montavon2019. Same as: zennit EpsilonGammaBox."""
-    return composite("lrp.epsilon_gamma_box", gamma_rule(gamma, 0, bias), box(low, high, "lrp.epsilon_gamma_box"), eps, bias, pool, attention,
-                     "montavon2019", gamma=gamma)
+    at_input = box(low, high, "lrp.epsilon_gamma_box")
+    return composite("lrp.epsilon_gamma_box", gamma_rule(gamma, 0, bias), at_input, eps, bias, pool, attention, "montavon2019", gamma=gamma)
 
 
-def lrp_epsilon_alpha2_beta1(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_epsilon_alpha2_beta1(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+                             attention: str = "attnlrp") -> RuleSet:
     """α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1."""
     return composite("lrp.epsilon_alpha2_beta1", alpha_beta(2, 0, bias), None, eps, bias, pool, attention)
 
 
-def lrp_epsilon_alpha2_beta1_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_epsilon_alpha2_beta1_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
+                                  attention: str = "attnlrp") -> RuleSet:
     """Flat at the first layer, α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020."""
     return composite("lrp.epsilon_alpha2_beta1_flat", alpha_beta(2, 0, bias), flat(), eps, bias, pool, attention)
 

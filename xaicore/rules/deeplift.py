@@ -7,6 +7,7 @@ attributions m (x - baseline) add up to f(x) - f(baseline).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -157,16 +158,13 @@ def _note_affine(step: Step) -> Pair:
 
 
 def _note_routes(step: Step) -> Pair:
-    """Both parts follow the data."""
-    a = Affine(step)
-    zero = tuple(None if n is None else n.plus * scalar(0, n.plus) for n in step.notes)
-    base = step.node.op.forward(*a.inputs(zero, lambda w: w, lambda b: b))
+    """Both parts follow the data; constants in between (a padding value) are no difference."""
+    def moved(part: Callable[[Pair], Array]) -> Array:
+        xs = tuple(part(n) if on else x for n, x, on in zip(step.notes, step.xs, step.active))
+        return np.asarray(step.node.op.forward(*xs))
 
-    def moved(which: str) -> Array:
-        xs = tuple(None if n is None else getattr(n, which) for n in step.notes)
-        return np.asarray(step.node.op.forward(*a.inputs(xs, lambda w: w, lambda b: b)) - base)
-
-    return Pair(moved("plus"), moved("minus"))
+    base = moved(lambda n: n.plus * scalar(0, n.plus))
+    return Pair(moved(lambda n: n.plus) - base, moved(lambda n: n.minus) - base)
 
 
 def _note_reveal(step: Step) -> Pair:
@@ -211,7 +209,7 @@ def _sum(p: Array | None, q: Array | None) -> Array | None:
 def _routes_pair(step: Step, m: Multiplier) -> Parts:
     if not isinstance(m, Pair):
         return step.vjp(m)
-    return tuple(None if a is None else Pair(a, b) for a, b in zip(step.vjp(m.plus), step.vjp(m.minus)))
+    return tuple(None if a is None or b is None else Pair(a, b) for a, b in zip(step.vjp(m.plus), step.vjp(m.minus)))
 
 
 def _reveal_cancel(step: Step, m: Multiplier) -> Parts:

@@ -42,7 +42,8 @@ class Affine:
     """The affine map of one step, callable with its weights changed.
 
     ``apply(xs, weights, bias)`` is y for other active inputs; ``back(s, weights)`` gives Wᵀ s for each active input.
-    A weight change of ``negative`` on an operator whose weights are fixed and nonnegative is the zero map.
+    An operator whose weights are fixed and nonnegative (a sum, an average) has no weight input: there a change f acts as
+    the factor f(1), so that ``negative`` gives the zero map.
     """
 
     step: Step
@@ -69,20 +70,21 @@ class Affine:
 
     def apply(self, xs: Sequence[Array | None] | None = None, weights: Change = same, bias: Change = zeros) -> Array:
         """W x + b with changed weights and bias (bias 0 unless said)."""
-        if self._vanishes(weights):
-            return zeros(self.step.y)
-        y = self.step.node.op.forward(*self.inputs(xs, weights, bias))
+        op = self.step.node.op
+        y = op.forward(*self.inputs(xs, weights, bias))
         if self._offset() and bias is zeros:                           # a constant that is no input, such as a padding value
-            y = y - self.step.node.op.forward(*self.inputs(self.actives(zeros), weights, bias))
-        return y
+            y = y - op.forward(*self.inputs(self.actives(zeros), weights, bias))
+        factor = self._factor(weights)
+        if factor is None:
+            return y
+        added = op.forward(*self.inputs(self.actives(zeros), weights, bias)) if op.biases(self.step.active) and bias is not zeros else None
+        return factor * y if added is None else factor * (y - added) + added
 
     def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
         """Wᵀ s for each active input, None at the others."""
-        active = self.step.active
-        if self._vanishes(weights):
-            return tuple(zeros(x) if on else None for x, on in zip(self.step.xs, active))
-        xs = self.inputs(None, weights, zeros)
-        op = self.step.node.op
+        xs, op, active = self.inputs(None, weights, zeros), self.step.node.op, self.step.active
+        factor = self._factor(weights)
+        s = s if factor is None else factor * s
         return tuple(op.vjp(k, s, self.step.y, *xs) if on else None for k, on in enumerate(active))
 
     def actives(self, change: Change) -> tuple[Array | None, ...]:
@@ -99,8 +101,11 @@ class Affine:
         op = self.step.node.op
         return op.weights(self.step.active) is None
 
-    def _vanishes(self, weights: Change) -> bool:
-        return weights is negative and self.step.node.op.weights(self.step.active) == ()
+    def _factor(self, weights: Change) -> Array | None:
+        """What a weight change amounts to where there is no weight input: f(1), or None for 1."""
+        if weights is same or self.step.node.op.weights(self.step.active) != ():
+            return None
+        return weights(filled((1,) * self.step.y.ndim, 1, self.step.y))
 
     def check_uniform(self) -> None:
         """Refuses an operator whose fixed weights are not all equal, for rules that need the weights themselves."""

@@ -169,15 +169,15 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
             z = a.apply(xs, sign, b)
             s = ratio(r, z, eps)
             parts = times(xs, a.back(s, sign))
-            bare = (lambda: a.apply(xs, sign))
+            bare = a.apply(xs, sign) if bias == "distribute" else z
         else:
             x_plus, x_minus = a.actives(positive), a.actives(negative)
             z = a.apply(x_plus, sign, b) + a.apply(x_minus, other)
             s = ratio(r, z, eps)
             parts = plus(times(x_plus, a.back(s, sign)), times(x_minus, a.back(s, other)))
-            bare = (lambda: a.apply(x_plus, sign) + a.apply(x_minus, other))
+            bare = a.apply(x_plus, sign) + a.apply(x_minus, other) if bias == "distribute" else z
         if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, (z - bare()) * s))
+            parts = plus(parts, share_bias(a, (z - bare) * s))
         return parts
 
     def apply(step: Step, r: Array) -> Parts:

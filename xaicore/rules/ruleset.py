@@ -158,8 +158,15 @@ class Pair:
     plus: Array
     minus: Array
 
-    def __add__(self, other: Pair) -> Pair:
-        return Pair(self.plus + other.plus, self.minus + other.minus)
+    __array_ufunc__ = None                                              # array + Pair is ours, not one Pair for each entry
+
+    def __add__(self, other: Pair | Array) -> Pair:
+        """The sum; an array is a pair whose two parts are equal."""
+        if isinstance(other, Pair):
+            return Pair(self.plus + other.plus, self.minus + other.minus)
+        return Pair(self.plus + other, self.minus + other)
+
+    __radd__ = __add__
 
     def map(self, f: Callable[[Array], Array]) -> Pair:
         """``f`` of both."""

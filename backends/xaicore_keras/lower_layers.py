@@ -1,0 +1,396 @@
+"""Layers without a sliding window: dense, embedding, normalisation, merging, shape, preprocessing, regularisation."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from xaicore.numerics import Array
+from xaicore.ops import (
+    Add,
+    BatchNorm,
+    Clip,
+    Compare,
+    Concat,
+    Dense,
+    Dropout,
+    Einsum,
+    Embedding,
+    Expand,
+    Flatten,
+    GroupNorm,
+    Identity,
+    LayerNorm,
+    Maximum,
+    Minimum,
+    Mul,
+    Op,
+    Pow,
+    PReLU,
+    Reshape,
+    RMSNorm,
+    Rsqrt,
+    Sub,
+    Sum,
+    ToFloat,
+    ToInt,
+    Transpose,
+    Unsqueeze,
+)
+from xaicore_keras.activations import ACTIVATIONS, activate
+from xaicore_keras.convert import Call, Value, kind_of, numpy_of
+
+# ----- dense ------------------------------------------------------------------------------------------------------
+
+
+def dense(c: Call) -> Value:
+    """x @ kernel + bias along the last axis; the kernel (I, O) is kept as (O, I)."""
+    bias = [c.param(c.op.bias)] if c.op.bias is not None else []
+    name = c.add(Dense(), c.own(floating(c, c.x)), c.param(_weight(c), np.transpose, "kernel"), *bias)
+    return activate(c, c.op.activation, c.value(name))
+
+
+def einsum_dense(c: Call) -> Value:
+    """einsum(equation, x, kernel) + bias; where one last axis goes to one last axis, a Dense."""
+    x = c.own(c.x)
+    terms, out = c.op.equation.replace(" ", "").split("->")
+    seen, kernel = terms.split(",")
+    free = [one for one in string.ascii_letters if one not in terms + out]
+    dots = "".join(free[: x.rank - len(seen.replace("...", ""))])
+    seen, out = seen.replace("...", dots), out.replace("...", dots)
+    if seen[0] != out[0] or seen[0] in kernel:
+        raise c.refuse(f"has the equation {c.op.equation!r}, which mixes or moves the batch", "keep axis 0 first on both sides")
+    bias = c.op.bias
+    if len(kernel) == 2 and seen[:-1] == out[:-1] and set(kernel) == {seen[-1], out[-1]} and (bias is None or bias.ndim == 1):
+        turn = np.transpose if kernel == seen[-1] + out[-1] else None
+        name = c.add(Dense(), x, c.param(_weight(c), turn, "kernel"), *([] if bias is None else [c.param(bias)]))
+        return activate(c, c.op.activation, c.value(name))
+    product = c.add(Einsum(f"{seen},{kernel}->{out}"), x, c.param(_weight(c)), tag="" if bias is None else "product")
+    name = product if bias is None else c.add(Add(), product, c.param(bias))
+    return activate(c, c.op.activation, c.value(name))
+
+
+def _weight(c: Call) -> Any:
+    """The variable itself, which knows its path; with LoRA the sum that Keras computes."""
+    return c.op.kernel if getattr(c.op, "lora_enabled", False) else c.op._kernel
+
+
+def embedding(c: Call) -> Value:
+    """The rows of the table that the indices name; with mask_zero, index 0 is masked for the layers behind."""
+    ids = c.own(c.x)
+    if ids.kind == "float":
+        ids = c.map(ToInt(), ids, tag="index")
+    table = c.op.embeddings if getattr(c.op, "lora_enabled", False) else c.op._embeddings
+    v = c.value(c.add(Embedding(), c.param(table), ids))
+    if not c.op.mask_zero:
+        return v
+    mask = c.add(Compare("ne"), c.own(c.x), c.to.b.constant(np.asarray(0), f"{c.name}/masked_index"), tag="mask")
+    return replace(v, mask=Value(mask, c.x.shape, "bool"))
+
+
+def floating(c: Call, v: Value) -> Value:
+    """Integers and booleans as numbers of the graph's arithmetic, where Keras would convert them."""
+    return v if v.kind == "float" else replace(c.map(ToFloat(c.to.b.dtype), v, tag="float"), kind="float")  # type: ignore[arg-type]
+
+
+# ----- normalisation ----------------------------------------------------------------------------------------------
+
+
+def _filled(c: Call, variable: Any, like: Any, value: float, tag: str, fit: Callable[[Array], Array] | None = None) -> str:
+    """A weight, or an array of its neutral value where the layer has none."""
+    if variable is not None:
+        return c.param(variable, fit)
+    return c.to.b.constant(np.full(tuple(like.shape) if hasattr(like, "shape") else like, value), name=f"{c.name}/{tag}")
+
+
+def _with_channels_first(c: Call, axis: int, op: Op, *params: str) -> Value:
+    """An operator over axis 1 for a layer that normalises ``axis``: the last one is moved there, others by a Transpose."""
+    k = axis % c.x.rank
+    if k == c.x.rank - 1 and k != 1:
+        v = c.moved(c.x)
+        return c.value(c.add(op, v, *params), moved=True)
+    v = c.own(c.x)
+    if k == 1:
+        return c.value(c.add(op, v, *params))
+    perm = (0, k, *(j for j in range(1, v.rank) if j != k))
+    inner = c.add(op, c.add(Transpose(perm), v, tag="to_front"), *params, tag="normalized")
+    return c.value(c.add(Transpose(tuple(int(j) for j in np.argsort(perm))), inner))
+
+
+def batch_norm(c: Call) -> Value:
+    layer = c.op
+    mean = layer.moving_mean
+    params = (
+        _filled(c, layer.gamma, mean, 1.0, "gamma"), _filled(c, layer.beta, mean, 0.0, "beta"),
+        c.param(mean), c.param(layer.moving_variance),
+    )
+    return _with_channels_first(c, layer.axis, BatchNorm(layer.epsilon), *params)
+
+
+def group_norm(c: Call) -> Value:
+    """Groups of channels; groups=-1 is one group for each channel."""
+    layer = c.op
+    channels = c.size(c.x, layer.axis % c.x.rank)
+    params = [_filled(c, layer.gamma, (channels,), 1.0, "gamma")] if layer.scale or layer.center else []
+    params += [c.param(layer.beta)] if layer.center else []
+    return _with_channels_first(c, layer.axis, GroupNorm(channels if layer.groups == -1 else layer.groups, layer.epsilon), *params)
+
+
+def _over_last(c: Call, op: Callable[[int], Op], params: Callable[[], Sequence[str]]) -> Value:
+    """An operator over the last axes for a layer that normalises ``axis``; other axes go to the end and back."""
+    v = c.own(c.x)
+    given = c.op.axis if isinstance(c.op.axis, (list, tuple)) else [c.op.axis]
+    axes = sorted(k % v.rank for k in given)
+    if 0 in axes:
+        raise c.refuse(f"normalises over the axes {given}, and axis 0 is the batch", "samples must not mix: use other axes")
+    if axes == list(range(v.rank - len(axes), v.rank)):
+        return c.value(c.add(op(len(axes)), v, *params()))
+    perm = (*(k for k in range(v.rank) if k not in axes), *axes)
+    inner = c.add(op(len(axes)), c.add(Transpose(perm), v, tag="to_end"), *params(), tag="normalized")
+    return c.value(c.add(Transpose(tuple(int(k) for k in np.argsort(perm))), inner))
+
+
+def layer_norm(c: Call) -> Value:
+    layer = c.op
+    if getattr(layer, "rms_scaling", False):
+        raise c.refuse("has rms_scaling=True", "use keras.layers.RMSNormalization")
+
+    def params() -> list[str]:
+        out = [_filled(c, layer.gamma, layer.beta, 1.0, "gamma")] if layer.scale or layer.center else []
+        return [*out, c.param(layer.beta)] if layer.center else out
+
+    return _over_last(c, lambda n: LayerNorm(n, layer.epsilon), params)
+
+
+def rms_norm(c: Call) -> Value:
+    return _over_last(c, lambda n: RMSNorm(n, c.op.epsilon), lambda: [c.param(c.op.scale)])
+
+
+def unit_norm(c: Call) -> Value:
+    """x / |x|, the norm being at least 1e-12: UnitNormalization, and keras.ops.normalize of order 2 with its own bound."""
+    axis = c.op.axis
+    least = getattr(c.op, "epsilon", 1e-12)
+    if getattr(c.op, "order", 2) != 2:
+        raise c.refuse(f"normalises by the norm of order {c.op.order}", "use order=2")
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    return l2_normalized(c, c.x, axes, keras.config.epsilon() if least is None else least, "")
+
+
+def l2_normalized(c: Call, v: Value, axes: Sequence[int], least: float, tag: str) -> Value:
+    if any(k % v.rank == 0 for k in axes):
+        raise c.refuse(f"normalises over the axes {axes}, and axis 0 is the batch", "samples must not mix: use other axes")
+    prefix = f"{tag}/" if tag else ""
+    square = c.add(Pow(2), v, tag=f"{prefix}square")
+    total = c.add(Sum(tuple(v.axis(k) for k in axes), True), square, tag=f"{prefix}sum")
+    scale = c.add(Rsqrt(), c.add(Clip(least * least), total, tag=f"{prefix}bounded"), tag=f"{prefix}scale")
+    return replace(v, name=c.add(Mul(), v, scale, tag=tag), image="", seen=None)
+
+
+# ----- merging ----------------------------------------------------------------------------------------------------
+
+
+def together(c: Call, values: Sequence[Value]) -> list[Value]:
+    """The values in one layout: channels on axis 1 as soon as one of them has them there."""
+    if len({v.rank for v in values}) > 1:
+        top = max(v.rank for v in values)
+        values = [_raised(c, v, top, k) for k, v in enumerate(values)]
+    moved = any(v.moved for v in values)
+    return [c.moved(v) if moved else v for v in values]
+
+
+def _raised(c: Call, v: Value, rank: int, k: int) -> Value:
+    """Merge layers (operations do not) put axes of size 1 behind the batch of what has fewer axes."""
+    if v.rank == rank:
+        return v
+    new = tuple(range(1, 1 + rank - v.rank))
+    name = c.add(Unsqueeze(new), c.own(v), tag=f"input{k}")
+    return Value(name, (v.shape[0], *(1,) * len(new), *v.shape[1:]))
+
+
+def chain(op: Op) -> Callable[[Call], Value]:
+    """A layer that joins all its inputs by one operator, from left to right."""
+
+    def lowering(c: Call) -> Value:
+        return _chained(c, op, "")
+
+    return lowering
+
+
+def _chained(c: Call, op: Op, tag: str) -> Value:
+    first, *rest = together(c, c.values)
+    name = first.name
+    for k, v in enumerate(rest):
+        name = c.add(op, name, v, tag=tag if k + 1 == len(rest) else f"{tag or 'part'}{k + 1}")
+    return c.value(name, first.moved)
+
+
+def average(c: Call) -> Value:
+    total = _chained(c, Add(), "sum")
+    return c.map(Mul(), total, c.constant(1 / len(c.values), tag="share"))
+
+
+def concatenate(c: Call) -> Value:
+    """Concatenate, and keras.ops.concatenate."""
+    values = together(c, c.values)
+    rank = values[0].rank
+    if c.op.axis % rank == 0:
+        raise c.refuse("joins along axis 0, the batch", "samples must not mix: use another axis")
+    if all(v.mask is not None for v in values):
+        raise c.refuse("joins masked sequences", "build the model without masking")
+    return c.value(c.add(Concat(values[0].axis(c.op.axis)), *values), values[0].moved)
+
+
+def dot(c: Call) -> Value:
+    """sum over one axis of each input; two vectors give (N, 1)."""
+    a, b = (c.own(v) for v in c.values)
+    axes = [c.op.axes % v.rank for v in (a, b)] if isinstance(c.op.axes, int) else [k % v.rank for k, v in zip(c.op.axes, (a, b))]
+    if c.op.normalize:
+        bound = keras.config.epsilon()
+        a, b = (l2_normalized(c, v, [k], bound, f"unit{j}") for j, (v, k) in enumerate(zip((a, b), axes)))
+    left = "n" + string.ascii_lowercase[: a.rank - 1]
+    right = "n" + string.ascii_uppercase[: b.rank - 1]
+    right = right[: axes[1]] + left[axes[0]] + right[axes[1] + 1 :]
+    out = left.replace(left[axes[0]], "") + right.replace(left[axes[0]], "")[1:]
+    if len(out) > 1:
+        return c.value(c.add(Einsum(f"{left},{right}->{out}"), a, b))
+    return c.value(c.add(Sum((1,), True), c.add(Mul(), a, b, tag="product")))
+
+
+# ----- shape ------------------------------------------------------------------------------------------------------
+
+
+def flatten(c: Call) -> Value:
+    """In Keras's order of axes; data_format='channels_first' puts the channels last before."""
+    v = c.own(c.x)
+    if c.extra:
+        return c.value(c.add(Reshape((*(c.size(v, k) for k in range(1, 1 + c.extra)), -1)), v))
+    if getattr(c.op, "data_format", "channels_last") == "channels_first" and v.rank > 2:
+        v = replace(v, name=c.add(Transpose((0, *range(2, v.rank), 1)), v, tag="channels_last"))
+    return c.value(c.add(Flatten(), v))
+
+
+def reshape_to(c: Call, v: Value, target: Sequence[int | None]) -> Value:
+    """The entries of each sample in Keras's order, in a new shape without the batch."""
+    known = tuple(-1 if n is None else int(n) for n in target)
+    if known.count(-1) > 1:
+        known = tuple(c.size(Value("", (None, *target), seen=None), 1 + k) if n == -1 else n for k, n in enumerate(known))
+    if len(known) > 1 and v.rank == 2 and set(known[:-1]) == {1}:      # (1, 1, C): the channels may as well be put on axis 1
+        return c.value(c.add(Reshape((known[-1], *known[:-1])), v), moved=True)
+    return c.value(c.add(Reshape(known), c.own(v)))
+
+
+def reshape(c: Call) -> Value:
+    return reshape_to(c, c.x, c.outs[0][1:] if None not in c.outs[0][1:] else c.op.target_shape)
+
+
+def permuted(c: Call, v: Value, perm: Sequence[int]) -> Value:
+    """A permutation of Keras's axes; nothing is done where the graph has that order already."""
+    if perm[0] != 0:
+        raise c.refuse(f"moves axis 0, the batch ({tuple(perm)})", "permute the other axes only")
+    now = tuple(v.axis(k) for k in perm)
+    name = v.name if now == tuple(range(v.rank)) else c.add(Transpose(now), v)
+    return c.value(name)
+
+
+def permute(c: Call) -> Value:
+    return permuted(c, c.x, (0, *c.op.dims))
+
+
+def repeat_vector(c: Call) -> Value:
+    return c.value(c.add(Expand((c.op.n, -1)), c.add(Unsqueeze((1,)), c.x, tag="step")))
+
+
+# ----- entry by entry ---------------------------------------------------------------------------------------------
+
+
+def activation(c: Call) -> Value:
+    v = activate(c, c.op.activation, c.x)
+    return c.map(Identity(), v) if v.name == c.x.name else v
+
+
+def softmax(c: Call) -> Value:
+    return ACTIVATIONS["softmax"](c, c.x, lambda key, default: getattr(c.op, key, default), "")
+
+
+def prelu(c: Call) -> Value:
+    """The slope has the shape of a sample, with 1 on shared axes."""
+    slope = c.param(c.op.alpha, lambda w: c.x.in_layout(w[None]), f"{c.x.moved}")
+    return c.map(PReLU(), c.x, slope)
+
+
+def identity(c: Call) -> Value:
+    """Layers that do nothing at inference."""
+    return c.map(Dropout(float(c.op.rate)) if isinstance(getattr(c.op, "rate", None), float) else Identity(), c.x)
+
+
+def rescaling(c: Call) -> Value:
+    """x * scale + offset."""
+    x, scale, offset = floating(c, c.x), np.asarray(c.op.scale, float), np.asarray(c.op.offset, float)
+    if scale.ndim and keras.config.image_data_format() == "channels_first":
+        scale = scale.reshape(*scale.shape, *(1,) * (3 - scale.ndim))
+    plain = not offset.any()
+    y = c.map(Mul(), x, c.constant(scale, x, "scale"), tag="" if plain else "scaled")
+    return y if plain else c.map(Add(), y, c.constant(offset, x, "offset"))
+
+
+def normalization(c: Call) -> Value:
+    """(x - mean) / max(sqrt(variance), epsilon), or back."""
+    x = floating(c, c.x)
+    mean, std = numpy_of(c.op.mean), np.maximum(np.sqrt(numpy_of(c.op.variance)), keras.config.epsilon())
+    if c.op.invert:
+        return c.map(Add(), c.map(Mul(), x, c.constant(std, x, "std"), tag="scaled"), c.constant(mean, x, "mean"))
+    return c.map(Mul(), c.map(Sub(), x, c.constant(mean, x, "mean"), tag="centred"), c.constant(1 / std, x, "scale"))
+
+
+def layer_scale(c: Call) -> Value:
+    """x * gamma along the last axis (keras.applications)."""
+    return c.map(Mul(), c.x, c.constant(c.op.gamma, c.x))
+
+
+def scaled_residual(c: Call) -> Value:
+    """a + b * scale (keras.applications)."""
+    a, b = together(c, c.values)
+    scaled = c.map(Mul(), b, c.constant(c.op.scale, tag="scale"), tag="scaled")
+    return c.map(Add(), a, scaled)
+
+
+# ----- wrappers ---------------------------------------------------------------------------------------------------
+
+
+def time_distributed(c: Call) -> Value:
+    """A layer at every step of axis 1: the time axis is one more axis that the layer's operator leaves alone."""
+    inner = c.op.layer
+    kind = kind_of(inner)
+    over_last = getattr(inner, "axis", -1) in (-1, [-1])
+    if kind not in EVERY_STEP or not over_last:
+        raise c.refuse(
+            f"wraps a {kind}, and the graph can hold no batch of steps",
+            f"wrap one of {', '.join(sorted(k.rpartition('.')[2] for k in EVERY_STEP))}, or use a layer with one more axis",
+        )
+    made = c.to.table[kind](replace(c, op=inner, extra=c.extra + 1))
+    return made if isinstance(made, Value) else made[0]
+
+
+def wrapped(c: Call) -> Value | tuple[Value, ...]:
+    """SpectralNormalization at inference is the layer that it wraps."""
+    return c.to.table[kind_of(c.op.layer)](replace(c, op=c.op.layer)) if kind_of(c.op.layer) in c.to.table else _no(c)
+
+
+def _no(c: Call) -> Value:
+    raise c.to.reject(replace(c, op=c.op.layer))
+
+
+EVERY_STEP = {f"keras.layers.{one}" for one in (
+    "Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Dropout", "Rescaling", "Identity", "Flatten",
+    "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D",
+    "BatchNormalization", "LayerNormalization",
+)}
+
+MERGE: dict[str, Op] = {"Add": Add(), "Subtract": Sub(), "Multiply": Mul(), "Maximum": Maximum(), "Minimum": Minimum()}

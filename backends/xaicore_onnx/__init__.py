@@ -1,0 +1,59 @@
+"""ONNX models as graphs, and graphs as ONNX models.
+
+A file is data: it is read with a size limit, nothing in it is executed, no other file is opened. How operators are converted stands
+in lower.py and the files it names.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from xaicore.errors import BackendError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from xaicore.graph import Graph
+
+__all__ = ["emit", "load", "to_graph"]
+
+
+def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, unbatched: bool = False) -> Graph:
+    """The graph of a ModelProto, or of the bytes of one.
+
+    ``example`` (one array, one for each input, or a mapping) gives the sizes that the file leaves free, and the values to verify on;
+    without it they are random and free sizes are 64. With ``verify`` every value that graph and onnx.reference both know is compared.
+    Axis 0 of every input is the batch; with ``unbatched`` the model takes one sample without such an axis, and the graph's inputs have
+    it in front. A batch that the file fixes is free in the graph if no number in the file depends on it.
+    FileRefused for what is not a sound model, ConversionError for what has no counterpart, Mismatch where the values differ.
+    """
+    import onnx
+
+    from xaicore_onnx.check import convert
+    from xaicore_onnx.safe import checked, read_bytes
+
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        proto = read_bytes(bytes(model))
+    elif isinstance(model, onnx.ModelProto):
+        proto = checked(model)
+    else:
+        raise BackendError(f"the ONNX backend takes an onnx.ModelProto or its bytes, not {type(model).__name__}; a file: xaicore.load(path)")
+    return convert(proto, example, dtype=dtype, verified=verify, unbatched=unbatched)
+
+
+def load(
+    path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False
+) -> Graph:
+    """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file."""
+    from xaicore_onnx.check import convert
+    from xaicore_onnx.safe import read_file
+
+    return convert(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched)
+
+
+def emit(graph: Graph, opset: int = 21) -> onnx.ModelProto:
+    """The graph as a checked ONNX model of the same function, in the graph's float type."""
+    from xaicore_onnx.emit import emit as build
+
+    return build(graph, opset)

@@ -1,0 +1,220 @@
+"""What a lowering works with: one ONNX node, its inputs and attributes, ways to add graph nodes, and where the batch of each value lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from xaicore.errors import ConversionError
+from xaicore.numerics import Array
+from xaicore.ops import Dense, Expand, Op, Reshape, Unsqueeze
+from xaicore_onnx.naming import layer_of
+from xaicore_onnx.values import Known, Live, MixesSamples, to_graph
+
+if TYPE_CHECKING:
+    from xaicore_onnx.convert import Converter
+
+Value = Known | Live
+Results = Value | Sequence[Value | None]
+Lowering = Callable[["Call"], Results]
+Layout = tuple[int | None, int, int]
+"""Where the batch lies: at, outer and inner of a Live."""
+
+
+class Call:
+    """One ONNX node while it is converted: its inputs and attributes, and ways to add graph nodes for it."""
+
+    def __init__(self, converter: Converter, node: onnx.NodeProto, inputs: Sequence[Value | None]):
+        self.converter, self.node, self.inputs = converter, node, list(inputs)
+        self.opset = converter.opset
+        self.name = node.name or next((o for o in node.output if o), "node")
+        self.attrs = {a.name: _attribute(a) for a in node.attribute}
+        self.who = f"{node.op_type}"
+
+    # ----- reading --------------------------------------------------------------------------------------------------
+
+    def has(self, i: int) -> bool:
+        """Is input ``i`` given?"""
+        return i < len(self.inputs) and self.inputs[i] is not None
+
+    def x(self, i: int = 0) -> Value:
+        """Input ``i``."""
+        value = self.inputs[i] if i < len(self.inputs) else None
+        if value is None:
+            raise ConversionError(f"{self.who} lacks its input {i}; the file is inconsistent, export it again")
+        return value
+
+    def live(self, i: int = 0) -> Live:
+        """Input ``i``, which must depend on an input of the model."""
+        value = self.x(i)
+        if isinstance(value, Known):
+            raise ConversionError(f"input {i} of {self.who} is a constant ({value.name!r}) while another depends on the model's input: not converted")
+        return value
+
+    def known(self, i: int, what: str) -> Known:
+        """Input ``i``, which must be a constant or a shape."""
+        value = self.x(i)
+        if isinstance(value, Live):
+            raise ConversionError(
+                f"the {what} of {self.who} is computed from the model's input (from {value.name!r}), so it is not a constant; a static "
+                f"graph cannot hold it. Make it a constant before the export"
+            )
+        return value
+
+    def array(self, i: int, what: str) -> Array:
+        """Input ``i``, which must be a constant that does not depend on the batch size either."""
+        value = self.known(i, what)
+        if not value.fixed:
+            raise MixesSamples(f"the {what} of {self.who} depends on the batch size; each sample must be computed by itself")
+        return value.low
+
+    def numbers(self, i: int, what: str) -> list[int]:
+        """A constant input as a list of whole numbers."""
+        return [int(v) for v in self.array(i, what).reshape(-1)]
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """An attribute."""
+        return self.attrs.get(name, default)
+
+    def reads(self, j: int) -> bool:
+        """Does anything read output ``j``?"""
+        return j < len(self.node.output) and bool(self.node.output[j]) and self.converter.readers[self.node.output[j]] > 0
+
+    # ----- adding nodes ---------------------------------------------------------------------------------------------
+
+    def put(self, op: Op, *inputs: Live | str, like: Live | None = None, layout: Layout | None = None, part: str = "") -> Live:
+        """Adds a node; its batch lies where that of ``like`` (or of the first input) does, unless ``layout`` says otherwise."""
+        names = [i if isinstance(i, str) else i.name for i in inputs]
+        model = like or next((i for i in inputs if isinstance(i, Live)), None)
+        at, outer, inner = layout or (model.layout if model else (0, 1, 1))
+        name = self.converter.append(
+            f"{self.name}/{part or type(op).__name__.lower()}", op, names, layer_of(self.node), f"{self.node.op_type} (opset {self.opset})"
+        )
+        shape = self.converter.shapes[name]
+        if not shape or shape[0] != 1:
+            raise MixesSamples(f"{self.who}: {op} gives shape {shape} for a batch of 1, so the batch got lost")
+        return Live(name, shape[1:], self.converter.kinds[name], at, outer, inner)
+
+    def param(self, value: Known) -> str:
+        """The name of the parameter that holds a constant: an initialiser keeps its own."""
+        if not value.fixed:
+            raise MixesSamples(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
+        return self.converter.param(value.name, value.low)
+
+    def derived(self, x: Array, name: str) -> str:
+        """The name of a parameter that holds an array computed at conversion."""
+        return self.converter.param(name, x)
+
+    def number(self, value: float, part: str) -> str:
+        """A number that is part of the operator, such as the 1/2 of a formula."""
+        return self.converter.param(f"{self.name}/{part}", np.asarray(float(value)))
+
+    # ----- where the batch lies -------------------------------------------------------------------------------------
+
+    def sample(self, x: Live) -> Live:
+        """The value as ONNX has it for one sample, batch axis and all, so that an operator may work along it."""
+        if x.at is None:
+            return x
+        return self.put(Reshape(x.shape(1)), x, layout=(None, 1, 1), part="sample")
+
+    def images(self, x: Live) -> Live:
+        """A value with the same axes in ONNX and in the graph, as operators on (N, C, ...) want it."""
+        if x.plain:
+            return x
+        if x.at is None and x.tail[:1] == (1,):
+            return self.put(Reshape(x.tail[1:]), x, layout=(0, 1, 1), part="batch")
+        where = "no batch" if x.at is None else "other axes joined with the batch" if x.at == 0 else f"the batch on axis {x.at}"
+        raise MixesSamples(f"{self.who} takes (N, C, ...), but its input {x.name!r} has {where}")
+
+    def batched(self, value: Known, like: Live, layout: Layout | None = None) -> Live:
+        """A constant as a value with the batch of ``like``: one copy of it for each sample."""
+        x = self.placed(value, layout or like.layout, value.high.ndim)
+        name = self.converter.param(f"{value.name}/sample" if x.shape != value.low.shape else value.name, x)
+        return self.put(Expand(x.shape[1:]), name, like, layout=layout or like.layout, part="copies")
+
+    def placed(self, value: Known, layout: Layout, rank: int) -> Array:
+        """A constant of ONNX rank ``rank`` in the graph's order of axes, with one entry on the batch axis if all samples agree."""
+        low, high = (x.reshape((1,) * (rank - x.ndim) + x.shape) for x in (value.low, value.high))
+        at, outer, inner = layout
+        if at is None:
+            if not value.fixed:
+                raise MixesSamples(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
+            return low[None]
+        size, (n, m) = outer * inner, self.converter.batches
+        if low.shape[at] == 1 and high.shape[at] == 1:
+            ones = [1] * ((outer > 1) + (inner > 1))
+            return low.reshape(1, *low.shape[:at], *ones, *low.shape[at + 1:])
+        if low.shape[at] != n * size or high.shape[at] not in (n * size, m * size):
+            raise MixesSamples(
+                f"the constant {value.name!r} {value.low.shape} that {self.who} reads meets the batch with its axis {at} of {low.shape[at]} "
+                f"entries"
+            )
+        rows = to_graph(high, layout)
+        if not (rows == rows[:1]).all():
+            if high.shape != low.shape:
+                raise MixesSamples(f"the constant {value.name!r} that {self.who} reads is another one for each place in the batch")
+            self.converter.hard_coded = self.converter.hard_coded or n > 1
+            return rows
+        return rows[:1]
+
+    def aligned(self, *values: Value) -> tuple[list[str], Live]:
+        """Values that broadcast in ONNX as names that broadcast in the graph, and a Live with their common layout."""
+        lives = [v for v in values if isinstance(v, Live)]
+        rank = max(v.rank if isinstance(v, Live) else max(v.low.ndim, v.high.ndim) for v in values)
+        grown = {id(v): self.grown(v, rank) for v in lives}
+        first = grown[id(lives[0])]
+        for other in grown.values():
+            if other.layout != first.layout:
+                raise MixesSamples(
+                    f"{self.who} broadcasts {first.name!r} and {other.name!r}, whose batches lie on different axes, so that samples would mix"
+                )
+        return [grown[id(v)].name if isinstance(v, Live) else self.beside(v, first, rank) for v in values], first
+
+    def grown(self, x: Live, rank: int) -> Live:
+        """The value with axes of size 1 put in front in ONNX, up to ``rank``."""
+        extra = rank - x.rank
+        if not extra:
+            return x
+        layout = (None if x.at is None else x.at + extra, x.outer, x.inner)
+        return self.put(Unsqueeze(tuple(range(1, extra + 1))), x, layout=layout, part="axes")
+
+    def beside(self, value: Known, like: Live, rank: int) -> str:
+        """A constant shaped to broadcast against ``like``; untouched if it does so by itself."""
+        if value.fixed and value.low.size == 1 and value.low.ndim <= len(like.tail) + 1:
+            return self.param(value)
+        x = self.placed(value, like.layout, rank)
+        while x.ndim > value.low.ndim and x.shape[0] == 1:
+            x = x[0]
+        if value.fixed and x.shape == value.low.shape and like.plain:
+            return self.param(value)
+        same = x.shape == value.low.shape and np.array_equal(x, value.low)
+        return self.converter.param(value.name if same else f"{value.name}/placed", x)
+
+    def fused(self, x: Live, bias: Known) -> Live | None:
+        """x + bias as one Dense, when x is a Dense without bias that nothing else reads."""
+        dense = self.converter.producer(x)
+        one_reader = self.converter.readers[self.converter.origin.get(x.name, ("", None))[0]] == 1
+        if dense is None or not isinstance(dense.op, Dense) or len(dense.inputs) != 2 or not one_reader or not bias.fixed:
+            return None
+        if bias.low.dtype.kind != "f" or bias.low.shape != x.tail[-1:] or x.groups[-1] != (len(x.tail),):
+            return None
+        b = self.param(bias)
+        self.converter.drop(dense.name)
+        y = self.put(dense.op, *dense.inputs, b, like=x)
+        mine = self.converter.nodes[-1]
+        self.converter.nodes[-1] = replace(mine, layer=dense.layer or mine.layer, origin=f"MatMul + {mine.origin}")
+        return y
+
+
+def _attribute(a: onnx.AttributeProto) -> Any:
+    if a.ref_attr_name:
+        raise ConversionError(f"attribute {a.name!r} refers to {a.ref_attr_name!r} of a function outside any; the file is inconsistent")
+    value = helper.get_attribute_value(a)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return list(value) if a.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS) else value

@@ -1,0 +1,308 @@
+"""From ONNX nodes to graph nodes: what is constant is evaluated, what is not goes through the table in lower.py, one call at a time.
+
+Nothing but shapes is known of the values in between: each operator runs once on ones, which also shows at conversion that it accepts
+its inputs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from xaicore.errors import ConversionError, XaicoreError, nearest
+from xaicore.graph import Builder, Graph, Node
+from xaicore.graph.run import run_node
+from xaicore.numerics import Array
+from xaicore.ops import Identity, Op
+from xaicore_onnx.call import Call, Layout, Lowering, Results, Value
+from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
+from xaicore_onnx.naming import transposed_name
+from xaicore_onnx.safe import array_of
+from xaicore_onnx.values import Known, Live, MixesSamples
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a graph input is: its name, its sizes for one sample, and its kind."""
+
+    name: str
+    tail: tuple[int, ...]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A graph, and for each of its nodes that has a counterpart: the name of the ONNX value and where its batch lies."""
+
+    graph: Graph
+    origin: Mapping[str, tuple[str, Layout]]
+    hard_coded: bool
+    """Holds the model a number of its own for each sample of a batch?"""
+
+
+class Converter:
+    """One conversion at given input sizes. ``batch`` is the batch size of the file, which literal sizes in it stand for.
+
+    ``single``: the file describes one sample, so that an operator may work along the batch axis, which has one entry.
+    ``unbatched``: the inputs have no batch axis in ONNX at all.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, table: Mapping[str, Lowering], feeds: Sequence[Feed], opset: int, batch: int,
+        single: bool, unbatched: bool,
+    ):
+        self.table, self.opset, self.single = table, opset, single or unbatched
+        self.batches = (batch, batch + 1)
+        self.hard_coded = False
+        self.graph, self.feeds = model.graph, tuple(feeds)
+        self.nodes: list[Node] = []
+        self.params: dict[str, Array] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}                         # of graph values for a batch of 1, and of parameters
+        self.kinds: dict[str, str] = {}
+        self.values: dict[str, Value] = {}
+        self.origin: dict[str, tuple[str, Layout]] = {}
+        self.folded = 0
+        self.readers: Counter[str] = Counter(o.name for o in self.graph.output)
+        self._count_readers(self.graph)
+        self.used = {f.name for f in self.feeds}
+        self.reserved = {t.name for t in self.graph.initializer}
+        self.fresh: list[str] = []                                          # the nodes of the call that is being converted
+        for f in self.feeds:
+            live = Live(f.name, f.tail, f.kind, None if unbatched else 0)
+            self.values[f.name] = live
+            self._learn(f.name, (1, *f.tail), f.kind)
+        self._read_initialisers(self.graph)
+
+    def run(self) -> Conversion:
+        """Converts all nodes and collects the outputs."""
+        self.convert(self.graph.node)
+        outputs = [self._output(o.name) for o in self.graph.output]
+        graph = self._build(outputs)
+        known = {n.name for n in graph.nodes}
+        return Conversion(graph, {k: v for k, v in self.origin.items() if k in known}, self.hard_coded)
+
+    def convert(self, nodes: Iterable[onnx.NodeProto]) -> None:
+        """Converts nodes in order; their results are in ``values``."""
+        for node in nodes:
+            who = f"node {node.name or (node.output[0] if node.output else '?')!r} ({node.op_type}, opset {self.opset})"
+            missing = [i for i in node.input if i and i not in self.values]
+            if missing:
+                raise ConversionError(f"{who} reads {missing[0]!r}, which nothing before it computes: {nearest(missing[0], self.values)}")
+            try:
+                self._convert_one(node)
+            except XaicoreError as error:
+                if str(error).startswith("node "):
+                    raise
+                raise type(error)(f"{who}: {error}") from error
+            except Exception as error:
+                # A damaged file can put any number anywhere, and NumPy and the reference evaluator then raise whatever they raise.
+                raise ConversionError(
+                    f"{who} cannot be converted: {type(error).__name__}: {str(error)[:200]}. Its attributes and inputs do not fit "
+                    f"each other as far as is understood; check the file with onnx.checker and onnx.shape_inference"
+                ) from error
+
+    # ----- one node -------------------------------------------------------------------------------------------------
+
+    def _convert_one(self, node: onnx.NodeProto) -> None:
+        if node.domain not in ("", "ai.onnx"):
+            raise ConversionError(
+                f"the operator {node.domain}::{node.op_type} is not one of the standard set. Export the model without fused or "
+                f"custom operators (for files that onnxruntime optimised: export again and do not optimise)"
+            )
+        if node.op_type == "Constant":
+            x = constant(node)
+            self._know(node.output[0], x, x)
+            return
+        inputs = [self.values[i] if i else None for i in node.input]
+        if node.op_type != "If" and all(v is None or isinstance(v, Known) for v in inputs):
+            self._fold(node, inputs)
+            return
+        if node.op_type not in self.table:
+            raise ConversionError(
+                f"{node.op_type} has no counterpart here. Export the model with another operator in its place, or cut the model "
+                f"before it (onnx.utils.extract_model). Converted are: {', '.join(sorted(self.table))}"
+            )
+        shapes = [None if v is None else v.high.shape if isinstance(v, Known) else v.shape(1) for v in inputs]
+        check_size(node, shapes, [v.high if isinstance(v, Known) else None for v in inputs], MAX_VALUE)
+        self.fresh = []
+        call = Call(self, node, inputs)
+        try:
+            results = self.table[node.op_type](call)
+        except MixesSamples:
+            if not self.single:
+                raise
+            for name in self.fresh:
+                self.drop(name)
+            self.fresh = []
+            results = self.table[node.op_type](Call(self, node, [call.sample(v) if isinstance(v, Live) else v for v in inputs]))
+        self._take(node, results)
+
+    def _take(self, node: onnx.NodeProto, results: Results) -> None:
+        """Files the results under the names of the node's outputs."""
+        found = [results] if isinstance(results, (Known, Live)) else list(results)
+        for j, name in enumerate(node.output):
+            value = found[j] if j < len(found) else None
+            if not name:
+                continue
+            if value is None:
+                if self.readers[name]:
+                    raise ConversionError(
+                        f"output {j} ({name!r}) is read, but only the first {len(found)} of {node.op_type} are converted; "
+                        f"export the model in inference mode, without it"
+                    )
+                continue
+            if isinstance(value, Live):
+                several = sum(bool(o) for o in node.output) > 1
+                value = self._name(value, name if several else node.name or name, name, node)
+                self.origin[value.name] = (name, value.layout)
+            self.values[name] = value
+
+    def _name(self, value: Live, wish: str, output: str, node: onnx.NodeProto) -> Live:
+        """Gives the node that computes ``value`` its final name; a value that was there before gets an Identity of that name."""
+        if value.name not in self.fresh or value.name in self.origin:
+            value = Call(self, node, []).put(Identity(), value)
+        self.used.discard(value.name)
+        final = self.unique(output if wish in self.used or wish in self.reserved else wish)
+        for k in range(len(self.nodes) - len(self.fresh), len(self.nodes)):
+            n = self.nodes[k]
+            inputs = tuple(final if i == value.name else i for i in n.inputs)
+            self.nodes[k] = replace(n, name=final if n.name == value.name else n.name, inputs=inputs)
+        self.fresh = [final if name == value.name else name for name in self.fresh]
+        self._learn(final, self.shapes[value.name], self.kinds[value.name])
+        return replace(value, name=final)
+
+    def _fold(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> None:
+        """Evaluates a node whose inputs are all known, at both batch sizes where they differ."""
+        if node.op_type not in self.table and node.op_type not in ALSO_FOLDED:
+            raise ConversionError(f"{node.op_type} of constants is not evaluated; simplify the model before (onnxsim, onnxscript's optimizer)")
+        known = [v for v in inputs if isinstance(v, Known)]
+        low, high = ([None if v is None else getattr(v, end) for v in inputs] for end in ("low", "high"))
+        for arrays in (low, high):
+            check_size(node, [None if x is None else x.shape for x in arrays], arrays, MAX_CONSTANT)
+        first = evaluate(node, low, self.opset)
+        second = first if all(v.fixed for v in known) else evaluate(node, high, self.opset)
+        for name, a, b in zip(node.output, first, second):
+            if name and a is not None and b is not None:
+                self.folded += a.size
+                if self.folded > 4 * MAX_CONSTANT:
+                    raise ConversionError(f"constants of more than {4 * MAX_CONSTANT:,} elements in all; a file like this is broken or hostile")
+                self._know(name, a, b, transposed_name(node, [v.name for v in known]))
+
+    def _know(self, name: str, low: Array, high: Array, called: str = "") -> None:
+        self.values[name] = Known(called or name, low, high)
+
+    # ----- graph values ---------------------------------------------------------------------------------------------
+
+    def append(self, name: str, op: Op, inputs: Sequence[str], layer: str, origin: str) -> str:
+        """Adds a node under a free name, runs it on ones, and remembers its shape."""
+        final = self.unique(name)
+        node = Node(final, op, tuple(inputs), layer, origin)
+        xs = [self.params[i] if i in self.params else _ones(self.shapes[i], self.kinds[i]) for i in inputs]
+        with np.errstate(all="ignore"):
+            y = run_node(node, xs, "float64")
+        self.nodes.append(node)
+        self.fresh.append(final)
+        self._learn(final, (1, *y.shape[1:]) if self.hard_coded and y.shape else y.shape, y.dtype.kind)
+        return final
+
+    def drop(self, name: str) -> None:
+        """Takes back a node that nothing reads."""
+        self.nodes = [n for n in self.nodes if n.name != name]
+        self.origin.pop(name, None)
+        self.used.discard(name)
+
+    def producer(self, value: Live) -> Node | None:
+        """The node that computes a value."""
+        return next((n for n in reversed(self.nodes) if n.name == value.name), None)
+
+    def param(self, name: str, x: Array) -> str:
+        """A parameter with this value: the one that is there if it is equal, else a new one."""
+        y = np.asarray(x, np.float64) if x.dtype.kind == "f" else np.asarray(x)
+        k, final = 1, name
+        while final in self.used:
+            mine = self.params.get(final)
+            if mine is not None and mine.dtype == y.dtype and np.array_equal(mine, y):
+                return final
+            k += 1
+            final = f"{name}@{k}"
+        self.params[final] = y
+        self.used.add(final)
+        return final
+
+    def unique(self, name: str) -> str:
+        """``name``, or with @2, @3, ... if it is taken."""
+        k, final = 1, name
+        while final in self.used or final in self.reserved:
+            k += 1
+            final = f"{name}@{k}"
+        return final
+
+    def _learn(self, name: str, shape: tuple[int, ...], kind: str) -> None:
+        self.used.add(name)
+        self.shapes[name], self.kinds[name] = shape, "i" if kind == "u" else kind
+
+    # ----- the model as a whole -------------------------------------------------------------------------------------
+
+    def _read_initialisers(self, graph: onnx.GraphProto) -> None:
+        for t in graph.initializer:
+            if t.name not in {f.name for f in self.feeds}:
+                x = array_of(t, f"initialiser {t.name!r}")
+                self._know(t.name, x, x)
+
+    def _count_readers(self, graph: onnx.GraphProto) -> None:
+        for node in graph.node:
+            self.readers.update(i for i in node.input if i)
+            for a in node.attribute:
+                if a.type == onnx.AttributeProto.GRAPH:
+                    self.readers.update(o.name for o in a.g.output)
+                    self._count_readers(a.g)
+
+    def branch(self, graph: onnx.GraphProto) -> list[Value]:
+        """The outputs of a subgraph whose nodes may read all values so far."""
+        self._read_initialisers(graph)
+        self.convert(graph.node)
+        return [self.values[o.name] for o in graph.output]
+
+    def _output(self, name: str) -> str:
+        """The graph value of an output; the batch of one sample that was treated without axis comes back."""
+        if name not in self.values:
+            raise ConversionError(f"the output {name!r} is not computed by any node; known: {nearest(name, self.values)}")
+        value, call = self.values[name], Call(self, helper.make_node("Identity", [name], [name], name=name), [])
+        if isinstance(value, Known):
+            return call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)).name if not value.fixed else self.param(value.name, value.low)
+        if value.at is None and self.single and value.tail[:1] == (1,) and self._has_batch():
+            self.fresh = []
+            value = self._name(call.images(value), f"{value.name}/output", name, call.node)
+            self.origin[value.name] = (name, value.layout)
+        return value.name
+
+    def _has_batch(self) -> bool:
+        first = self.values[self.feeds[0].name]
+        return isinstance(first, Live) and first.at == 0
+
+    def _build(self, outputs: Sequence[str]) -> Graph:
+        needed = set(outputs)
+        for n in reversed(self.nodes):
+            if n.name in needed:
+                needed.update(n.inputs)
+        b = Builder(self.graph.name)
+        for f in self.feeds:
+            b.input(f.name, (None, *f.tail), {"f": "float", "b": "bool"}.get(f.kind, "int"))        # type: ignore[arg-type]
+        for name, x in self.params.items():
+            if name in needed:
+                b.param(name, x)
+        for n in self.nodes:
+            if n.name in needed:
+                b.add(n.op, *n.inputs, name=n.name, layer=n.layer, origin=n.origin)
+        return b.build(*outputs)
+
+
+def _ones(shape: tuple[int, ...], kind: str) -> Array:
+    """Ones, or zeros for integers (they may be indices); no logarithm, root or quotient fails on these."""
+    one = {"f": np.float64(1), "b": np.bool_(True)}.get(kind, np.int64(0))
+    return np.broadcast_to(one, shape)

@@ -1,0 +1,303 @@
+"""Functions of numbers: activations, arithmetic, comparisons, casts. Whole numbers are int64 in a graph; ONNX's narrow ones that wrap
+around at their largest value are not imitated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+import onnx
+
+from xaicore.errors import ConversionError
+from xaicore.ops import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Add,
+    Ceil,
+    Clip,
+    Compare,
+    Cos,
+    Div,
+    Dropout,
+    Erf,
+    Exp,
+    Floor,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyReLU,
+    Log,
+    Logical,
+    Maximum,
+    Minimum,
+    Mish,
+    Mul,
+    Neg,
+    Not,
+    Op,
+    Pow,
+    PReLU,
+    Reciprocal,
+    ReLU,
+    ReLU6,
+    Round,
+    Sigmoid,
+    Sign,
+    SiLU,
+    Sin,
+    Softplus,
+    Softsign,
+    Sqrt,
+    Sub,
+    Tanh,
+    ToBool,
+    ToFloat,
+    ToInt,
+    Where,
+)
+from xaicore_onnx.call import Call, Lowering, Results, Value
+from xaicore_onnx.safe import ITEM_BYTES
+from xaicore_onnx.values import Known, Live, broadcast
+
+SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
+"""ONNX's defaults: those of Klambauer et al. 2017, rounded to float32."""
+
+MAX_EXPONENTS = 64
+"""Each different exponent of a Pow costs two nodes."""
+
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+
+
+# ----- one input --------------------------------------------------------------------------------------------------
+
+
+def unary(make: Callable[[Call], Op]) -> Lowering:
+    """A lowering to one operator of one input."""
+    return lambda c: c.put(make(c), c.live())
+
+
+def same(op: Op) -> Lowering:
+    """A lowering to one operator of one input that has no settings."""
+    return lambda c: c.put(op, c.live())
+
+
+def selu(c: Call) -> Results:
+    """gamma * (x for x > 0, alpha * (exp(x) - 1) otherwise): SELU for its own constants, else ELU and a factor."""
+    alpha, gamma = c.attr("alpha", SELU_ALPHA), c.attr("gamma", SELU_GAMMA)
+    if abs(alpha - SELU_ALPHA) < 1e-6 and abs(gamma - SELU_GAMMA) < 1e-6:      # files round the constants to float32
+        return c.put(SELU(), c.live())
+    return c.put(Mul(), c.put(ELU(alpha), c.live()), c.number(gamma, "gamma"))
+
+
+def swish(c: Call) -> Results:
+    """x * sigmoid(alpha * x)."""
+    x, alpha = c.live(), c.attr("alpha", 1.0)
+    if alpha == 1.0:
+        return c.put(SiLU(), x)
+    return c.put(Mul(), x, c.put(Sigmoid(), c.put(Mul(), x, c.number(alpha, "alpha"))))
+
+
+def thresholded_relu(c: Call) -> Results:
+    """x where x > alpha, else 0."""
+    x = c.live()
+    above = c.put(Compare("gt"), x, c.number(c.attr("alpha", 1.0), "alpha"))
+    return c.put(Where(), above, x, c.number(0, "zero"))
+
+
+def shrink(c: Call) -> Results:
+    """x + bias where x < -lambd, x - bias where x > lambd, else 0."""
+    x, lambd, bias = c.live(), c.attr("lambd", 0.5), c.attr("bias", 0.0)
+    below, above = c.put(Compare("lt"), x, c.number(-lambd, "low")), c.put(Compare("gt"), x, c.number(lambd, "high"))
+    right = c.put(Where(), above, c.put(Sub(), x, c.number(bias, "bias")), c.number(0, "zero"))
+    return c.put(Where(), below, c.put(Add(), x, c.number(bias, "bias")), right)
+
+
+def clip(c: Call) -> Results:
+    """min(max(x, low), high). The bounds are attributes before opset 11, inputs from then on."""
+    x = c.live()
+    bounds = [c.attr("min"), c.attr("max")] if c.opset < 11 else [c.x(k) if c.has(k) else None for k in (1, 2)]
+    numbers = [_bound(b) for b in bounds]
+    if x.kind == "f" and all(b is None or n is not None for b, n in zip(bounds, numbers)):
+        low, high = (None if n is None or abs(n) >= np.finfo(np.float32).max else n for n in numbers)
+        return c.put(ReLU6() if (low, high) == (0.0, 6.0) else Clip(low, high), x)
+    for op, bound in zip((Maximum(), Minimum()), bounds):
+        if isinstance(bound, (Known, Live)):
+            names, like = c.aligned(x, bound)
+            x = c.put(op, *names, like=like)
+    return x
+
+
+def _bound(value: Value | float | None) -> float | None:
+    """A bound that is one constant number."""
+    if isinstance(value, Known):
+        return float(value.low.reshape(-1)[0]) if value.fixed and value.low.size == 1 else None
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def prelu(c: Call) -> Results:
+    """x for x > 0, slope * x otherwise."""
+    x, slope = c.live(0), c.x(1)
+    names, like = c.aligned(x, slope)
+    if isinstance(slope, Known):
+        return c.put(PReLU(), *names, like=like)
+    below = c.put(Compare("lt"), names[0], c.number(0, "zero"), like=like)
+    return c.put(Where(), below, c.put(Mul(), *names, like=like), names[0], like=like)
+
+
+def cast(c: Call) -> Results:
+    """A change of type. Between floats it is the identity: a graph has one float type."""
+    return to_type(c, c.live(), c.attr("to"))
+
+
+def cast_like(c: Call) -> Results:
+    """A change to the type of the second input."""
+    target = c.x(1)
+    kind = target.kind if isinstance(target, Live) else target.low.dtype.kind
+    return to_type(c, c.live(), {"f": onnx.TensorProto.FLOAT, "b": onnx.TensorProto.BOOL}.get(kind, onnx.TensorProto.INT64))
+
+
+def to_type(c: Call, x: Live, target: int) -> Live:
+    """``x`` as floats, integers or booleans."""
+    if target not in ITEM_BYTES:
+        raise ConversionError(f"{c.who} casts to element type {target}, which is not converted; use float, integer or bool tensors")
+    kind, op = ("f", ToFloat()) if target in FLOATS else ("b", ToBool()) if target == onnx.TensorProto.BOOL else ("i", ToInt())
+    return c.put(Identity() if x.kind == kind else op, x)
+
+
+def dropout(c: Call) -> Results:
+    """x: dropout outside training. The mask, if it is read, is true everywhere."""
+    x = c.live()
+    ratio = float(c.array(1, "ratio").reshape(-1)[0]) if c.opset >= 12 and c.has(1) else c.attr("ratio", 0.5)
+    training = c.opset >= 12 and c.has(2) and bool(c.array(2, "training_mode").reshape(-1)[0])
+    if training and ratio:
+        raise ConversionError("Dropout is in training mode, so its output is random; export the model in inference mode (model.eval())")
+    y = c.put(Dropout(ratio), x)
+    return [y, c.put(Compare("eq"), x, x, part="mask") if c.reads(1) else None]
+
+
+# ----- two and more inputs ----------------------------------------------------------------------------------------
+
+
+def binary(op: Op) -> Lowering:
+    """A lowering to one operator of two inputs that broadcast."""
+
+    def lower(c: Call) -> Results:
+        names, like = c.aligned(c.x(0), c.x(1))
+        return c.put(op, *names, like=like)
+
+    return lower
+
+
+def add(c: Call) -> Results:
+    """a + b; a Dense without bias takes a constant b as its own."""
+    a, b = c.x(0), c.x(1)
+    for x, bias in ((a, b), (b, a)):
+        if isinstance(x, Live) and isinstance(bias, Known):
+            y = c.fused(x, bias)
+            if y is not None:
+                return y
+    return binary(Add())(c)
+
+
+def divide(c: Call) -> Results:
+    """a / b; of integers without the fraction, towards zero."""
+    names, like = c.aligned(c.x(0), c.x(1))
+    if like.kind == "f":
+        return c.put(Div(), *names, like=like)
+    a, b = (c.put(ToFloat(), n, like=like) for n in names)
+    return c.put(ToInt(), c.put(Div(), a, b))
+
+
+def power(c: Call) -> Results:
+    """x^p for a constant p of few different entries, or p^x for a constant p > 0."""
+    x, p = c.x(0), c.x(1)
+    if isinstance(x, Known) and isinstance(p, Live):
+        base = c.array(0, "base")
+        if not (base > 0).all():
+            raise ConversionError("Pow of a constant base that is not positive everywhere is not converted")
+        names, like = c.aligned(Known(f"{x.name}/log", *(np.log(base.astype(np.float64)),) * 2), p)
+        return c.put(Exp(), c.put(Mul(), *names, like=like))
+    x, exponents = c.live(0), c.array(1, "exponent")
+    first, *rest = (float(v) for v in np.unique(exponents))
+    if len(rest) >= MAX_EXPONENTS:
+        raise ConversionError(f"Pow has {1 + len(rest)} different exponents; up to {MAX_EXPONENTS} are converted. Split the model, or use one")
+    if not rest and broadcast((x.shape(1), exponents.shape)) != x.shape(1):
+        rest = [first]                                      # one exponent all over, in an array that enlarges x
+    y = _to_power(c, x, first)
+    for one in rest:
+        chosen = Known(f"{c.name}/is_{one:g}", *(exponents == one,) * 2)
+        names, like = c.aligned(chosen, _to_power(c, x, one), y)
+        y = c.put(Where(), *names, like=like)
+    return y
+
+
+def _to_power(c: Call, x: Live, p: float) -> Live:
+    """x^p; of integers an integer again."""
+    if x.kind == "f":
+        return c.put(Pow(p), x)
+    return c.put(ToInt(), c.put(Pow(p), c.put(ToFloat(), x)))
+
+
+def chain(c: Call, op: Op) -> Live:
+    """op(op(x_1, x_2), x_3) ..., the constants last."""
+
+    def join(a: Live, b: Value) -> Live:
+        names, like = c.aligned(a, b)
+        return c.put(op, *names, like=like)
+
+    first, *lives = [v for v in c.inputs if isinstance(v, Live)]
+    return reduce(join, [*lives, *(v for v in c.inputs if isinstance(v, Known))], first)
+
+
+def variadic(op: Op) -> Lowering:
+    """A lowering to a chain of one operator of two inputs."""
+    return lambda c: chain(c, op)
+
+
+def mean(c: Call) -> Results:
+    """(x_1 + ... + x_n) / n."""
+    return c.put(Mul(), chain(c, Add()), c.number(1 / len(c.inputs), "share"))
+
+
+def where(c: Call) -> Results:
+    """a where the condition holds, else b."""
+    names, like = c.aligned(c.x(0), c.x(1), c.x(2))
+    return c.put(Where(), *names, like=like)
+
+
+def is_nan(c: Call) -> Results:
+    """x != x."""
+    return c.put(Compare("ne"), c.live(), c.live())
+
+
+def gelu(c: Call) -> Results:
+    """x times the normal distribution function of x, or its tanh approximation."""
+    approximate = c.attr("approximate", "none")
+    if approximate not in ("none", "tanh"):
+        raise ConversionError(f"Gelu has approximate={approximate!r}; 'none' or 'tanh' is expected")
+    return c.put(GELU(approximate), c.live())
+
+
+MATH: dict[str, Lowering] = {
+    **{name: same(op) for name, op in {
+        "Relu": ReLU(), "Sigmoid": Sigmoid(), "Tanh": Tanh(), "Softsign": Softsign(), "Softplus": Softplus(), "Mish": Mish(),
+        "HardSwish": HardSwish(), "Abs": Abs(), "Ceil": Ceil(), "Floor": Floor(), "Round": Round(), "Sign": Sign(), "Neg": Neg(),
+        "Cos": Cos(), "Sin": Sin(), "Erf": Erf(), "Exp": Exp(), "Log": Log(), "Sqrt": Sqrt(), "Reciprocal": Reciprocal(),
+        "Identity": Identity(), "Not": Not(),
+    }.items()},
+    "LeakyRelu": unary(lambda c: LeakyReLU(c.attr("alpha", 0.01))),
+    "Elu": unary(lambda c: ELU(c.attr("alpha", 1.0))),
+    "Celu": unary(lambda c: CELU(c.attr("alpha", 1.0))),
+    "HardSigmoid": unary(lambda c: HardSigmoid(c.attr("alpha", 0.2), c.attr("beta", 0.5))),
+    "Gelu": gelu, "Selu": selu, "Swish": swish, "ThresholdedRelu": thresholded_relu, "Shrink": shrink, "Clip": clip, "PRelu": prelu,
+    "Cast": cast, "CastLike": cast_like, "Dropout": dropout, "IsNaN": is_nan,
+    "Add": add, "Sub": binary(Sub()), "Mul": binary(Mul()), "Div": divide, "Pow": power,
+    "Max": variadic(Maximum()), "Min": variadic(Minimum()), "Sum": variadic(Add()), "Mean": mean, "Where": where,
+    "Equal": binary(Compare("eq")), "Less": binary(Compare("lt")), "LessOrEqual": binary(Compare("le")),
+    "Greater": binary(Compare("gt")), "GreaterOrEqual": binary(Compare("ge")),
+    "And": binary(Logical("and")), "Or": binary(Logical("or")), "Xor": binary(Logical("xor")),
+}  # fmt: skip

@@ -1,0 +1,356 @@
+"""Operators that move entries: reshaping, transposing, joining, cutting, looking up, padding, copying; and the shape itself.
+
+Sizes are read at two batch sizes (see Known), which is how a target such as Concat(Shape(x)[0], -1) is told from a literal one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from xaicore.errors import ConversionError
+from xaicore.numerics import Array
+from xaicore.ops import (
+    Concat,
+    Embedding,
+    Expand,
+    Flatten,
+    Gather,
+    Identity,
+    Pad,
+    Reshape,
+    Slice,
+    Split,
+    Squeeze,
+    Transpose,
+    Unsqueeze,
+    Where,
+)
+from xaicore_onnx.call import Call, Lowering, Results, Value
+from xaicore_onnx.lower_linear import along_axis, transpose
+from xaicore_onnx.values import Known, Live, MixesSamples, broadcast, onnx_axis
+
+# ----- shapes -----------------------------------------------------------------------------------------------------
+
+
+def shape(c: Call) -> Results:
+    """The sizes of the input, from ``start`` to ``end``."""
+    x, start, end = c.live(), c.attr("start", 0), c.attr("end")
+    rank = x.rank
+    first, last = (min(max(k + rank if k < 0 else k, 0), rank) for k in (start, rank if end is None else end))
+    low, high = (np.array(x.shape(n)[first:last], np.int64) for n in c.converter.batches)
+    return Known(c.node.output[0], low, high)
+
+
+def size(c: Call) -> Results:
+    """The number of entries of the input."""
+    low, high = (np.array(prod(c.live().shape(n)), np.int64) for n in c.converter.batches)
+    return Known(c.node.output[0], low, high)
+
+
+def reshape(c: Call) -> Results:
+    """The same entries in another shape: 0 keeps a size (unless allowzero), -1 is what is left."""
+    x, target = c.live(), c.known(1, "target shape")
+    wanted = []
+    for n, want in zip(c.converter.batches, (target.low, target.high)):
+        have, sizes = x.shape(n), [int(v) for v in want.reshape(-1)]
+        if not c.attr("allowzero", 0):
+            sizes = [have[k] if v == 0 and k < len(have) else v for k, v in enumerate(sizes)]
+        if sizes.count(-1) == 1:
+            rest = prod(v for v in sizes if v != -1)
+            sizes = [prod(have) // rest if v == -1 and rest else v for v in sizes]
+        wanted.append(sizes)
+    return reshaped(c, x, *wanted)
+
+
+def reshaped(c: Call, x: Live, low: Sequence[int], high: Sequence[int]) -> Live:
+    """``x`` in the ONNX shape ``low`` at the first batch size and ``high`` at the second."""
+    n, m = c.converter.batches
+    if prod(low) != prod(x.shape(n)) or min(low, default=1) < 0:
+        raise ConversionError(f"{c.who} makes {tuple(low)} of {x.shape(n)}, which has another number of entries; the file is inconsistent")
+    if x.at is None:
+        return c.put(Reshape(tuple(low)), x)
+    before = prod(x.shape(n)[: x.at]) * x.outer             # entries of one sample that vary slower than the batch
+    moving = [k for k, (a, b) in enumerate(zip(low, high)) if a != b]
+    if not moving:                                          # sizes written down for the batch size of the file
+        fitting = [k for k in range(len(low)) if low[k] % n == 0 and _around(low, k, before, n)]
+        exact = [k for k in fitting if low[k] == n and prod(low[:k]) == before]
+        moving = (exact or fitting)[:1]
+    if len(moving) != 1 or (low != high and high[moving[0]] * n != low[moving[0]] * m):
+        raise MixesSamples(f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: the batch is not one axis of the result")
+    (at,) = moving
+    around = _around(low, at, before, n)
+    if around is None:
+        raise MixesSamples(f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: entries of several samples would share a row")
+    outer, inner = around
+    tail = (*low[:at], *(k for k in around if k > 1), *low[at + 1:])
+    return c.put(Reshape(tuple(tail)), x, layout=(at, outer, inner))
+
+
+def _around(low: Sequence[int], at: int, before: int, n: int) -> tuple[int, int] | None:
+    """How many entries outside and inside the batch the axis ``at`` of the result holds, if that is where the batch ends up."""
+    ahead, factor = prod(low[:at]), low[at] // n
+    if not ahead or not factor or before % ahead:
+        return None
+    outer = before // ahead
+    return (outer, factor // outer) if outer and factor % outer == 0 else None
+
+
+def flatten(c: Call) -> Results:
+    """Two axes: what is before ``axis``, and the rest."""
+    x = c.live()
+    axis = c.attr("axis", 1)
+    axis = axis + x.rank if axis < 0 else axis
+    if x.plain and axis == 1:
+        return c.put(Flatten(1), x)
+    low, high = ([prod(x.shape(n)[:axis]), prod(x.shape(n)[axis:])] for n in c.converter.batches)
+    return reshaped(c, x, low, high)
+
+
+def transposed(c: Call) -> Results:
+    """The axes in another order, by default reversed."""
+    x = c.live()
+    return transpose(c, x, c.attr("perm") or list(range(x.rank))[::-1])
+
+
+def _axes(c: Call, since: int) -> list[int] | None:
+    """The axes of an operator that has them as an input from opset ``since`` on, and as an attribute before."""
+    if c.opset >= since:
+        return c.numbers(1, "axes") if c.has(1) else None
+    axes = c.attr("axes")
+    return None if axes is None else [int(k) for k in axes]
+
+
+def squeeze(c: Call) -> Results:
+    """Without the given axes of size 1, or without all of them."""
+    x, axes = c.live(), _axes(c, 13)
+    if axes is None:
+        ones = [k for k, n in enumerate(x.shape(c.converter.batches[0])) if n == 1]
+        axes = [k for k in ones if k != x.at or c.converter.single]
+    axes = [onnx_axis(k, x.rank, c.who) for k in axes]
+    if not axes:
+        return x
+    gone = tuple(x.axis(k, c.who) for k in axes)
+    at = None if x.at is None else x.at - sum(k < x.at for k in axes)
+    return c.put(Squeeze(gone), x, layout=(at, x.outer, x.inner))
+
+
+def unsqueeze(c: Call) -> Results:
+    """With axes of size 1 at the given places of the result."""
+    x, axes = c.live(), _axes(c, 13) or []
+    rank = x.rank + len(axes)
+    new = sorted(onnx_axis(k, rank, c.who) for k in axes)
+    if len(set(new)) != len(axes):
+        raise ConversionError(f"{c.who} names an axis twice: {axes}; the file is inconsistent")
+    old = [k for k in range(rank) if k not in new]
+    at = None if x.at is None else old[x.at]
+    y = Live("", (*x.tail, *[1] * len(axes)), x.kind, at, x.outer, x.inner)
+    return c.put(Unsqueeze(tuple(y.groups[k][0] for k in new)), x, layout=y.layout)
+
+
+# ----- copies -----------------------------------------------------------------------------------------------------
+
+
+def expand(c: Call) -> Results:
+    """Repeated along axes of size 1, up to the common shape of the input and the target."""
+    x, target = c.live(), c.known(1, "target shape")
+    x = c.grown(x, max(x.rank, target.low.size))
+    shapes = [broadcast((x.shape(n), [int(v) for v in want])) for n, want in zip(c.converter.batches, (target.low, target.high))]
+    if any(s[x.at] != x.shape(n)[x.at] for s, n in zip(shapes, c.converter.batches) if x.at is not None):
+        raise MixesSamples(f"{c.who} repeats the batch axis of {x.name!r}")
+    low, high = ([v for k, v in enumerate(s) if k != x.at] for s in shapes)
+    if low != high:
+        raise MixesSamples(f"{c.who} repeats {x.name!r} as often as there are samples, along another axis than the batch")
+    sizes = list(x.tail)
+    for k, v in enumerate(shapes[0]):
+        if k != x.at:
+            sizes[x.groups[k][0] - 1] = v
+    return x if tuple(sizes) == x.tail else c.put(Expand(tuple(sizes)), x)
+
+
+def tile(c: Call) -> Results:
+    """Several copies, one after the other, along each axis."""
+    x = c.live()
+    for k, times in enumerate(c.numbers(1, "repeats")):
+        if times < 1:
+            raise ConversionError(f"{c.who} repeats {times} times; at least once is expected")
+        if times > 1:
+            x = c.put(Concat(x.axis(k, c.who)), *[x] * times)
+    return x
+
+
+def concat(c: Call) -> Results:
+    """One after the other; a constant is copied for each sample first."""
+    lives = [v for v in c.inputs if isinstance(v, Live)]
+    like = lives[0]
+    if any(v.layout != like.layout or v.rank != like.rank for v in lives):
+        raise MixesSamples(f"{c.who} joins values whose batches lie on different axes: {', '.join(repr(v.name) for v in lives)}")
+    axis = like.axis(c.attr("axis", 1 if c.opset < 4 else 0), c.who)
+    kept = [v for v in c.inputs if v is not None and (isinstance(v, Live) or v.low.size)]      # an empty constant adds nothing
+    parts = [v if isinstance(v, Live) else c.batched(v, like) for v in kept]
+    return parts[0] if len(parts) == 1 else c.put(Concat(axis), *parts, like=like)
+
+
+# ----- pieces -----------------------------------------------------------------------------------------------------
+
+
+def split(c: Call) -> Results:
+    """Pieces along an axis: of given sizes, or as equal as possible with a smaller last one."""
+    x, count = c.live(), len(c.node.output)
+    axis = x.axis(c.attr("axis", 0), c.who)
+    length = x.tail[axis - 1]
+    sizes = c.numbers(1, "sizes") if c.opset >= 13 and c.has(1) else c.attr("split")
+    if not sizes:
+        each = -(-length // c.attr("num_outputs", count)) if c.opset >= 18 else length // count
+        sizes = [min(each, max(0, length - k * each)) for k in range(count)]
+    if len(sizes) != count:
+        raise ConversionError(f"{c.who} has {count} outputs for the sizes {sizes}; the file is inconsistent")
+    return [c.put(Split(axis, tuple(sizes), k), x) if name else None for k, name in enumerate(c.node.output)]
+
+
+def slices(c: Call) -> Results:
+    """x[start:stop:step] along several axes. The bounds are attributes before opset 10, inputs from then on."""
+    x, batches = c.live(), c.converter.batches
+    if c.opset < 10:
+        starts, ends = list(c.attr("starts", [])), list(c.attr("ends", []))
+        axes, steps = list(c.attr("axes") or range(len(starts))), [1] * len(starts)
+        bounds = [(starts, ends)] * 2
+    else:
+        found = [c.known(k, what) for k, what in ((1, "starts"), (2, "ends"))]
+        starts_at, ends_at = ([[int(v) for v in x.reshape(-1)] for x in (f.low, f.high)] for f in found)
+        bounds = list(zip(starts_at, ends_at))
+        axes = c.numbers(3, "axes") if c.has(3) else list(range(len(bounds[0][0])))
+        steps = c.numbers(4, "steps") if c.has(4) else [1] * len(axes)
+    y = x
+    for j, (k, step) in enumerate(zip(axes, steps)):
+        k = onnx_axis(k, x.rank, c.who)
+        cuts = [_cut(starts[j], ends[j], step, x.shape(n)[k]) for n, (starts, ends) in zip(batches, bounds)]
+        if all(cut == (None, None) for cut in cuts) and step == 1:
+            continue
+        axis = y.axis(k, c.who)
+        if cuts[0] != cuts[1]:
+            raise MixesSamples(f"{c.who} cuts axis {k} at a place that depends on the batch size")
+        y = c.put(Slice(axis, *cuts[0], step), y)
+    return y
+
+
+def _cut(start: int, stop: int, step: int, n: int) -> tuple[int | None, int | None]:
+    """ONNX's bounds, clamped to an axis of ``n`` entries, as Python's; None where a bound is the end of the axis."""
+    start, stop = (k + n if k < 0 else k for k in (start, stop))
+    if step > 0:
+        start, stop = min(max(start, 0), n), min(max(stop, 0), n)
+        return start or None, None if stop == n else stop
+    start, stop = min(max(start, 0), n - 1), min(max(stop, -1), n - 1)
+    return None if start == n - 1 else start, None if stop == -1 else stop
+
+
+def pad(c: Call) -> Results:
+    """Entries added at both ends of axes: a constant, the edge again, a mirror image, or the other end."""
+    x, mode = c.live(), c.attr("mode", "constant")
+    numbers = c.attr("pads", []) if c.opset < 11 else c.numbers(1, "pads")
+    value = c.attr("value", 0.0) if c.opset < 11 else float(c.array(2, "value").reshape(-1)[0]) if c.has(2) and c.array(2, "value").size else 0.0
+    axes = c.numbers(3, "axes") if c.opset >= 18 and c.has(3) else list(range(x.rank))
+    if len(numbers) != 2 * len(axes):
+        raise ConversionError(f"{c.who} has pads {list(numbers)} for {len(axes)} axes; two for each are expected")
+    pairs = {k: pair for k, pair in zip(axes, zip(numbers[:len(axes)], numbers[len(axes):])) if any(pair)}
+    places = {x.axis(k, c.who): pair for k, pair in pairs.items()}
+    if not places:
+        return x
+    if mode == "wrap":
+        for axis, (before, after) in sorted(places.items()):
+            at = np.arange(-before, x.tail[axis - 1] + after) % x.tail[axis - 1]
+            x = c.put(Gather(axis), x, c.derived(at, f"{c.name}/from"))
+        return x
+    if mode not in ("constant", "edge", "reflect"):
+        raise ConversionError(f"{c.who} has mode {mode!r}; constant, reflect, edge or wrap is expected")
+    if mode != "constant":
+        for axis, (before, after) in places.items():
+            if before < 0 or after < 0:
+                x = c.put(Slice(axis, max(-before, 0) or None, min(after, 0) or None), x)
+        places = {axis: (max(before, 0), max(after, 0)) for axis, (before, after) in places.items()}
+    first = min(places)
+    return c.put(Pad(tuple(places.get(k, (0, 0)) for k in range(first, len(x.tail) + 1)), mode, value if mode == "constant" else 0.0), x)
+
+
+def gather(c: Call) -> Results:
+    """Entries of an axis by their numbers, or rows of a constant table by numbers that are an input of the model."""
+    data, indices = c.x(0), c.x(1)
+    if isinstance(data, Known):
+        return _look_up(c, c.array(0, "table"), data.name, c.live(1))
+    at = c.array(1, "indices")
+    k = onnx_axis(c.attr("axis", 0), data.rank, c.who)
+    axis = data.axis(k, c.who)
+    shift = at.ndim - 1 if data.at is not None and k < data.at else 0
+    layout = (None if data.at is None else data.at + shift, data.outer, data.inner)
+    return c.put(Gather(axis), data, c.derived(at.astype(np.int64), indices.name), layout=layout)
+
+
+def _look_up(c: Call, table: Array, name: str, ids: Live) -> Live:
+    """table[ids]: an Embedding. Negative ids are not looked up, though ONNX counts them from the end."""
+    axis = onnx_axis(c.attr("axis", 0), table.ndim, c.who)
+    if axis != 0:
+        raise ConversionError(f"{c.who} looks up axis {axis} of the constant {name!r} by an input; only axis 0 (an embedding) is converted")
+    rows = c.derived(table.reshape(len(table), -1) if table.ndim != 2 else table, name if table.ndim == 2 else f"{name}/rows")
+    y = c.put(Embedding(), rows, ids)
+    return y if table.ndim == 2 else c.put(Reshape((*ids.tail, *table.shape[1:])), y)
+
+
+def trilu(c: Call) -> Results:
+    """The upper or lower triangle of matrices, zeros elsewhere."""
+    x = c.live()
+    k = int(c.array(1, "diagonal").reshape(-1)[0]) if c.has(1) else 0
+    rows, columns = (x.tail[x.axis(a, c.who) - 1] for a in (-2, -1))
+    ones = np.ones((rows, columns), bool)
+    mask = np.triu(ones, k) if c.attr("upper", 1) else np.tril(ones, k)
+    return c.put(Where(), c.derived(mask, f"{c.name}/triangle"), x, c.number(0, "zero"), like=x)
+
+
+def cumulative_sum(c: Call) -> Results:
+    """Sums of what came before, as the product with a triangular matrix."""
+    x = c.live()
+    axis = x.axis(int(c.array(1, "axis").reshape(-1)[0]), c.who)
+    n = x.tail[axis - 1]
+    matrix = np.tril(np.ones((n, n)), -1 if c.attr("exclusive", 0) else 0)
+    return along_axis(c, x, axis, matrix.T if c.attr("reverse", 0) else matrix, "sums")
+
+
+def depth_to_space(c: Call) -> Results:
+    """Blocks of channels laid out in space: (N, C b b, H, W) -> (N, C, H b, W b)."""
+    x, b = c.images(c.live()), c.attr("blocksize")
+    channels, high, wide = x.tail
+    crd = c.attr("mode", "DCR") == "CRD"
+    split_up = (channels // (b * b), b, b, high, wide) if crd else (b, b, channels // (b * b), high, wide)
+    y = c.put(Reshape(split_up), x)
+    y = c.put(Transpose((0, 1, 4, 2, 5, 3) if crd else (0, 3, 4, 1, 5, 2)), y)
+    return c.put(Reshape((channels // (b * b), high * b, wide * b)), y)
+
+
+def space_to_depth(c: Call) -> Results:
+    """Blocks of space laid out as channels: (N, C, H b, W b) -> (N, b b C, H, W)."""
+    x, b = c.images(c.live()), c.attr("blocksize")
+    channels, high, wide = x.tail
+    y = c.put(Reshape((channels, high // b, b, wide // b, b)), x)
+    y = c.put(Transpose((0, 3, 5, 1, 2, 4)), y)
+    return c.put(Reshape((channels * b * b, high // b, wide // b)), y)
+
+
+# ----- a constant choice ------------------------------------------------------------------------------------------
+
+
+def choose(c: Call) -> Results:
+    """If with a constant condition: the nodes of the branch that is taken."""
+    condition = c.array(0, "condition")
+    graph = c.attr("then_branch" if bool(condition.reshape(-1)[0]) else "else_branch")
+    found: list[Value] = c.converter.branch(graph)
+    c.converter.fresh = []
+    return [v if isinstance(v, Known) else c.put(Identity(), v) for v in found]
+
+
+SHAPE: dict[str, Lowering] = {
+    "Shape": shape, "Size": size, "Reshape": reshape, "Flatten": flatten, "Transpose": transposed, "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze, "Expand": expand, "Tile": tile, "Concat": concat, "Split": split, "Slice": slices, "Pad": pad,
+    "Gather": gather, "Trilu": trilu, "CumSum": cumulative_sum, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
+    "If": choose,
+}  # fmt: skip

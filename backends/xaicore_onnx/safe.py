@@ -1,0 +1,199 @@
+"""Reading ONNX that may be hostile: size, kind of file, tensors, external data, operator sets; nothing is trusted before it was checked.
+
+What comes out is a checked ModelProto without local functions, whose tensors are all inside it and hold as many bytes as they say.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from xaicore.errors import ConversionError, FileRefused
+from xaicore.numerics import Array
+
+MAX_BYTES = 2 << 30
+"""What one protobuf message can hold at most; a larger model has to use external data."""
+
+OPSETS = range(7, 29)
+"""The operator sets whose meaning was read and is implemented: before 7 broadcasting was another, after 28 nothing is known."""
+
+MAGIC = {
+    b"PK\x03\x04": "a zip archive (a torch checkpoint, a .keras or an .npz file)",
+    b"\x89HDF": "an HDF5 file (Keras weights)",
+    b"\x1f\x8b": "a gzip archive; unpack it first",
+    b"\x93NUM": "a NumPy array",
+    b"\x80\x02": "a Python pickle, which is never opened, since that would run code from it",
+    b"\x80\x03": "a Python pickle, which is never opened, since that would run code from it",
+    b"\x80\x04": "a Python pickle, which is never opened, since that would run code from it",
+    b"\x80\x05": "a Python pickle, which is never opened, since that would run code from it",
+}
+
+RECIPE = "give a file that torch.onnx.export, tf2onnx or onnx.save wrote"
+
+ITEM_BYTES = {
+    TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2, TensorProto.BOOL: 1,
+    TensorProto.INT8: 1, TensorProto.INT16: 2, TensorProto.INT32: 4, TensorProto.INT64: 8,
+    TensorProto.UINT8: 1, TensorProto.UINT16: 2, TensorProto.UINT32: 4, TensorProto.UINT64: 8,
+}  # fmt: skip
+"""The element types that are read, and the size of one element."""
+
+TYPED_FIELD = {
+    TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data",
+    TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
+}  # fmt: skip
+"""Where a tensor without raw bytes keeps its elements; int32_data for all types that are not named."""
+
+
+def read_file(path: str | os.PathLike[str]) -> onnx.ModelProto:
+    """The checked model of a file; FileRefused for everything that is not one."""
+    where = Path(path)
+    try:
+        about = where.stat()
+    except OSError as error:
+        raise FileRefused(f"{where} cannot be read: {error.strerror or error}; check the path") from error
+    if stat.S_ISDIR(about.st_mode):
+        raise FileRefused(f"{where} is a directory, not a file; name the .onnx file in it")
+    if not stat.S_ISREG(about.st_mode):
+        raise FileRefused(f"{where} is not a regular file (a device or a pipe); copy the model to a file first")
+    if about.st_size > MAX_BYTES:
+        raise FileRefused(f"{where} has {about.st_size:,} bytes; an ONNX file holds {MAX_BYTES:,} at most")
+    try:
+        data = where.read_bytes()
+    except OSError as error:
+        raise FileRefused(f"{where} cannot be read: {error.strerror or error}; check its permissions") from error
+    return read_bytes(data, str(where))
+
+
+def read_bytes(data: bytes, source: str = "the model") -> onnx.ModelProto:
+    """The checked model of a serialised ModelProto."""
+    if not data:
+        raise FileRefused(f"{source} is empty (0 bytes); {RECIPE}")
+    for magic, kind in MAGIC.items():
+        if data.startswith(magic):
+            raise FileRefused(f"{source} is not an ONNX model but {kind}; {RECIPE}")
+    if len(data) > MAX_BYTES:
+        raise FileRefused(f"{source} has {len(data):,} bytes; an ONNX model holds {MAX_BYTES:,} at most")
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except Exception as error:  # protobuf's own error type moves between its implementations
+        raise FileRefused(
+            f"{source} is not an ONNX model, or is cut off or damaged: {_short(error)} ({len(data):,} bytes). "
+            f"Compare its size with the original; {RECIPE}"
+        ) from error
+    return checked(model, source)
+
+
+def checked(model: onnx.ModelProto, source: str = "the model") -> onnx.ModelProto:
+    """The model after all checks, with local functions inlined. The one given is not changed."""
+    if not model.ir_version or not model.HasField("graph") or not model.graph.output:
+        raise FileRefused(f"{source} is not an ONNX model, or is cut off: it has no ir_version, no graph or no output; {RECIPE}")
+    for tensor in tensors_of(model):
+        check_tensor(tensor, source)
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # ValidationError, ValueError (over 2 GB), UnicodeDecodeError (damaged names)
+        raise FileRefused(f"{source} is not a valid ONNX model: {_short(error)}; export it again, or repair it") from error
+    opset_of(model)
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:
+        raise FileRefused(f"{source}: its local functions cannot be inlined: {_short(error)}; export the model without them") from error
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the standard operator set; ConversionError when its meaning is not known."""
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ConversionError("the model imports no standard operator set; only operators of the domain ai.onnx are converted")
+    if versions[0] not in OPSETS:
+        raise ConversionError(
+            f"the model uses operator set {versions[0]}; the sets {OPSETS[0]} to {OPSETS[-1]} are understood. "
+            f"Export it with opset_version=18, or convert it with onnx.version_converter"
+        )
+    return int(versions[0])
+
+
+# ----- tensors ----------------------------------------------------------------------------------------------------
+
+
+def tensors_of(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every tensor: initialisers, and attributes of all nodes, in subgraphs and functions too."""
+    yield from _in_graph(model.graph)
+    for function in model.functions:
+        yield from _in_nodes(function.node)
+
+
+def _in_graph(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    if graph.sparse_initializer:
+        name = graph.sparse_initializer[0].values.name
+        raise FileRefused(f"the model has a sparse initialiser ({name!r}), which this version does not read; store it dense")
+    yield from graph.initializer
+    yield from _in_nodes(graph.node)
+
+
+def _in_nodes(nodes: Any) -> Iterator[TensorProto]:
+    for node in nodes:
+        for a in node.attribute:
+            if a.HasField("t"):
+                yield a.t
+            yield from a.tensors
+            if a.HasField("sparse_tensor") or a.sparse_tensors:
+                raise FileRefused(f"node {node.name!r} ({node.op_type}) holds a sparse tensor, which is not read; store it dense")
+            for graph in [a.g, *a.graphs] if a.HasField("g") else a.graphs:
+                yield from _in_graph(graph)
+
+
+def check_tensor(tensor: TensorProto, source: str = "the model") -> None:
+    """Refuses external data, impossible sizes, and tensors that hold another number of bytes than they say."""
+    who = f"{source}: tensor {tensor.name or '(unnamed)'!r}"
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+        raise FileRefused(
+            f"{who} keeps its data in another file (external data), which this version does not read. Put it into the model, if "
+            f"you trust the file: onnx.save(onnx.load('model.onnx'), 'inlined.onnx', save_as_external_data=False)"
+        )
+    if tensor.HasField("segment"):
+        raise FileRefused(f"{who} is stored in segments, which this version does not read; save the model again with onnx.save")
+    if any(d < 0 for d in tensor.dims):
+        raise FileRefused(f"{who} has the shape {list(tensor.dims)}; sizes of at least 0 are expected. The file is damaged")
+    count = prod(tensor.dims)                               # Python integers do not overflow
+    if tensor.data_type not in ITEM_BYTES:
+        return                                              # refused where it is used, if it is used at all
+    if tensor.HasField("raw_data"):
+        have, unit = len(tensor.raw_data), ITEM_BYTES[tensor.data_type]
+        if have != count * unit:
+            raise FileRefused(
+                f"{who} has the shape {list(tensor.dims)}, so {count * unit:,} bytes are expected, but it holds {have:,}. "
+                f"The file is damaged or cut off"
+            )
+        return
+    have = len(getattr(tensor, TYPED_FIELD.get(tensor.data_type, "int32_data")))
+    if have != count:
+        raise FileRefused(
+            f"{who} has the shape {list(tensor.dims)}, so {count:,} elements are expected, but it holds {have:,}. The file is damaged"
+        )
+
+
+def array_of(tensor: TensorProto, who: str) -> Array:
+    """The array of a checked tensor. bfloat16 becomes float32, which holds all its values."""
+    check_tensor(tensor)                                    # never trust that the caller did: to_array would read external files
+    if tensor.data_type not in ITEM_BYTES:
+        kind = TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in TensorProto.DataType.values() else tensor.data_type
+        raise ConversionError(f"{who} has the element type {kind}, which is not converted; use float, integer or bool tensors")
+    x = np.asarray(onnx.numpy_helper.to_array(tensor))
+    return x if x.dtype.kind in "fiub" else x.astype(np.float32)
+
+
+def _short(error: Exception) -> str:
+    """The first line of a message, at most 300 characters."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:300]

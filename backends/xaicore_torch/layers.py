@@ -1,0 +1,423 @@
+"""ATen operators that are layers: products, convolutions, normalisations, pools, attention, look-ups.
+
+Each function takes the Context and the operator's arguments under their ATen names, and returns what its results become. The
+table at the end says which function lowers which operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from xaicore.errors import ConversionError
+from xaicore.graph.blocks import attention
+from xaicore.graph.layout import Layout, common
+from xaicore.ops import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Einsum,
+    Embedding,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LogSoftmax,
+    MatMul,
+    MaxPool,
+    Mul,
+    Op,
+    Reshape,
+    RMSNorm,
+    Softmax,
+    Upsample,
+    Where,
+)
+from xaicore_torch.context import Const, Context, Value
+
+# ----- products ---------------------------------------------------------------------------------------------------
+
+
+def linear(c: Context, x: Any, weight: Any, bias: Any) -> Value:
+    """x @ weight.T + bias."""
+    x = c.active(x)
+    x.layout.graph_axis(-1)
+    return c.emit(Dense(), x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
+
+
+def addmm(c: Context, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Value:
+    """beta * x + alpha * (mat1 @ mat2); called baddbmm with a batch of matrices."""
+    rank = len(c.shape())
+    product = _matmul(c, mat1, mat2, c.shape(), part="product")
+    if c.number(alpha) != 1:
+        product = c.emit(Mul(), product, c.constant(np.asarray(float(c.number(alpha))), "alpha"), part="scaled")
+    if c.number(beta) != 1 and isinstance(x, Value):
+        x = c.emit(Mul(), x, c.constant(np.asarray(float(c.number(beta))), "beta"), part="scaled_input")
+    elif c.number(beta) != 1:
+        x = Const(tuple(c.number(beta) * t for t in x.versions), x.name)
+    if rank > 3:
+        raise ConversionError(f"{rank} axes")
+    (left, right), layout = c.align(product, x)
+    return Value(c.add(Add(), left, right), layout)
+
+
+def matmul(c: Context, x: Any, other: Any) -> Value:
+    """x @ other, for matrices and stacks of them, and for a constant vector on the right."""
+    if isinstance(other, Const) and other.tensor.ndim == 1:
+        column = Const((other.tensor[:, None],), other.name)
+        product = _matmul(c, x, column, (*c.shape(), 1), part="product")
+        layout, op = product.layout.reshape(c.shape())
+        return c.emit(op, product, layout=layout)
+    return _matmul(c, x, other, c.shape())
+
+
+def mm(c: Context, x: Any, mat2: Any) -> Value:
+    """x @ mat2."""
+    return _matmul(c, x, mat2, c.shape())
+
+
+def mv(c: Context, x: Any, vec: Any) -> Value:
+    """x @ vec."""
+    return matmul(c, x, vec)
+
+
+def _matmul(c: Context, a: Any, b: Any, shape: Sequence[int], part: str = "") -> Value:
+    ranks = [len(v.layout.shape) if isinstance(v, Value) else v.versions[0].ndim for v in (a, b)]
+    if min(ranks) < 2:
+        raise ConversionError(f"a product of arrays with {ranks[0]} and {ranks[1]} axes is not supported; use at least two each")
+    if isinstance(a, Value) and isinstance(b, Const) and ranks[1] == 2:
+        a.layout.graph_axis(-1)
+        return c.emit(MatMul(), a, c.weight(b), layout=a.layout.resized(shape), part=part)
+    (left, right), layout = matrices(c, a, b, shape=shape)
+    return Value(c.add(MatMul(), left, right, part=part), layout)
+
+
+def matrices(c: Context, *xs: Any, shape: Sequence[int]) -> tuple[list[str], Layout]:
+    """Stacks of matrices (..., I, J) laid out so that their leading axes broadcast; ``shape`` is that of the result."""
+    rank = len(shape)
+    for x in xs:
+        if isinstance(x, Value) and x.layout.axis >= len(x.layout.shape) - 2:
+            raise ConversionError(f"the batch is a row or column of a matrix {x.layout.shown()} in a product of two values, so samples mix")
+    layout = common([x.layout for x in xs if isinstance(x, Value)], shape)
+    names = []
+    for x in xs:
+        if isinstance(x, Const):                                  # every axis written out: a transposition counts on the rank
+            x = Const(tuple(t.reshape((1,) * (rank - t.ndim) + tuple(t.shape)) for t in x.versions), x.name, x.own)
+        names.append(c.operand(x, layout))
+    return names, layout
+
+
+def einsum(c: Context, equation: str, tensors: list[Any], **_: Any) -> Value:
+    """An explicit Einsum whose terms are written in the order of the graph's axes."""
+    terms, out = _explicit(equation, [len(v.layout.shape) if isinstance(v, Value) else v.tensor.ndim for v in tensors])
+    sample = {term[v.layout.axis] for term, v in zip(terms, tensors) if isinstance(v, Value)}
+    merged = [v.layout.shown() for v in tensors if isinstance(v, Value) and v.layout.merged]
+    if merged:
+        raise ConversionError(f"an operand is {merged[0]}, with the batch N merged into another axis; split it before einsum")
+    (label,) = sample if len(sample) == 1 else ("",)
+    if not label or label not in out or any(label in t for t, v in zip(terms, tensors) if isinstance(v, Const)):
+        raise ConversionError(f"{equation!r} sums over the batch or pairs samples with each other; the batch needs one label of its own, kept")
+    names = [v.name if isinstance(v, Value) else c.weight(v) for v in tensors]
+    written = [label + t.replace(label, "") if isinstance(v, Value) else t for t, v in zip(terms, tensors)]
+    op = Einsum(f"{','.join(written)}->{label}{out.replace(label, '')}")
+    return Value(c.add(op, *names), Layout(c.shape(), c.batch, out.index(label)))
+
+
+def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """The terms and the output of an equation, an ellipsis written out and an implicit output made explicit."""
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    free = [s for s in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if s not in equation]
+    hidden = max([n - len(t.replace("...", "")) for t, n in zip(terms, ranks) if "..." in t], default=0)
+    dots = "".join(free[:hidden])
+    terms = [t.replace("...", dots[hidden - (n - len(t.replace("...", ""))):]) for t, n in zip(terms, ranks)]
+    if not arrow:
+        out = "..." + "".join(sorted(s for s in set("".join(terms)) - set(dots) if "".join(terms).count(s) == 1))
+    return terms, out.replace("...", dots)
+
+
+def weights(c: Context, *xs: Any) -> list[str]:
+    """The names of weight and bias, as far as they are there."""
+    return [c.weight(x, what) for x, what in zip(xs, ("the weight", "the bias")) if x is not None]
+
+
+# ----- convolution ------------------------------------------------------------------------------------------------
+
+
+def conv(c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Value:
+    """conv1d to conv3d; ``padding`` may be "same" (the larger half behind) or "valid"."""
+    kernel = _kernel(weight)
+    n = len(kernel)
+    x = c.batch_first(x, n + 2)
+    dilation = _each(dilation, n)
+    if isinstance(padding, str):
+        total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel)]
+        pads = tuple((t // 2, t - t // 2) for t in total)
+    else:
+        pads = _both(padding, n)
+    op = Conv(_each(stride, n), dilation, pads, groups)
+    return c.emit(op, x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
+
+
+def conv_transpose(
+    c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> Value:
+    """conv_transpose1d to conv_transpose3d."""
+    n = len(_kernel(weight))
+    x = c.batch_first(x, n + 2)
+    op = ConvTranspose(_each(stride, n), _each(dilation, n), _both(padding, n), _each(output_padding, n), groups)
+    return c.emit(op, x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
+
+
+def convolution(
+    c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
+) -> Value:
+    """Both of the above, as programs that were decomposed further have it."""
+    if transposed:
+        return conv_transpose(c, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    return conv(c, x, weight, bias, stride, padding, dilation, groups)
+
+
+def _kernel(weight: Any) -> tuple[int, ...]:
+    if not isinstance(weight, Const):
+        raise ConversionError("the kernel of the convolution depends on the model's input; that is not supported")
+    return tuple(weight.tensor.shape[2:])
+
+
+def _each(setting: Any, n: int) -> tuple[int, ...]:
+    """A setting with one entry for each spatial axis; torch writes one entry for all."""
+    return tuple(setting) * n if len(setting) == 1 else tuple(setting)
+
+
+def _both(padding: Any, n: int) -> tuple[tuple[int, int], ...]:
+    return tuple((p, p) for p in _each(padding, n))
+
+
+# ----- normalisation ----------------------------------------------------------------------------------------------
+
+
+def batch_norm(
+    c: Context, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float, training: bool = False
+) -> Any:
+    """By stored statistics. In programs it has three results, of which only the first is used."""
+    if training or running_mean is None:
+        raise ConversionError("it normalises by the statistics of the whole batch, so samples mix; keep running statistics, and call model.eval()")
+    x = c.batch_first(x)
+    channels = x.layout.shape[1]
+    gamma = c.constant(np.ones(channels), "gamma") if weight is None else c.weight(weight)
+    beta = c.constant(np.zeros(channels), "beta") if bias is None else c.weight(bias)
+    y = c.emit(BatchNorm(eps), x, gamma, beta, c.weight(running_mean, "the mean"), c.weight(running_var, "the variance"))
+    return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None, None]
+
+
+def layer_norm(c: Context, x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """Over the last axes."""
+    x = c.active(x)
+    axes = len(normalized_shape)
+    for k in range(-axes, 0):
+        x.layout.graph_axis(k)
+    y = c.emit(LayerNorm(axes, eps), x, *_scale_and_shift(c, weight, bias, normalized_shape))
+    return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None, None]
+
+
+def group_norm(c: Context, x: Any, num_groups: int, weight: Any, bias: Any, eps: float) -> Value:
+    """Over groups of channels."""
+    x = c.batch_first(x)
+    return c.emit(GroupNorm(num_groups, eps), x, *_scale_and_shift(c, weight, bias, x.layout.shape[1:2]))
+
+
+def instance_norm(
+    c: Context, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: bool, eps: float
+) -> Any:
+    """Over the space of each channel; with stored statistics it is batch_norm."""
+    if not use_input_stats:
+        return batch_norm(c, x, weight, bias, running_mean, running_var, eps)
+    x = c.batch_first(x)
+    return c.emit(InstanceNorm(eps), x, *_scale_and_shift(c, weight, bias, x.layout.shape[1:2]))
+
+
+def rms_norm(c: Context, x: Any, normalized_shape: Any, weight: Any, eps: float | None) -> Value:
+    """Over the last axes, without the mean; torch's default eps is the rounding unit of the dtype."""
+    x = c.active(x)
+    for k in range(-len(normalized_shape), 0):
+        x.layout.graph_axis(k)
+    eps = torch.finfo(c.result().dtype).eps if eps is None else eps
+    return c.emit(RMSNorm(len(normalized_shape), eps), x, *weights(c, weight))
+
+
+def _scale_and_shift(c: Context, weight: Any, bias: Any, shape: Sequence[int]) -> list[str]:
+    if weight is None and bias is not None:
+        return [c.constant(np.ones(tuple(shape)), "gamma"), c.weight(bias)]
+    return weights(c, weight, bias)
+
+
+# ----- pools ------------------------------------------------------------------------------------------------------
+
+
+def max_pool(c: Context, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Any:
+    """max_pool1d to max_pool3d; the variants that also return positions have two results."""
+    n = _spatial(c)
+    op = MaxPool(_each(kernel_size, n), _each(stride or kernel_size, n), _each(dilation, n), _both(padding, n), ceil_mode)
+    return _pooled(c, op, x)
+
+
+def avg_pool(
+    c: Context, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None = None
+) -> Any:
+    """avg_pool1d to avg_pool3d."""
+    n = _spatial(c)
+    op = AvgPool(_each(kernel_size, n), _each(stride or kernel_size, n), (), _both(padding, n), ceil_mode, count_include_pad, divisor_override)
+    return _pooled(c, op, x)
+
+
+def adaptive_avg_pool(c: Context, x: Any, output_size: Any) -> Any:
+    """The mean over windows that share out the axis; over everything when the output is 1."""
+    size = _each(output_size, _spatial(c))
+    return _pooled(c, GlobalAvgPool() if set(size) == {1} else AdaptiveAvgPool(size), x)
+
+
+def adaptive_max_pool(c: Context, x: Any, output_size: Any) -> Any:
+    """The maximum over windows that share out the axis; over everything when the output is 1."""
+    size = _each(output_size, _spatial(c))
+    return _pooled(c, GlobalMaxPool() if set(size) == {1} else AdaptiveMaxPool(size), x)
+
+
+def _spatial(c: Context) -> int:
+    """The number of spatial axes, which the operator's name says."""
+    name = str(c.node.target._schema.name).removesuffix("_with_indices")
+    return int(name[-2])
+
+
+def _pooled(c: Context, op: Op, x: Any) -> Any:
+    if 1 in c.used():
+        raise ConversionError("the positions of the maxima are used as values; only the maxima themselves are supported")
+    x = c.batch_first(x, _spatial(c) + 2)
+    y = c.emit(op, x, layout=x.layout.resized(c.shape()))
+    return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None]
+
+
+# ----- attention, look-ups, the rest ------------------------------------------------------------------------------
+
+
+def scaled_dot_product_attention(
+    c: Context, query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool, scale: float | None, enable_gqa: bool
+) -> Value:
+    """softmax(scale * q kᵀ + mask) v out of simple operators; a boolean mask is true where attention is allowed."""
+    if enable_gqa:
+        raise ConversionError("grouped queries (enable_gqa) are not supported; repeat keys and values before the call")
+    shape = c.shape()
+    (q, k, v), layout = matrices(c, query, key, value, shape=shape)
+    long, short = c.node.args[0].meta["val"].shape[-1], c.node.args[1].meta["val"].shape[-2]
+    scores = layout.resized((*shape[:-1], c.size(short, c.batch)))
+    if is_causal:
+        attn_mask = Const((torch.ones(shape[-2], scores.shape[-1], dtype=torch.bool).tril(),), f"{c.place.name}/causal")
+    mask = None if attn_mask is None else _additive(c, attn_mask, scores)
+    width = float(c.size(long, c.batch))
+    return Value(attention(
+        c.builder, q, k, v, scale=width**-0.5 if scale is None else scale, mask=mask, rank=len(layout.graph_shape),
+        name=c.place.name, layer=c.place.layer, origin=c.place.origin,
+    ), layout)
+
+
+def _additive(c: Context, mask: Any, scores: Layout) -> str:
+    """A mask that is added to the scores: 0 where a boolean one is true, minus infinity elsewhere."""
+    if isinstance(mask, Const):
+        versions = tuple(torch.zeros(t.shape).masked_fill(~t, -torch.inf) if t.dtype == torch.bool else t for t in mask.versions)
+        return c.operand(Const(versions, mask.name), scores)
+    name = c.operand(mask, scores, as_float=mask.kind == "int")
+    if mask.kind != "bool":
+        return name
+    return c.add(Where(), name, c.constant(np.zeros(()), "kept"), c.constant(np.asarray(-np.inf), "dropped"), part="mask")
+
+
+def embedding(c: Context, weight: Any, indices: Any) -> Value:
+    """Rows of a constant table."""
+    ids = c.active(indices, "the index")
+    table = c.weight(weight, "the table")
+    return Value(c.add(Embedding(), table, ids.name), Layout(c.shape(), c.batch, ids.layout.axis, ids.layout.before, ids.layout.after))
+
+
+def upsample_nearest(c: Context, x: Any, output_size: Any, scale_factors: Any) -> Value:
+    """Nearest neighbour, in one to three dimensions."""
+    return _upsampled(c, x, Upsample(c.shape()[2:], "nearest", scales=tuple(scale_factors or ())))
+
+
+def upsample_linear(c: Context, x: Any, output_size: Any, align_corners: bool, scale_factors: Any) -> Value:
+    """Linear, bilinear, trilinear."""
+    return _upsampled(c, x, Upsample(c.shape()[2:], "linear", align_corners, () if align_corners else tuple(scale_factors or ())))
+
+
+def _upsampled(c: Context, x: Any, op: Op) -> Value:
+    x = c.batch_first(x)
+    return c.emit(op, x, layout=x.layout.resized(c.shape()))
+
+
+def softmax(c: Context, x: Any, dim: int, half_to_float: bool = False) -> Value:
+    """Along one axis."""
+    x = c.active(x)
+    return c.emit(Softmax(x.layout.graph_axis(dim)), x)
+
+
+def log_softmax(c: Context, x: Any, dim: int, half_to_float: bool = False) -> Value:
+    """The logarithm of softmax."""
+    x = c.active(x)
+    return c.emit(LogSoftmax(x.layout.graph_axis(dim)), x)
+
+
+def pixel_shuffle(c: Context, x: Any, upscale_factor: int) -> Value:
+    """(N, C r², H, W) -> (N, C, H r, W r)."""
+    x, r = c.batch_first(x, 4), upscale_factor
+    _, channels, height, width = x.layout.shape
+    return _rearranged(c, x, (channels // r**2, r, r, height, width), (0, 1, 4, 2, 5, 3))
+
+
+def pixel_unshuffle(c: Context, x: Any, downscale_factor: int) -> Value:
+    """(N, C, H r, W r) -> (N, C r², H, W)."""
+    x, r = c.batch_first(x, 4), downscale_factor
+    _, channels, height, width = x.layout.shape
+    return _rearranged(c, x, (channels, height // r, r, width // r, r), (0, 1, 3, 5, 2, 4))
+
+
+def channel_shuffle(c: Context, x: Any, groups: int) -> Value:
+    """Channels (g, C / g) in the order (C / g, g)."""
+    x = c.batch_first(x)
+    _, channels, *space = x.layout.shape
+    return _rearranged(c, x, (groups, channels // groups, *space), (0, 2, 1, *range(3, 3 + len(space))))
+
+
+def _rearranged(c: Context, x: Value, apart: tuple[int, ...], perm: tuple[int, ...]) -> Value:
+    """Axes taken apart, permuted and joined again to the result's shape."""
+    from xaicore.ops import Transpose
+
+    split = c.emit(Reshape(apart), x, part="apart")
+    moved = c.emit(Transpose(perm), split, part="moved")
+    return c.emit(Reshape(c.shape()[1:]), moved, layout=x.layout.resized(c.shape()))
+
+
+TABLE: Mapping[str, Callable[..., Any]] = {
+    "linear": linear, "addmm": addmm, "matmul": matmul, "mm": mm, "mv": mv, "bmm": mm, "einsum": einsum,
+    "conv1d": conv, "conv2d": conv, "conv3d": conv, "convolution": convolution,
+    "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose, "conv_transpose3d": conv_transpose,
+    "batch_norm": batch_norm, "_native_batch_norm_legit_no_training": batch_norm, "native_batch_norm": batch_norm,
+    "layer_norm": layer_norm, "native_layer_norm": layer_norm, "group_norm": group_norm, "instance_norm": instance_norm,
+    "rms_norm": rms_norm, "softmax": softmax, "_softmax": softmax, "log_softmax": log_softmax, "_log_softmax": log_softmax,
+    "max_pool1d": max_pool, "max_pool2d": max_pool, "max_pool3d": max_pool, "max_pool1d_with_indices": max_pool,
+    "max_pool2d_with_indices": max_pool, "max_pool3d_with_indices": max_pool,
+    "avg_pool1d": avg_pool, "avg_pool2d": avg_pool, "avg_pool3d": avg_pool,
+    "adaptive_avg_pool1d": adaptive_avg_pool, "adaptive_avg_pool2d": adaptive_avg_pool, "adaptive_avg_pool3d": adaptive_avg_pool,
+    "_adaptive_avg_pool2d": adaptive_avg_pool, "_adaptive_avg_pool3d": adaptive_avg_pool,
+    "adaptive_max_pool1d": adaptive_max_pool, "adaptive_max_pool2d": adaptive_max_pool, "adaptive_max_pool3d": adaptive_max_pool,
+    "scaled_dot_product_attention": scaled_dot_product_attention, "embedding": embedding,
+    "upsample_nearest1d": upsample_nearest, "upsample_nearest2d": upsample_nearest, "upsample_nearest3d": upsample_nearest,
+    "upsample_linear1d": upsample_linear, "upsample_bilinear2d": upsample_linear, "upsample_trilinear3d": upsample_linear,
+    "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle, "channel_shuffle": channel_shuffle,
+}

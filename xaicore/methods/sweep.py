@@ -1,0 +1,79 @@
+"""f and ∇f at many inputs that are made when they are needed, and the checks of settings that such methods share.
+
+A path, a cloud of noise or a set of occluded images is never in memory as a whole: ``batch_size`` of them are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import InputError, UnknownName, nearest
+from xaicore.methods.task import Feeds, Task
+from xaicore.numerics import Array
+
+Make = Callable[[slice], Feeds]
+"""The inputs of a range of points: (points, ...) for each input name."""
+
+
+def sweep(task: Task, rows: Array, make: Make) -> Iterator[tuple[slice, dict[str, Array], Array]]:
+    """(range, ∇f, f) for one batch of points after the other; ``rows`` (M,) names the sample whose target counts."""
+    quiet = replace(task, progress=None)
+    for part in _batches(task, len(rows)):
+        yield part, *quiet.gradients(make(part), rows[part])
+
+
+def scores(task: Task, rows: Array, make: Make) -> Array:
+    """f at M points, shape (M,)."""
+    quiet = replace(task, progress=None)
+    return np.concatenate([quiet.at(make(part), rows[part]) for part in _batches(task, len(rows))])
+
+
+def _batches(task: Task, count: int) -> Iterator[slice]:
+    for start in range(0, count, task.batch_size):
+        if task.progress is not None:
+            task.progress(start, count)
+        yield slice(start, min(start + task.batch_size, count))
+    if task.progress is not None:
+        task.progress(count, count)
+
+
+def column(weights: Array, like: Array) -> Array:
+    """(M,) as (M, 1, ..., 1), to multiply ``like`` (M, ...)."""
+    return weights.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+# ----- settings ---------------------------------------------------------------------------------------------------
+
+
+def whole(setting: str, value: Any, least: int) -> int:
+    """A whole number of at least ``least``; InputError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{setting}={value!r} must be a whole number of at least {least}")
+    return int(value)
+
+
+def chosen(setting: str, value: Any, known: Collection[str]) -> str:
+    """One of the known names; UnknownName with the nearest otherwise."""
+    if not isinstance(value, str) or value not in known:
+        raise UnknownName(f"{setting}={value!r} does not exist: {nearest(str(value), known)}")
+    return value
+
+
+def reference(task: Task, value: Any, setting: str) -> dict[str, Array]:
+    """A baseline or filling for every explained input, each in the shape of that input.
+
+    InputError for an input that is not explained: it keeps its value, and a baseline for it would go unused.
+    """
+    if isinstance(value, Mapping):
+        for k in value:
+            if k in task.feeds and k not in task.wrt:
+                raise InputError(f"{setting} names input {k!r}, which is not explained here (only {', '.join(task.wrt)}); leave it out")
+    full = task.baseline(value)
+    for k in task.wrt:
+        if full[k].dtype != object and not np.isfinite(full[k]).all():
+            raise InputError(f"{setting} for input {k!r} is not finite; give numbers")
+    return {k: full[k] for k in task.wrt}

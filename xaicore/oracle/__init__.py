@@ -1,0 +1,1 @@
+"""Is this number right? Axioms, slow second implementations (twins), and Hypothesis strategies for graphs."""

@@ -1,0 +1,230 @@
+"""Second opinions: slower, dumber implementations that share no code with what they check.
+
+The LRP twins are the papers' formulas with loops over the neurons of one layer, given as a matrix (W, b); the matrix of
+any affine node comes from feeding it unit vectors. All work on floats and on Fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xaicore.graph.graph import Graph
+from xaicore.numerics import Array
+from xaicore.trace import Step
+
+Vector = Sequence[Any]
+Matrix = Sequence[Sequence[Any]]
+
+
+def as_matrix(step: Step, i: int = 0) -> tuple[list[Any], list[list[Any]], list[Any]]:
+    """(x, W, b) of an affine node in its active input ``i``, for the first sample: y_j = Σ_k W[j][k] x_k + b_j."""
+    xs = [v[:1] if on else v for v, on in zip(step.xs, step.active)]
+    x = xs[i].reshape(-1)
+
+    def f(values: list[Any]) -> list[Any]:
+        new = np.array(values, dtype=x.dtype).reshape(xs[i].shape)
+        return list(step.node.op.forward(*(new if k == i else v for k, v in enumerate(xs))).reshape(-1))
+
+    zero = [v * 0 for v in x]
+    b = f(zero)
+    columns = []
+    for k in range(len(x)):
+        unit = list(zero)
+        unit[k] = zero[k] + 1
+        columns.append([p - q for p, q in zip(f(unit), b)])
+    w = [[columns[k][j] for k in range(len(x))] for j in range(len(b))]
+    return list(x), w, b
+
+
+def _sign(z: Any) -> int:
+    return -1 if z < 0 else 1
+
+
+def _spread(r: Vector, shares: Callable[[int], list[Any]], n: int) -> list[Any]:
+    """R_i = Σ_j shares(j)[i] R_j."""
+    out: list[Any] = [0] * n
+    for j, rj in enumerate(r):
+        if rj == 0:
+            continue
+        for i, part in enumerate(shares(j)):
+            out[i] = out[i] + part * rj
+    return out
+
+
+def _quotients(parts: list[Any], z: Any) -> list[Any]:
+    return [p / z if z != 0 else p * 0 for p in parts]
+
+
+def epsilon(x: Vector, w: Matrix, b: Vector, r: Vector, eps: Any = 0, bias: str = "absorb") -> list[Any]:
+    """Bach et al. 2015, eqs. 56 and 58, with the three bias policies; every input with a weight that is not 0 counts."""
+    def shares(j: int) -> list[Any]:
+        parts = [x[i] * w[j][i] for i in range(len(x))]
+        z = sum(parts) + (b[j] if bias != "ignore" else 0)
+        if bias == "distribute":
+            fan_in = sum(1 for v in w[j] if v != 0)
+            parts = [p + (b[j] / fan_in if w[j][i] != 0 else 0) for i, p in enumerate(parts)]
+        return _quotients(parts, z + eps * _sign(z))
+
+    return _spread(r, shares, len(x))
+
+
+def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias: str = "absorb", split: str = "contributions") -> list[Any]:
+    """Bach et al. 2015, eq. 60, with alpha - beta = 1."""
+    beta = alpha - 1
+
+    def shares(j: int) -> list[Any]:
+        out: list[Any] = [0] * len(x)
+        for factor, positive in ((alpha, True), (-beta, False)):
+            def keep(v: Any, positive: bool = positive) -> bool:
+                return bool(v > 0) if positive else bool(v < 0)
+
+            parts = []
+            for i in range(len(x)):
+                decides = x[i] * w[j][i] if split == "contributions" else w[j][i]
+                parts.append(x[i] * w[j][i] if keep(decides) else 0)
+            z = sum(parts) + (b[j] if bias == "absorb" and keep(b[j]) else 0)
+            for i, q in enumerate(_quotients(parts, z)):
+                out[i] = out[i] + factor * q
+        return out
+
+    return _spread(r, shares, len(x))
+
+
+def z_plus(x: Vector, w: Matrix, b: Vector, r: Vector, bias: str = "absorb") -> list[Any]:
+    """Montavon et al. 2017: shares of the positive contributions."""
+    def shares(j: int) -> list[Any]:
+        parts = [max(x[i] * w[j][i], 0) for i in range(len(x))]
+        return _quotients(parts, sum(parts) + (max(b[j], 0) if bias == "absorb" else 0))
+
+    return _spread(r, shares, len(x))
+
+
+def gamma(x: Vector, w: Matrix, b: Vector, r: Vector, gamma: Any, variant: str = "generalized", bias: str = "absorb") -> list[Any]:
+    """x (w + γ w+) and its form for signed inputs, which favours the contributions of the sign of z."""
+    def shares(j: int) -> list[Any]:
+        offset = b[j] if bias == "absorb" else 0
+        z = sum(x[i] * w[j][i] for i in range(len(x))) + offset
+        if variant == "generalized" and z == 0:
+            return [0] * len(x)
+        up = variant == "original" or z > 0
+
+        def favour(contribution: Any, by: Any) -> Any:
+            favoured = by > 0 if up else by < 0
+            return contribution * (1 + gamma) if favoured else contribution
+
+        parts = [favour(x[i] * w[j][i], w[j][i] if variant == "original" else x[i] * w[j][i]) for i in range(len(x))]
+        return _quotients(parts, sum(parts) + favour(offset, offset))
+
+    return _spread(r, shares, len(x))
+
+
+def w_square(x: Vector, w: Matrix, b: Vector, r: Vector) -> list[Any]:
+    """Montavon et al. 2017, eq. 12."""
+    return _spread(r, lambda j: _quotients([v * v for v in w[j]], sum(v * v for v in w[j])), len(x))
+
+
+def flat(x: Vector, w: Matrix, b: Vector, r: Vector) -> list[Any]:
+    """Equal shares among the inputs that are wired to j (weight not 0)."""
+    return _spread(r, lambda j: _quotients([v / v if v != 0 else v for v in w[j]], sum(1 for v in w[j] if v != 0)), len(x))
+
+
+def z_box(x: Vector, w: Matrix, b: Vector, r: Vector, low: Any, high: Any) -> list[Any]:
+    """Montavon et al. 2017, pixels in a box."""
+    def shares(j: int) -> list[Any]:
+        parts = [x[i] * w[j][i] - low * max(w[j][i], 0) - high * min(w[j][i], 0) for i in range(len(x))]
+        return _quotients(parts, sum(parts))
+
+    return _spread(r, shares, len(x))
+
+
+# ----- whole graphs -----------------------------------------------------------------------------------------------
+
+
+def central_differences(graph: Graph, x: Array, score: Callable[[Any], float], h: float = 1e-6) -> Array:
+    """∂ score(graph(x)) / ∂x for one sample, one entry at a time."""
+    out = np.zeros(x.shape)
+    for k in range(x.size):
+        up, down = x.copy(), x.copy()
+        up.reshape(-1)[k] += h
+        down.reshape(-1)[k] -= h
+        out.reshape(-1)[k] = (score(graph(up)) - score(graph(down))) / (2 * h)
+    return out
+
+
+def dense_integrated_gradients(grad: Callable[[Array], Array], x: Array, baseline: Array, steps: int) -> Array:
+    """(x - x') ⊙ mean of ∇f at the midpoints of ``steps`` equal parts of the straight path."""
+    total = np.zeros(x.shape)
+    for k in range(steps):
+        total += grad(baseline + (x - baseline) * ((k + 0.5) / steps))
+    return (x - baseline) * total / steps
+
+
+class ReluNet:
+    """A plain fully connected ReLU network as nested lists: x -> relu(W1 x + b1) -> ... -> W x + b, with DeepLIFT by loops."""
+
+    def __init__(self, weights: Sequence[Matrix], biases: Sequence[Vector]):
+        self.weights, self.biases = weights, biases
+
+    def values(self, x: Vector) -> list[tuple[list[Any], list[Any]]]:
+        """For every layer its input and its pre-activation."""
+        out = []
+        h = list(x)
+        for k, (w, b) in enumerate(zip(self.weights, self.biases)):
+            z = [sum(w[j][i] * h[i] for i in range(len(h))) + b[j] for j in range(len(w))]
+            out.append((h, z))
+            h = [max(v, 0 * v) for v in z] if k + 1 < len(self.weights) else z
+        return out
+
+    def deeplift(self, x: Vector, reference: Vector, target: int, reveal: bool) -> list[Any]:
+        """Contributions of the inputs, with the Rescale or the RevealCancel rule (Shrikumar et al. 2017, section 3.5)."""
+        here, there = self.values(x), self.values(reference)
+        last = len(self.weights) - 1
+        up: list[Any] = [1 if j == target else 0 for j in range(len(self.weights[last]))]
+        down = list(up)                                                 # multipliers of Δz+ and Δz-
+        for layer in range(last, -1, -1):
+            w, (h, _), (h0, _) = self.weights[layer], here[layer], there[layer]
+            m: list[Any] = []
+            for i in range(len(h)):
+                d = h[i] - h0[i]
+                terms = []
+                for j in range(len(w)):
+                    effect = w[j][i] * d
+                    chosen = up[j] if effect > 0 else down[j] if effect < 0 else (up[j] + down[j]) * _half(w[j][i])
+                    terms.append(w[j][i] * chosen)
+                m.append(sum(terms))
+            if layer == 0:
+                return [m[i] * (h[i] - h0[i]) for i in range(len(h))]
+            up, down = self._through_relu(layer - 1, m, here, there, reveal)
+        raise ValueError("a network has at least one layer")
+
+    def _through_relu(self, layer: int, m: list[Any], here: Any, there: Any, reveal: bool) -> tuple[list[Any], list[Any]]:
+        w, (h, z), (h0, z0) = self.weights[layer], here[layer], there[layer]
+        up, down = [], []
+        for j in range(len(w)):
+            effects = [w[j][i] * (h[i] - h0[i]) for i in range(len(h))]
+            plus, minus = sum(e for e in effects if e > 0), sum(e for e in effects if e < 0)
+
+            def relu(v: Any) -> Any:
+                return v if v > 0 else v * 0
+
+            r = z0[j]
+            if reveal:
+                dp = (relu(r + plus) - relu(r) + relu(r + plus + minus) - relu(r + minus)) * _half(r)
+                dm = (relu(r + minus) - relu(r) + relu(r + plus + minus) - relu(r + plus)) * _half(r)
+                up.append(m[j] * (dp / plus if plus != 0 else 0))
+                down.append(m[j] * (dm / minus if minus != 0 else 0))
+            else:
+                dz = z[j] - r
+                slope = (relu(z[j]) - relu(r)) / dz if dz != 0 else (1 if z[j] > 0 else 0)
+                up.append(m[j] * slope)
+                down.append(m[j] * slope)
+        return up, down
+
+
+def _half(like: Any) -> Any:
+    from fractions import Fraction
+
+    return Fraction(1, 2) if isinstance(like, Fraction) else 0.5
