@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -167,7 +168,11 @@ def along(x: Array, matrices: Sequence[Array]) -> Array:
 
     The adjoint is the same with the transposes.
     """
-    for k, matrix in enumerate(matrices):
-        axis = x.ndim - len(matrices) + k
-        x = np.moveaxis(np.matmul(np.moveaxis(x, axis, -1), matrix.T), -1, axis)
+    for axis, matrix in enumerate(matrices, start=x.ndim - len(matrices)):
+        before, after = x.shape[:axis], x.shape[axis + 1 :]
+        if after:
+            x = np.matmul(matrix, x.reshape(prod(before), x.shape[axis], prod(after)))
+        else:
+            x = np.matmul(x.reshape(prod(before), x.shape[axis]), matrix.T)  # one product instead of many by a vector
+        x = x.reshape(*before, len(matrix), *after)
     return x

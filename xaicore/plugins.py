@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from xaicore.errors import BackendError, FileRefused
+from xaicore.errors import BackendError, FileRefused, InputError
 from xaicore.graph import Graph
 from xaicore.graph.files import load as load_json
 
@@ -60,11 +60,17 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False) -> G
 
     verify   run the framework and the graph on sample inputs and refuse a mismatch (ONNX)
     """
-    path = Path(path)
-    if path.is_dir():
-        raise FileRefused(f"{path} is a directory; give a model file (.onnx or xaicore's .json)")
-    if not path.exists():
-        raise FileRefused(f"{path} does not exist")
+    try:
+        path = Path(path)
+        if path.is_dir():
+            raise FileRefused(f"{path} is a directory; give a model file (.onnx or xaicore's .json)")
+        if not path.exists():
+            raise FileRefused(f"{path} does not exist")
+    except TypeError:
+        raise InputError(f"load takes the path of a file, not a {type(path).__name__}; a model in memory goes through "
+                         f"xaicore.from_model(model, example_inputs)") from None
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
     suffix = path.suffix.lower()
     if suffix == ".json":
         return load_json(path).astype(dtype)

@@ -37,7 +37,7 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
         feeds = check_feeds(Graph(specs, {}, (), tuple(specs)), _by_name(example, tuple(specs)))
     elif verify:
         feeds = _drawn(specs)
-    builder = Builder(str(model.name), dtype)
+    builder = Builder(str(model.name))
     convert = Converter(builder, TABLE, reject)
     given = _framework_feeds(functional, feeds)
     values: list[Value] = []
@@ -55,7 +55,7 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
             final = flat(functional(_packed(functional, given), training=False))
         expected = {**convert.expected, **{v.name: numpy_of(y) for v, y in zip(outputs, final)}}
         _verify(graph, feeds, expected)
-    return graph
+    return graph.astype(dtype)
 
 
 def _verify(graph: Graph, feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
@@ -97,7 +97,7 @@ def _spec(tensor: Any) -> InputSpec:
     dtype = str(tensor.dtype)
     if "string" in dtype or "complex" in dtype:
         raise ConversionError(f"input {tensor.name!r} has dtype {dtype}; numbers are expected: take the preprocessing out of the model")
-    return InputSpec((None, *tensor.shape[1:]), kind_of_number(dtype))
+    return InputSpec((None, *tensor.shape[1:]), "float" if dtype == "uint8" else kind_of_number(dtype))     # bytes are pixels
 
 
 def _by_name(example: Any, names: tuple[str, ...]) -> Any:

@@ -55,12 +55,8 @@ def activate(c: Call, function: Any, v: Value) -> Value:
     if function is None or function is keras.activations.linear:
         return v
     if is_layer(function):
-        inner = replace(c, op=function, args=(v,), kwargs={}, outs=(v.shape,), name=f"{c.name}/{function.name}")
-        lowering = c.to.table.get(kind_of(function))
-        if lowering is None:
-            raise c.to.reject(inner)
-        made = lowering(inner)
-        return made if isinstance(made, Value) else made[0]
+        inner = replace(c, op=function, args=(v,), kwargs={}, name=f"{c.name}/{function.name}")
+        return c.to.lower(inner)[0]
     given = {}
     if isinstance(function, partial) and not function.args:
         function, given = function.func, dict(function.keywords)
@@ -128,7 +124,7 @@ def relu(c: Call, v: Value, get: Get, tag: str) -> Value:
 def _keep_above(c: Call, v: Value, bound: float, other: float, tag: str) -> Value:
     """x where x > bound, else the other value."""
     above = c.add(Compare("gt"), v, c.constant(bound, tag="threshold"), tag=_sub(tag, "above"))
-    return replace(v, name=c.add(Where(), above, v, c.constant(other, tag="other"), tag=tag), seen=None)
+    return replace(v, name=c.add(Where(), above, v, c.constant(other, tag="other"), tag=tag))
 
 
 def _with_axis(make: Callable[[int], Op]) -> Activation:
@@ -159,7 +155,7 @@ def hard_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:
     """x where |x| > threshold, else 0."""
     size = c.map(Abs(), v, tag=_sub(tag, "abs"))
     far = c.add(Compare("gt"), size, c.constant(get("threshold", 0.5), tag="threshold"), tag=_sub(tag, "far"))
-    return replace(v, name=c.add(Where(), far, v, c.constant(0.0, tag="zero"), tag=tag), seen=None)
+    return replace(v, name=c.add(Where(), far, v, c.constant(0.0, tag="zero"), tag=tag))
 
 
 def threshold(c: Call, v: Value, get: Get, tag: str) -> Value:

@@ -66,8 +66,8 @@ Lowering = Callable[["Call"], "Value | tuple[Value, ...]"]
 class Call:
     """One call of a Keras layer or operation, to be added to the graph: what a row of the table is given.
 
-    ``args`` and ``kwargs`` are the call's own, with a ``Value`` in place of every symbolic tensor. ``outs`` are the shapes
-    of its outputs. ``extra`` counts leading axes that the layer does not know of (the time axis of TimeDistributed).
+    ``args`` and ``kwargs`` are the call's own, with a ``Value`` in place of every symbolic tensor. ``outs`` are its outputs,
+    as yet without a name. ``extra`` counts leading axes that the layer does not know of (the time axis of TimeDistributed).
     """
 
     to: Converter
@@ -75,7 +75,7 @@ class Call:
     name: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    outs: tuple[Shape, ...]
+    outs: tuple[Value, ...]
     extra: int = 0
 
     # ----- what was given ---------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class Call:
             return n
         if v.seen is None:
             raise self.refuse(
-                f"needs the length of axis {axis} of its input {v.shape}, which the model leaves free",
+                f"needs the length of axis {axis} of a tensor {v.shape}, which the model leaves free",
                 "give an example input (from_model(model, example)); the graph is then made for its sizes",
             )
         self.to.fixed = True
@@ -115,13 +115,13 @@ class Call:
         name = f"{self.name}/{tag}" if tag else self.name
         return self.to.b.add(op, *names, name=name, layer=self.name, origin=kind_of(self.op))
 
-    def value(self, name: str, moved: bool = False, shape: Shape | None = None, kind: str = "float") -> Value:
-        """A value of the graph as the layer's output (or as one of the given shape)."""
-        return Value(name, self.outs[0] if shape is None else shape, kind, moved)
+    def value(self, name: str, moved: bool = False) -> Value:
+        """A value of the graph as the call's first output."""
+        return replace(self.outs[0], name=name, moved=moved)
 
     def map(self, op: Op, v: Value, *others: Value | str, tag: str = "") -> Value:
         """An operator that works entry by entry: shape, layout and image stay."""
-        return replace(v, name=self.add(op, v, *others, tag=tag), seen=None, mask=None)
+        return replace(v, name=self.add(op, v, *others, tag=tag), mask=None)
 
     def own(self, v: Value) -> Value:
         """The value with its axes in Keras's order."""
@@ -169,7 +169,7 @@ class Converter:
     expected: dict[str, Array] = field(default_factory=dict)
     layouts: dict[str, str] = field(default_factory=dict)
     fixed: bool = False
-    _params: dict[tuple[int, str], str] = field(default_factory=dict)
+    _params: dict[tuple[int, str], tuple[str, Any]] = field(default_factory=dict)
     _turned: dict[str, str] = field(default_factory=dict)
     _layers: dict[str, str] = field(default_factory=dict)
 
@@ -193,18 +193,26 @@ class Converter:
         kwargs = dict(keras.tree.map_structure(here, node.arguments.kwargs))
         if "training" in kwargs:        # what model(x, training=False) and model.predict(x) do to every call
             kwargs["training"] = False
-        call = Call(self, node.operation, path + node.operation.name, args, kwargs, tuple(tuple(t.shape) for t in node.outputs))
+        call = Call(self, node.operation, path + node.operation.name, args, kwargs, ())
         self._check(call)
         inner = functional_of(call.op)
         if inner is not None:
             return self.model(inner, _nested_inputs(call, inner), f"{call.name}/")
+        if kind_of(call.op) not in self.table:
+            raise self.reject(call)
+        kinds = [kind_of_number(str(t.dtype)) for t in node.outputs]
+        seen = self._run(call, len(kinds))
+        outs = [Value("", tuple(t.shape), kind, seen=one) for t, kind, one in zip(node.outputs, kinds, seen, strict=True)]
+        call = replace(call, outs=tuple(outs))
+        return [self._finish(call, out, v) for out, v in zip(outs, self.lower(call), strict=True)]
+
+    def lower(self, call: Call) -> tuple[Value, ...]:
+        """What the table makes of a call."""
         lowering = self.table.get(kind_of(call.op))
         if lowering is None:
             raise self.reject(call)
-        seen = self._run(call)
         made = lowering(call)
-        results = made if isinstance(made, tuple) else (made,)
-        return [self._finish(call, *triple) for triple in zip(node.outputs, results, seen, strict=True)]
+        return made if isinstance(made, tuple) else (made,)
 
     def _check(self, call: Call) -> None:
         """Refuses calls that no row of the table could get right: masked ones, and those in reduced precision."""
@@ -220,9 +228,10 @@ class Converter:
                 "rebuild the model with keras.config.set_dtype_policy('float32') and load its weights there",
             )
 
-    def _run(self, call: Call) -> list[Any]:
+    def _run(self, call: Call, count: int) -> list[Any]:
+        """The framework's outputs, where its inputs were seen."""
         if any(v.seen is None for v in call.values):
-            return [None] * len(call.outs)
+            return [None] * count
 
         def theirs(x: Any) -> Any:
             return x.seen if isinstance(x, Value) else x
@@ -231,20 +240,26 @@ class Converter:
             out = call.op(*keras.tree.map_structure(theirs, call.args), **keras.tree.map_structure(theirs, dict(call.kwargs)))
         return list(keras.tree.flatten(out))
 
-    def _finish(self, call: Call, tensor: Any, v: Value, seen: Any) -> Value:
-        """The output with what Keras says of it, and the framework's value noted for ``verify``."""
-        mask = v.mask
-        if mask is None and is_layer(call.op) and call.op.supports_masking and type(call.op).compute_mask.__module__ in PASSES_MASKS:
-            masks = {m.name: m for m in (x.mask for x in call.values) if m is not None}
-            if len(masks) > 1 and all(x.mask for x in call.values):
-                raise call.refuse("joins sequences with different masks", "build the model without masking")
-            mask = next(iter(masks.values())) if masks and all(x.mask for x in call.values) else None
+    def _finish(self, call: Call, out: Value, v: Value) -> Value:
+        """The output with what Keras says of it; the framework's value is noted for ``verify``."""
         self._layers[v.name] = call.name
-        kind = kind_of_number(str(tensor.dtype))
-        done = replace(v, shape=tuple(tensor.shape), kind=kind, mask=mask, seen=seen)
-        if seen is not None and kind == "float":
-            self.expected[v.name] = done.in_layout(numpy_of(seen))
+        done = replace(out, name=v.name, moved=v.moved, image=v.image, mask=v.mask or self._mask(call))
+        if out.seen is None:
+            return done
+        if tuple(out.seen.shape[:1]) != tuple(call.x.seen.shape[:1]):
+            raise call.refuse(f"makes {tuple(out.seen.shape)} of {tuple(call.x.seen.shape)}", "keep axis 0, the batch, as it is")
+        if out.kind == "float":
+            self.expected[v.name] = done.in_layout(numpy_of(out.seen))
         return done
+
+    def _mask(self, call: Call) -> Value | None:
+        """The mask that Keras hands on from the inputs, for layers that have no rule of their own for it."""
+        op, masks = call.op, [v.mask for v in call.values]
+        if not is_layer(op) or not op.supports_masking or not all(masks) or type(op).compute_mask.__module__ not in PASSES_MASKS:
+            return None
+        if len({m.name for m in masks if m}) > 1:
+            raise call.refuse("joins sequences with different masks", "build the model without masking")
+        return masks[0] if masks else None
 
     # ----- layouts ----------------------------------------------------------------------------------------------
 
@@ -280,8 +295,8 @@ class Converter:
             k, base = 2, name
             while self.b.has(name):
                 name, k = f"{base}@{k}", k + 1
-            self._params[key] = self.b.param(name, x if fit is None else fit(x))
-        return self._params[key]
+            self._params[key] = self.b.param(name, x if fit is None else fit(x)), variable      # kept, so that its id stays its own
+        return self._params[key][0]
 
 
 # ----- Keras's side -----------------------------------------------------------------------------------------------
@@ -352,8 +367,7 @@ def flat(structure: Any) -> list[Any]:
 
 
 def kind_of_number(dtype: str) -> Literal["float", "int", "bool"]:
-    """Bytes are pixels: they count as numbers to explain."""
-    return "float" if "float" in dtype or dtype == "uint8" else "bool" if dtype == "bool" else "int"
+    return "float" if "float" in dtype else "bool" if dtype == "bool" else "int"
 
 
 def no_gradient() -> Any:

@@ -12,6 +12,7 @@ from xaicore.errors import ConversionError
 from xaicore_keras import lower_attention as attention
 from xaicore_keras import lower_layers as layers
 from xaicore_keras import lower_ops as ops
+from xaicore_keras import lower_shape as shape
 from xaicore_keras import lower_spatial as spatial
 from xaicore_keras.activations import OPERATIONS, activation_operation
 from xaicore_keras.convert import Call, Lowering, is_layer, kind_of
@@ -47,7 +48,7 @@ LAYERS: Mapping[str, Lowering] = {
     **{name: layers.chain(op) for name, op in layers.MERGE.items()},
     "Average": layers.average, "Concatenate": layers.concatenate, "Dot": layers.dot,
     # shape
-    "Flatten": layers.flatten, "Reshape": layers.reshape, "Permute": layers.permute, "RepeatVector": layers.repeat_vector,
+    "Flatten": shape.flatten, "Reshape": shape.reshape_layer, "Permute": shape.permute, "RepeatVector": shape.repeat_vector,
     **_ranks("ZeroPadding#", spatial.zero_padding), **_ranks("Cropping#", spatial.cropping), **_ranks("UpSampling#", spatial.up_sampling),
     # preprocessing
     "Rescaling": layers.rescaling, "Normalization": layers.normalization, "Resizing": spatial.resizing,
@@ -68,7 +69,7 @@ SPATIAL_OPERATIONS: Mapping[str, Lowering] = {
 
 TABLE: Mapping[str, Lowering] = {
     **{f"keras.layers.{k}": v for k, v in LAYERS.items()},
-    **{f"keras.ops.{k}": v for k, v in {**ops.OPERATIONS, **SPATIAL_OPERATIONS}.items()},
+    **{f"keras.ops.{k}": v for k, v in {**ops.OPERATIONS, **shape.OPERATIONS, **SPATIAL_OPERATIONS}.items()},
     **{f"keras.ops.{k}": partial(activation_operation, name) for k, name in OPERATIONS.items()},
     "keras.activations.ReLU": partial(activation_operation, "relu"), "keras.activations.Mish": partial(activation_operation, "mish"),
     "keras.applications.LayerScale": layers.layer_scale, "keras.applications.CustomScaleLayer": layers.scaled_residual,

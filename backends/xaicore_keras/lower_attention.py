@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore.graph.blocks import attention
 from xaicore.ops import Compare, Dense, Logical, ReduceMax, Reshape, ToBool, ToFloat, Transpose, Unsqueeze, Where
-from xaicore_keras.convert import Call, Value
+from xaicore_keras.convert import Call, Value, kind_of
 
 DROPPED = -0.7 * 3.38953e38
 """What Keras adds to the score of a pair that a mask drops. It is finite, so a row that drops all pairs weighs them equally."""
@@ -83,18 +83,18 @@ def _masks(c: Call, query: Value, value: Value, key: Value) -> list[str]:
 
 def _attend(c: Call, q: str, k: str, v: str, scale: float, masks: list[str], nothing_if_masked: bool) -> str:
     """The attention block, with the masks joined and made additive."""
-    with c.to.b.scope(c.name, layer=c.name, origin="keras attention"):
+    with c.to.b.scope(c.name, layer=c.name, origin=kind_of(c.op)):
         if not masks:
-            return attention(c.to.b, q, k, v, scale=scale, layer=c.name)
+            return attention(c.to.b, q, k, v, scale=scale, layer=c.name, origin=kind_of(c.op))
         keep = masks[0]
         for other in masks[1:]:
             keep = c.to.b.add(Logical("and"), keep, other, name="keep")
         zero, dropped = c.to.b.constant(0.0, "kept"), c.to.b.constant(DROPPED, "dropped")
         added = c.to.b.add(Where(), keep, zero, dropped, name="added_mask")
-        mixed = attention(c.to.b, q, k, v, scale=scale, mask=added, layer=c.name)
+        mixed = attention(c.to.b, q, k, v, scale=scale, mask=added, layer=c.name, origin=kind_of(c.op))
         if not nothing_if_masked:
             return mixed
-        some = c.to.b.add(ReduceMax((-1,), True), c.to.b.add(ToFloat(c.to.b.dtype), keep, name="keep_number"), name="any")  # type: ignore[arg-type]
+        some = c.to.b.add(ReduceMax((-1,), True), c.to.b.add(ToFloat(), keep, name="keep_number"), name="any")
         return c.to.b.add(Where(), c.to.b.add(Compare("gt"), some, zero, name="any_kept"), mixed, zero, name="mixed_if_kept")
 
 

@@ -21,8 +21,6 @@ from xaicore.ops import (
     Dropout,
     Einsum,
     Embedding,
-    Expand,
-    Flatten,
     GroupNorm,
     Identity,
     LayerNorm,
@@ -32,7 +30,6 @@ from xaicore.ops import (
     Op,
     Pow,
     PReLU,
-    Reshape,
     RMSNorm,
     Rsqrt,
     Sub,
@@ -95,7 +92,7 @@ def embedding(c: Call) -> Value:
 
 def floating(c: Call, v: Value) -> Value:
     """Integers and booleans as numbers of the graph's arithmetic, where Keras would convert them."""
-    return v if v.kind == "float" else replace(c.map(ToFloat(c.to.b.dtype), v, tag="float"), kind="float")  # type: ignore[arg-type]
+    return v if v.kind == "float" else replace(c.map(ToFloat(), v, tag="float"), kind="float")
 
 
 # ----- normalisation ----------------------------------------------------------------------------------------------
@@ -188,7 +185,7 @@ def l2_normalized(c: Call, v: Value, axes: Sequence[int], least: float, tag: str
     square = c.add(Pow(2), v, tag=f"{prefix}square")
     total = c.add(Sum(tuple(v.axis(k) for k in axes), True), square, tag=f"{prefix}sum")
     scale = c.add(Rsqrt(), c.add(Clip(least * least), total, tag=f"{prefix}bounded"), tag=f"{prefix}scale")
-    return replace(v, name=c.add(Mul(), v, scale, tag=tag), image="", seen=None)
+    return replace(v, name=c.add(Mul(), v, scale, tag=tag), image="")
 
 
 # ----- merging ----------------------------------------------------------------------------------------------------
@@ -261,50 +258,6 @@ def dot(c: Call) -> Value:
     return c.value(c.add(Sum((1,), True), c.add(Mul(), a, b, tag="product")))
 
 
-# ----- shape ------------------------------------------------------------------------------------------------------
-
-
-def flatten(c: Call) -> Value:
-    """In Keras's order of axes; data_format='channels_first' puts the channels last before."""
-    v = c.own(c.x)
-    if c.extra:
-        return c.value(c.add(Reshape((*(c.size(v, k) for k in range(1, 1 + c.extra)), -1)), v))
-    if getattr(c.op, "data_format", "channels_last") == "channels_first" and v.rank > 2:
-        v = replace(v, name=c.add(Transpose((0, *range(2, v.rank), 1)), v, tag="channels_last"))
-    return c.value(c.add(Flatten(), v))
-
-
-def reshape_to(c: Call, v: Value, target: Sequence[int | None]) -> Value:
-    """The entries of each sample in Keras's order, in a new shape without the batch."""
-    known = tuple(-1 if n is None else int(n) for n in target)
-    if known.count(-1) > 1:
-        known = tuple(c.size(Value("", (None, *target), seen=None), 1 + k) if n == -1 else n for k, n in enumerate(known))
-    if len(known) > 1 and v.rank == 2 and set(known[:-1]) == {1}:      # (1, 1, C): the channels may as well be put on axis 1
-        return c.value(c.add(Reshape((known[-1], *known[:-1])), v), moved=True)
-    return c.value(c.add(Reshape(known), c.own(v)))
-
-
-def reshape(c: Call) -> Value:
-    return reshape_to(c, c.x, c.outs[0][1:] if None not in c.outs[0][1:] else c.op.target_shape)
-
-
-def permuted(c: Call, v: Value, perm: Sequence[int]) -> Value:
-    """A permutation of Keras's axes; nothing is done where the graph has that order already."""
-    if perm[0] != 0:
-        raise c.refuse(f"moves axis 0, the batch ({tuple(perm)})", "permute the other axes only")
-    now = tuple(v.axis(k) for k in perm)
-    name = v.name if now == tuple(range(v.rank)) else c.add(Transpose(now), v)
-    return c.value(name)
-
-
-def permute(c: Call) -> Value:
-    return permuted(c, c.x, (0, *c.op.dims))
-
-
-def repeat_vector(c: Call) -> Value:
-    return c.value(c.add(Expand((c.op.n, -1)), c.add(Unsqueeze((1,)), c.x, tag="step")))
-
-
 # ----- entry by entry ---------------------------------------------------------------------------------------------
 
 
@@ -319,7 +272,7 @@ def softmax(c: Call) -> Value:
 
 def prelu(c: Call) -> Value:
     """The slope has the shape of a sample, with 1 on shared axes."""
-    slope = c.param(c.op.alpha, lambda w: c.x.in_layout(w[None]), f"{c.x.moved}")
+    slope = c.param(c.op.alpha, lambda w: c.x.in_layout(w[None]), f"moved={c.x.moved}")
     return c.map(PReLU(), c.x, slope)
 
 
@@ -372,17 +325,12 @@ def time_distributed(c: Call) -> Value:
             f"wraps a {kind}, and the graph can hold no batch of steps",
             f"wrap one of {', '.join(sorted(k.rpartition('.')[2] for k in EVERY_STEP))}, or use a layer with one more axis",
         )
-    made = c.to.table[kind](replace(c, op=inner, extra=c.extra + 1))
-    return made if isinstance(made, Value) else made[0]
+    return c.to.lower(replace(c, op=inner, extra=c.extra + 1))[0]
 
 
-def wrapped(c: Call) -> Value | tuple[Value, ...]:
+def wrapped(c: Call) -> Value:
     """SpectralNormalization at inference is the layer that it wraps."""
-    return c.to.table[kind_of(c.op.layer)](replace(c, op=c.op.layer)) if kind_of(c.op.layer) in c.to.table else _no(c)
-
-
-def _no(c: Call) -> Value:
-    raise c.to.reject(replace(c, op=c.op.layer))
+    return c.to.lower(replace(c, op=c.op.layer))[0]
 
 
 EVERY_STEP = {f"keras.layers.{one}" for one in (

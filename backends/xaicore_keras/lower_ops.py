@@ -1,4 +1,4 @@
-"""``keras.ops`` on symbolic tensors: arithmetic, reductions, shape, indexing, products.
+"""``keras.ops`` on symbolic tensors: arithmetic, reductions, products. Those that only move entries are in lower_shape.py.
 
 An operation's settings are attributes of its object (``op.axis``), its tensors are the arguments of the call; each tensor
 may also be a constant.
@@ -20,7 +20,6 @@ from xaicore.ops import (
     Ceil,
     Clip,
     Compare,
-    Concat,
     Cos,
     Dense,
     Detach,
@@ -28,10 +27,8 @@ from xaicore.ops import (
     Einsum,
     Erf,
     Exp,
-    Expand,
     Expm1,
     Floor,
-    Gather,
     Identity,
     Log,
     Log1p,
@@ -44,7 +41,6 @@ from xaicore.ops import (
     Neg,
     Not,
     Op,
-    Pad,
     Pow,
     Reciprocal,
     ReduceMax,
@@ -53,37 +49,37 @@ from xaicore.ops import (
     Rsqrt,
     Sign,
     Sin,
-    Slice,
     Sqrt,
     Squeeze,
     Sub,
     Sum,
     ToBool,
     ToInt,
-    Unsqueeze,
     Variance,
     Where,
 )
 from xaicore_keras.convert import Call, Lowering, Value, numpy_of
-from xaicore_keras.lower_layers import floating, permuted, reshape_to
+from xaicore_keras.lower_layers import floating
+from xaicore_keras.lower_shape import some_axes, still_moved
 
 # ----- two operands -----------------------------------------------------------------------------------------------
 
 
 def operands(c: Call, *given: Any, number: bool = True) -> tuple[list[str], Value]:
     """Names of tensors and constants that broadcast in one layout, and a Value with that layout."""
-    tensors = [floating(c, v) if number and c.outs and _is_float(c, given) else v for v in given if isinstance(v, Value)]
-    ranks = {v.rank for v in tensors}
-    if len(ranks) > 1:
+    as_float = number and _is_float(c, given)
+    given = tuple(floating(c, v) if as_float and isinstance(v, Value) else v for v in given)
+    tensors = [v for v in given if isinstance(v, Value)]
+    if len({v.rank for v in tensors}) > 1:
         shapes = " and ".join(str(v.shape) for v in tensors)
         raise c.refuse(f"combines tensors of different rank, {shapes}, so that the batch meets another axis", "use expand_dims first")
     moved = any(v.moved for v in tensors)
-    queue = iter([c.moved(v) if moved else v for v in tensors])
-    out = [next(queue) if isinstance(v, Value) else v for v in given]
-    like = next(v for v in out if isinstance(v, Value))
-    names = [v.name if isinstance(v, Value) else c.constant(v, like) for v in out]
-    image = like.image if sum(isinstance(v, Value) for v in out) == 1 else ""
-    return names, replace(c.value("", like.moved), image=image)
+    laid = [c.moved(v) if moved and isinstance(v, Value) else v for v in given]
+    like = replace(next(v for v in laid if isinstance(v, Value)), kind=c.outs[0].kind if not as_float else "float")
+    if c.outs[0].kind == "bool" and not as_float:       # a comparison of integers
+        like = replace(like, kind="int")
+    names = [v.name if isinstance(v, Value) else c.constant(v, like) for v in laid]
+    return names, replace(c.value("", like.moved), image=like.image if len(tensors) == 1 else "")
 
 
 def _is_float(c: Call, given: Sequence[Any]) -> bool:
@@ -166,207 +162,22 @@ def reduction(make: Callable[[tuple[int, ...], bool], Op], after: Op | None = No
         if getattr(c.op, "initial", None) is not None:
             raise c.refuse("has an initial value", "leave it out, or take the maximum with it afterwards")
         v = floating(c, c.x)
-        axes = _axes(c, v)
+        axes = some_axes(c, v)
         name = c.add(make(tuple(v.axis(k) for k in axes), bool(c.op.keepdims)), v, tag="variance" if after else "")
-        return c.value(c.add(after, name) if after else name, _still_moved(v, axes, bool(c.op.keepdims)))
+        return c.value(c.add(after, name) if after else name, still_moved(v, axes, bool(c.op.keepdims)))
 
     return lowering
-
-
-def _axes(c: Call, v: Value) -> tuple[int, ...]:
-    given = c.op.axis
-    axes = tuple(range(v.rank)) if given is None else tuple(k % v.rank for k in (given if isinstance(given, (list, tuple)) else [given]))
-    if 0 in axes:
-        raise c.refuse(f"reduces axis 0, the batch (axis={given})", "samples must not mix: name the other axes")
-    return axes
-
-
-def _still_moved(v: Value, gone: Sequence[int], keepdims: bool = False) -> bool:
-    """Are the channels still on axis 1, and last in Keras, when these axes have gone?"""
-    return v.moved and (keepdims or ((v.rank - 1) not in gone and v.rank - len(gone) > 2))
 
 
 def logsumexp(c: Call) -> Value:
     """m + log(sum(exp(x - m))) with the maximum m, which cancels and so carries no signal."""
     v = c.x
-    axes = _axes(c, v)
+    axes = some_axes(c, v)
     at = tuple(v.axis(k) for k in axes)
     top = c.add(Detach(shared=True), c.add(ReduceMax(at, True), v, tag="max"), tag="shift")
     total = c.add(Sum(at, True), c.add(Exp(), c.add(Sub(), v, top, tag="shifted"), tag="exp"), tag="sum")
     whole = c.add(Add(), c.add(Log(), total, tag="log"), top, tag="" if c.op.keepdims else "kept")
-    return c.value(whole if c.op.keepdims else c.add(Squeeze(at), whole), _still_moved(v, axes, bool(c.op.keepdims)))
-
-
-# ----- shape ------------------------------------------------------------------------------------------------------
-
-
-def reshape(c: Call) -> Value:
-    """Where Keras counts the batch in, it must stay as it is."""
-    before, after = c.x.shape[1:], c.outs[0][1:]
-    if c.outs[0][0] is not None and c.x.shape[0] is None:
-        raise c.refuse(f"makes {c.outs[0]} of {c.x.shape}, which moves entries between samples", "keep axis 0 as it is, or use -1 for it")
-    if None not in before and None not in after and math.prod(n or 0 for n in before) != math.prod(n or 0 for n in after):
-        raise c.refuse(f"makes {c.outs[0]} of {c.x.shape}, which moves entries between samples", "keep axis 0 as it is")
-    return reshape_to(c, c.x, after)
-
-
-def transpose(c: Call) -> Value:
-    return permuted(c, c.x, c.op.axes if c.op.axes is not None else tuple(range(c.x.rank))[::-1])
-
-
-def moveaxis(c: Call) -> Value:
-    return permuted(c, c.x, _order(c.x.rank, lambda x: np.moveaxis(x, c.op.source, c.op.destination)))
-
-
-def swapaxes(c: Call) -> Value:
-    return permuted(c, c.x, _order(c.x.rank, lambda x: np.swapaxes(x, c.op.axis1, c.op.axis2)))
-
-
-def _order(rank: int, change: Callable[[Any], Any]) -> list[int]:
-    """The permutation that a NumPy function of axes does: read off an array whose every axis has its own length."""
-    return [n - 1 for n in change(np.empty(tuple(range(1, rank + 1)))).shape]
-
-
-def expand_dims(c: Call) -> Value:
-    v = c.own(c.x)
-    axes = c.op.axis if isinstance(c.op.axis, (list, tuple)) else [c.op.axis]
-    rank = v.rank + len(axes)
-    new = tuple(sorted(k % rank for k in axes))
-    if 0 in new:
-        raise c.refuse("puts an axis before the batch", "expand another axis")
-    return c.value(c.add(Unsqueeze(new), v))
-
-
-def squeeze(c: Call) -> Value:
-    v, given = c.x, c.op.axis
-    axes = [k for k, n in enumerate(v.shape) if n == 1] if given is None else given if isinstance(given, (list, tuple)) else [given]
-    gone = tuple(k % v.rank for k in axes)
-    if 0 in gone:
-        raise c.refuse("squeezes axis 0, the batch", "name the other axes")
-    return c.value(c.add(Squeeze(tuple(sorted(v.axis(k) for k in gone))), v), _still_moved(v, gone))
-
-
-def _other_axis(c: Call, axis: int | None, rank: int) -> int:
-    if axis is None or axis % rank == 0:
-        raise c.refuse(f"works along axis {axis}, which is or contains the batch", "samples must not mix: use another axis")
-    return axis % rank
-
-
-def stack(c: Call) -> Value:
-    values = [c.own(v) for v in c.values]
-    axis = _other_axis(c, c.op.axis, values[0].rank + 1)
-    parts = [c.add(Unsqueeze((axis,)), v, tag=f"input{k}") for k, v in enumerate(values)]
-    return c.value(c.add(Concat(axis), *parts))
-
-
-def unstack(c: Call) -> tuple[Value, ...]:
-    v = c.own(c.x)
-    axis = _other_axis(c, c.op.axis, v.rank)
-    pieces = [c.add(Slice(axis, k, k + 1), v, tag=f"slice{k}") for k in range(len(c.outs))]
-    return tuple(c.value(c.add(Squeeze((axis,)), piece, tag=f"{k}")) for k, piece in enumerate(pieces))
-
-
-def split(c: Call) -> tuple[Value, ...]:
-    v = c.x
-    axis = _other_axis(c, c.op.axis, v.rank)
-    given = c.op.indices_or_sections
-    n = c.size(v, axis)
-    inner = list(range(0, n, n // given))[1:] if isinstance(given, int) else [int(k) for k in numpy_of(given)]
-    ends = zip([0, *inner], [*inner, n])
-    return tuple(c.value(c.add(Slice(v.axis(axis), *pair), v, tag=f"{k}"), v.moved) for k, pair in enumerate(ends))
-
-
-def take(c: Call) -> Value:
-    """Entries along an axis by constant indices."""
-    indices = c.arg(1, "indices")
-    if isinstance(indices, Value):
-        raise c.refuse("has indices that are computed", "use constant indices, or keras.layers.Embedding for a table of weights")
-    index = numpy_of(indices).astype(np.int64)
-    v = c.x if index.ndim == 1 else c.own(c.x)
-    axis = _other_axis(c, c.op.axis, v.rank)
-    index = np.where(index < 0, index + c.size(v, axis), index)
-    name = c.add(Gather(v.axis(axis)), v, c.to.b.constant(index, f"{c.name}/indices"))
-    return c.value(name, v.moved)
-
-
-def repeat(c: Call) -> Value:
-    v = c.x
-    axis = _other_axis(c, c.op.axis, v.rank)
-    index = np.repeat(np.arange(c.size(v, axis)), numpy_of(c.op.repeats))
-    return c.value(c.add(Gather(v.axis(axis)), v, c.to.b.constant(index, f"{c.name}/indices")), v.moved)
-
-
-def tile(c: Call) -> Value:
-    v = c.own(c.x)
-    repeats = [int(k) for k in numpy_of(c.op.repeats).reshape(-1)]
-    repeats = [1] * (v.rank - len(repeats)) + repeats
-    if len(repeats) > v.rank or repeats[0] != 1:
-        raise c.refuse(f"repeats axis 0, the batch ({repeats})", "repeat the other axes only")
-    name = v.name
-    for k, count in enumerate(repeats):
-        name = c.add(Concat(k), *[name] * count, tag=f"axis{k}") if count > 1 else name
-    return c.value(name)
-
-
-def flip(c: Call) -> Value:
-    v, name = c.x, c.x.name
-    for k in _axes(c, v):
-        name = c.add(Slice(v.axis(k), None, None, -1), name, tag=f"axis{k}")
-    return c.value(name, v.moved)
-
-
-def pad(c: Call) -> Value:
-    v = c.own(c.x)
-    modes: dict[str, Literal["constant", "reflect", "edge"]] = {"constant": "constant", "reflect": "reflect", "edge": "edge"}
-    if c.op.mode not in modes:
-        raise c.refuse(f"has mode={c.op.mode!r}", "use 'constant', 'reflect' or 'edge'")
-    width = c.op.pad_width
-    pairs = [tuple(int(n) for n in p) for p in np.broadcast_to(numpy_of(width), (v.rank, 2))]
-    if pairs[0] != (0, 0):
-        raise c.refuse("pads axis 0, the batch", "pad the other axes only")
-    value = c.arg(1, "constant_values")
-    return c.value(c.add(Pad(tuple((a, b) for a, b in pairs[1:]), modes[c.op.mode], 0.0 if value is None else float(value)), v))
-
-
-def broadcast_to(c: Call) -> Value:
-    v = c.own(c.x)
-    shape = c.outs[0]
-    if v.rank != len(shape):
-        raise c.refuse(f"adds axes ({v.shape} to {shape})", "use expand_dims first")
-    return c.value(c.add(Expand(tuple(-1 if n is None else n for n in shape[1:])), v))
-
-
-def get_item(c: Call) -> Value:
-    """Slices, whole numbers, new axes and an ellipsis, applied from left to right."""
-    v, key = c.x, c.arg(1, "key")
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if any(not (k is None or k is Ellipsis or isinstance(k, (slice, int, np.integer))) for k in keys):
-        raise c.refuse("is indexed by a tensor or a list", "use slices and whole numbers, or keras.ops.take")
-    taken = sum(k is not None and k is not Ellipsis for k in keys)
-    where_dots = next((k for k, one in enumerate(keys) if one is Ellipsis), len(keys))
-    keys[where_dots : where_dots + 1] = [slice(None)] * (v.rank - taken)
-    if keys[0] is None or (keys[0] != slice(None) and keys[0] != slice(0, None)):
-        raise c.refuse("picks from axis 0, the batch", "samples must not mix: index the other axes")
-    if any(not isinstance(k, slice) for k in keys):
-        v = c.own(v)
-    name, axis, gone, new, position = v.name, 0, [], [], 0
-    for k in keys:
-        if k is None:
-            new.append(position)
-            position += 1
-            continue
-        at = v.axis(axis)
-        if isinstance(k, slice):
-            position += 1
-            if k not in (slice(None), slice(0, None), slice(None, None, 1)):
-                name = c.add(Slice(at, k.start, k.stop, 1 if k.step is None else k.step), name, tag=f"axis{axis}")
-        else:
-            name = c.add(Slice(at, int(k), int(k) + 1 if k != -1 else None), name, tag=f"axis{axis}")
-            gone.append(at)
-        axis += 1
-    name = c.add(Squeeze(tuple(gone)), name, tag="picked") if gone else name
-    name = c.add(Unsqueeze(tuple(new)), name, tag="new_axes") if new else name
-    return c.value(name, v.moved)
+    return c.value(whole if c.op.keepdims else c.add(Squeeze(at), whole), still_moved(v, axes, bool(c.op.keepdims)))
 
 
 # ----- products ---------------------------------------------------------------------------------------------------
@@ -428,10 +239,9 @@ OTHERS: dict[str, Lowering] = {
     "Sum": reduction(Sum), "Mean": reduction(Mean), "Max": reduction(ReduceMax), "Amax": reduction(ReduceMax),
     "Min": reduction(ReduceMin), "Amin": reduction(ReduceMin), "Var": reduction(Variance), "Std": reduction(Variance, Sqrt()),
     "Logsumexp": logsumexp,
-    "Reshape": reshape, "Transpose": transpose, "Moveaxis": moveaxis, "Swapaxes": swapaxes, "ExpandDims": expand_dims,
-    "Squeeze": squeeze, "Stack": stack, "Unstack": unstack, "Split": split, "Take": take, "Repeat": repeat, "Tile": tile,
-    "Flip": flip, "Pad": pad, "BroadcastTo": broadcast_to, "GetItem": get_item,
     "Matmul": matmul, "Dot": matmul, "Einsum": einsum,
 }
 
-OPERATIONS: dict[str, Lowering] = {**{k: pair(op) for k, op in PAIRS.items()}, **{k: each(op) for k, op in EACH.items()}, **OTHERS}
+OPERATIONS: dict[str, Lowering] = {
+    **{k: pair(op) for k, op in PAIRS.items()}, **{k: each(op) for k, op in EACH.items()}, **OTHERS,
+}

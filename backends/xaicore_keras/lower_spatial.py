@@ -246,7 +246,7 @@ def _masked_mean(c: Call, mask: Value) -> Value:
     """sum_t m_t x_t / sum_t m_t."""
     v = c.own(c.x)
     axis = 1 if channels_last(c) else 2
-    kept = c.add(Unsqueeze((3 - axis,)), c.add(ToFloat(c.to.b.dtype), mask, tag="mask"), tag="weights")     # type: ignore[arg-type]
+    kept = c.add(Unsqueeze((3 - axis,)), c.add(ToFloat(), mask, tag="mask"), tag="weights")
     total = c.add(Sum((axis,), c.op.keepdims), c.add(Mul(), v, kept, tag="kept"), tag="sum")
     return c.value(c.add(Div(), total, c.add(Sum((axis,), c.op.keepdims), kept, tag="count")))
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from xaicore.errors import ConversionError, XaicoreError, nearest
-from xaicore.graph import Builder, Graph, Node
+from xaicore.errors import ConversionError, FileRefused, XaicoreError, nearest
+from xaicore.graph import Graph, InputSpec, Node
 from xaicore.graph.run import run_node
 from xaicore.numerics import Array
 from xaicore.ops import Identity, Op
@@ -189,8 +190,8 @@ class Converter:
         for name, a, b in zip(node.output, first, second):
             if name and a is not None and b is not None:
                 self.folded += a.size
-                if self.folded > 4 * MAX_CONSTANT:
-                    raise ConversionError(f"constants of more than {4 * MAX_CONSTANT:,} elements in all; a file like this is broken or hostile")
+                if self.folded > 3 * MAX_CONSTANT:
+                    raise FileRefused(f"constants of more than {3 * MAX_CONSTANT:,} elements in all; a file like this is broken or hostile")
                 self._know(name, a, b, transposed_name(node, [v.name for v in known]))
 
     def _know(self, name: str, low: Array, high: Array, called: str = "") -> None:
@@ -223,6 +224,7 @@ class Converter:
     def param(self, name: str, x: Array) -> str:
         """A parameter with this value: the one that is there if it is equal, else a new one."""
         y = np.asarray(x, np.float64) if x.dtype.kind == "f" else np.asarray(x)
+        y.flags.writeable = False                           # a graph copies what could still change; weights may be gigabytes
         k, final = 1, name
         while final in self.used:
             mine = self.params.get(final)
@@ -290,16 +292,10 @@ class Converter:
         for n in reversed(self.nodes):
             if n.name in needed:
                 needed.update(n.inputs)
-        b = Builder(self.graph.name)
-        for f in self.feeds:
-            b.input(f.name, (None, *f.tail), {"f": "float", "b": "bool"}.get(f.kind, "int"))        # type: ignore[arg-type]
-        for name, x in self.params.items():
-            if name in needed:
-                b.param(name, x)
-        for n in self.nodes:
-            if n.name in needed:
-                b.add(n.op, *n.inputs, name=n.name, layer=n.layer, origin=n.origin)
-        return b.build(*outputs)
+        kinds: dict[str, Literal["float", "int", "bool"]] = {"f": "float", "i": "int", "b": "bool"}
+        inputs = {f.name: InputSpec((None, *f.tail), kinds[f.kind]) for f in self.feeds}
+        params = {name: x for name, x in self.params.items() if name in needed}
+        return Graph(inputs, params, tuple(n for n in self.nodes if n.name in needed), tuple(outputs), name=self.graph.name)
 
 
 def _ones(shape: tuple[int, ...], kind: str) -> Array:

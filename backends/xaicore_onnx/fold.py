@@ -18,8 +18,9 @@ from xaicore.errors import ConversionError, FileRefused
 from xaicore.numerics import Array
 from xaicore_onnx.safe import array_of
 
-MAX_CONSTANT = 50_000_000
-"""Elements that one computed constant may have: 400 MB in float64. A file of a few bytes can ask for any number of them."""
+MAX_CONSTANT = 128_000_000
+"""Elements that one computed constant may have, or as many as its inputs have: 1 GB in float64, and the largest layer of VGG19 fits.
+A file of a few bytes can ask for any number of them."""
 
 MAX_VALUE = 200_000_000
 """Elements that one value may have for one sample: 1.6 GB in float64."""
@@ -80,7 +81,7 @@ def check_size(node: onnx.NodeProto, shapes: Sequence[Shape | None], known: Sequ
     rule = GROWTH.get(node.op_type)
     attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.type != onnx.AttributeProto.GRAPH}
     size = rule(given, known, attrs) if rule is not None and given else _default(given)
-    if not size <= limit:
+    if not size <= max(limit, sum(prod(s) for s in given)):
         raise FileRefused(
             f"node {node.name or node.output[0]!r} ({node.op_type}) would make {size:,.0f} elements of inputs of shape "
             f"{', '.join(str(s) for s in given)}; {limit:,} are allowed for one value. A file like this is broken or hostile"
@@ -148,7 +149,7 @@ def _conv_transpose(shapes: Sequence[Shape], known: Sequence[Array | None], attr
     extra = attrs.get("output_padding") or [0] * len(ones)
     space = [n * abs(s) + k * abs(d) + abs(e) for n, k, s, d, e in zip(x[2:], w[2:], strides, dilations, extra)]
     space = [max(a, float(b)) for a, b in zip(space, attrs.get("output_shape") or space)]
-    return x[0] * max(x[1], w[1] * abs(attrs.get("group", 1))) * prod(space)
+    return float(x[0] * max(x[1], w[1] * abs(attrs.get("group", 1))) * prod(space))
 
 
 def _resize(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
@@ -180,7 +181,8 @@ def _matmul(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mappi
 
 
 def _gemm(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
-    return max(shapes[0], default=1) * max(shapes[1], default=1)
+    a, b = (tuple(s) if len(s) == 2 else (1, 1) for s in shapes[:2])
+    return a[1 if attrs.get("transA", 0) else 0] * b[0 if attrs.get("transB", 0) else 1]
 
 
 def _einsum(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:

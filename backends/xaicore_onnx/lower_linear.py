@@ -131,7 +131,8 @@ def einsum(c: Call) -> Results:
         raise ConversionError(f"Einsum {c.attr('equation')!r} takes a diagonal (a label twice in one input), which is not converted")
     batch = "" if lives[0].plain else next(k for k in LABELS if k not in "".join(inputs))
     target = batch + target
-    names, terms = [], []
+    names: list[str] = []
+    terms: list[str] = []
     for term, v in zip(inputs, c.inputs):
         terms.append(batch + term if isinstance(v, Live) else term)
         names.append(v.name if isinstance(v, Live) else c.param(c.known(len(names), "constant")))

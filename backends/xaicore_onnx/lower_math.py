@@ -155,9 +155,12 @@ def cast(c: Call) -> Results:
 
 def cast_like(c: Call) -> Results:
     """A change to the type of the second input."""
-    target = c.x(1)
+    x, target = c.x(0), c.x(1)
     kind = target.kind if isinstance(target, Live) else target.low.dtype.kind
-    return to_type(c, c.live(), {"f": onnx.TensorProto.FLOAT, "b": onnx.TensorProto.BOOL}.get(kind, onnx.TensorProto.INT64))
+    if isinstance(x, Known):
+        dtype = {"f": np.float64, "b": np.bool_}.get(kind, np.int64)
+        return Known(x.name, x.low.astype(dtype), x.high.astype(dtype))
+    return to_type(c, x, {"f": onnx.TensorProto.FLOAT, "b": onnx.TensorProto.BOOL}.get(kind, onnx.TensorProto.INT64))
 
 
 def to_type(c: Call, x: Live, target: int) -> Live:
@@ -250,7 +253,8 @@ def chain(c: Call, op: Op) -> Live:
         return c.put(op, *names, like=like)
 
     first, *lives = [v for v in c.inputs if isinstance(v, Live)]
-    return reduce(join, [*lives, *(v for v in c.inputs if isinstance(v, Known))], first)
+    others: list[Value] = [*lives, *(v for v in c.inputs if isinstance(v, Known))]
+    return reduce(join, others, first)
 
 
 def variadic(op: Op) -> Lowering:

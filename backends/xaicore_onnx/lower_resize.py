@@ -57,7 +57,7 @@ class Rule:
         up = {"round_prefer_floor": part > 0.5, "round_prefer_ceil": part >= 0.5, "floor": part < 0, "ceil": part > 0}
         if self.rounding not in up:
             raise ConversionError(f"Resize has nearest_mode {self.rounding!r}, which is not known; export with another")
-        return np.clip(low + up[self.rounding], 0, n - 1).astype(np.int64)
+        return np.asarray(np.clip(low + up[self.rounding], 0, n - 1), dtype=np.int64)
 
     def matrix(self, places: Array, n: int, scale: float) -> Array:
         """(O, n): the weight of each entry in each output; entries beyond the ends count as those at the ends."""
@@ -78,10 +78,10 @@ class Rule:
         """The hat function, or Keys's cubic."""
         x, a = np.abs(x), self.a
         if self.mode == "linear":
-            return np.maximum(1 - x, 0)
+            return np.asarray(np.maximum(1 - x, 0))
         near = (a + 2) * x**3 - (a + 3) * x**2 + 1
         far = a * (x**3 - 5 * x**2 + 8 * x - 4)
-        return np.where(x <= 1, near, np.where(x < 2, far, 0))
+        return np.asarray(np.where(x <= 1, near, np.where(x < 2, far, 0)))
 
 
 def resize(c: Call) -> Results:

@@ -76,8 +76,7 @@ def reshaped(c: Call, x: Live, low: Sequence[int], high: Sequence[int]) -> Live:
     moving = [k for k, (a, b) in enumerate(zip(low, high)) if a != b]
     if not moving:                                          # sizes written down for the batch size of the file
         fitting = [k for k in range(len(low)) if low[k] % n == 0 and _around(low, k, before, n)]
-        exact = [k for k in fitting if low[k] == n and prod(low[:k]) == before]
-        moving = (exact or fitting)[:1]
+        moving = sorted(fitting, key=lambda k: _around(low, k, before, n) or (0, 0))[:1]             # joined with as little as can be
     if len(moving) != 1 or (low != high and high[moving[0]] * n != low[moving[0]] * m):
         raise MixesSamples(f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: the batch is not one axis of the result")
     (at,) = moving

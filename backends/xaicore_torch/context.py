@@ -71,7 +71,7 @@ class Context:
         self.builder = Builder(dtype=dtype)
         self.env: dict[fx.Node, Any] = {}
         self.node: Any = None
-        self._places = places(program)
+        self.places = places(program)
         self._own: dict[Any, Const] = {}
         self._derived: dict[Any, str] = {}
         sizes = batch_sizes(program)
@@ -88,7 +88,7 @@ class Context:
     @property
     def place(self) -> Place:
         """What the node at hand is called in the graph, and where it comes from."""
-        return self._places[self.node]
+        return self.places[self.node]
 
     def arguments(self) -> dict[str, Any]:
         """The arguments by their ATen names (``self`` and ``input`` are both called ``x``), defaults filled in."""
@@ -196,6 +196,13 @@ class Context:
         if any(v.shape != versions[0].shape or (v != versions[0]).any() for v in versions[1:]):
             raise ConversionError("a constant that it needs depends on the size of the batch")
         return self._param(x, versions[0].astype(float) if as_float and versions[0].dtype.kind != "f" else versions[0])
+
+    def input(self, name: str, tensor: Any) -> Value:
+        """An input of the graph, described by the framework."""
+        kind: Any = kind_of(tensor.dtype)
+        sizes = tuple(int(n) for n in tensor.shape[1:])
+        self.builder.input(name, (None if self.free else self.batch, *sizes), kind)
+        return Value(name, Layout((self.batch, *sizes), self.batch), kind)
 
     # ----- constants --------------------------------------------------------------------------------------------------
 

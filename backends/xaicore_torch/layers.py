@@ -39,6 +39,7 @@ from xaicore.ops import (
     Reshape,
     RMSNorm,
     Softmax,
+    Transpose,
     Upsample,
     Where,
 )
@@ -55,8 +56,7 @@ def linear(c: Context, x: Any, weight: Any, bias: Any) -> Value:
 
 
 def addmm(c: Context, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Value:
-    """beta * x + alpha * (mat1 @ mat2); called baddbmm with a batch of matrices."""
-    rank = len(c.shape())
+    """beta * x + alpha * (mat1 @ mat2)."""
     product = _matmul(c, mat1, mat2, c.shape(), part="product")
     if c.number(alpha) != 1:
         product = c.emit(Mul(), product, c.constant(np.asarray(float(c.number(alpha))), "alpha"), part="scaled")
@@ -64,10 +64,13 @@ def addmm(c: Context, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Va
         x = c.emit(Mul(), x, c.constant(np.asarray(float(c.number(beta))), "beta"), part="scaled_input")
     elif c.number(beta) != 1:
         x = Const(tuple(c.number(beta) * t for t in x.versions), x.name)
-    if rank > 3:
-        raise ConversionError(f"{rank} axes")
     (left, right), layout = c.align(product, x)
     return Value(c.add(Add(), left, right), layout)
+
+
+def baddbmm(c: Context, x: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Value:
+    """beta * x + alpha * (batch1 @ batch2), stacks of matrices."""
+    return addmm(c, x, batch1, batch2, beta, alpha)
 
 
 def matmul(c: Context, x: Any, other: Any) -> Value:
@@ -158,13 +161,12 @@ def conv(c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, 
     kernel = _kernel(weight)
     n = len(kernel)
     x = c.batch_first(x, n + 2)
-    dilation = _each(dilation, n)
     if isinstance(padding, str):
-        total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel)]
-        pads = tuple((t // 2, t - t // 2) for t in total)
+        total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(_each(dilation, n), kernel)]
+        pads = tuple((t // 2, t - t // 2) for t in total) if any(total) else ()
     else:
         pads = _both(padding, n)
-    op = Conv(_each(stride, n), dilation, pads, groups)
+    op = Conv(_each(stride, n, 1), _each(dilation, n, 1), pads, groups)
     return c.emit(op, x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
 
 
@@ -174,7 +176,7 @@ def conv_transpose(
     """conv_transpose1d to conv_transpose3d."""
     n = len(_kernel(weight))
     x = c.batch_first(x, n + 2)
-    op = ConvTranspose(_each(stride, n), _each(dilation, n), _both(padding, n), _each(output_padding, n), groups)
+    op = ConvTranspose(_each(stride, n, 1), _each(dilation, n, 1), _both(padding, n), _each(output_padding, n, 0), groups)
     return c.emit(op, x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
 
 
@@ -193,13 +195,15 @@ def _kernel(weight: Any) -> tuple[int, ...]:
     return tuple(weight.tensor.shape[2:])
 
 
-def _each(setting: Any, n: int) -> tuple[int, ...]:
-    """A setting with one entry for each spatial axis; torch writes one entry for all."""
-    return tuple(setting) * n if len(setting) == 1 else tuple(setting)
+def _each(setting: Any, n: int, default: Sequence[int] | int | None = None) -> tuple[int, ...]:
+    """A setting with one entry for each spatial axis (torch writes one entry for all); () when that is the default."""
+    entries = tuple(setting) * n if len(setting) == 1 else tuple(setting)
+    usual = (default,) * n if isinstance(default, int) else default
+    return () if entries == usual else entries
 
 
 def _both(padding: Any, n: int) -> tuple[tuple[int, int], ...]:
-    return tuple((p, p) for p in _each(padding, n))
+    return tuple((p, p) for p in _each(padding, n, 0))
 
 
 # ----- normalisation ----------------------------------------------------------------------------------------------
@@ -266,7 +270,8 @@ def _scale_and_shift(c: Context, weight: Any, bias: Any, shape: Sequence[int]) -
 def max_pool(c: Context, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Any:
     """max_pool1d to max_pool3d; the variants that also return positions have two results."""
     n = _spatial(c)
-    op = MaxPool(_each(kernel_size, n), _each(stride or kernel_size, n), _each(dilation, n), _both(padding, n), ceil_mode)
+    kernel = _each(kernel_size, n)
+    op = MaxPool(kernel, _each(stride or kernel, n, kernel), _each(dilation, n, 1), _both(padding, n), ceil_mode)
     return _pooled(c, op, x)
 
 
@@ -275,7 +280,8 @@ def avg_pool(
 ) -> Any:
     """avg_pool1d to avg_pool3d."""
     n = _spatial(c)
-    op = AvgPool(_each(kernel_size, n), _each(stride or kernel_size, n), (), _both(padding, n), ceil_mode, count_include_pad, divisor_override)
+    kernel = _each(kernel_size, n)
+    op = AvgPool(kernel, _each(stride or kernel, n, kernel), (), _both(padding, n), ceil_mode, count_include_pad, divisor_override)
     return _pooled(c, op, x)
 
 
@@ -346,14 +352,18 @@ def embedding(c: Context, weight: Any, indices: Any) -> Value:
     return Value(c.add(Embedding(), table, ids.name), Layout(c.shape(), c.batch, ids.layout.axis, ids.layout.before, ids.layout.after))
 
 
-def upsample_nearest(c: Context, x: Any, output_size: Any, scale_factors: Any) -> Value:
-    """Nearest neighbour, in one to three dimensions."""
-    return _upsampled(c, x, Upsample(c.shape()[2:], "nearest", scales=tuple(scale_factors or ())))
+def upsample_nearest(c: Context, x: Any, output_size: Any, scale_factors: Any = None, **scales: float | None) -> Value:
+    """Nearest neighbour, in one to three dimensions; the overloads have one argument for all scales, or one for each axis."""
+    return _upsampled(c, x, Upsample(c.shape()[2:], "nearest", scales=_scales(scale_factors, scales)))
 
 
-def upsample_linear(c: Context, x: Any, output_size: Any, align_corners: bool, scale_factors: Any) -> Value:
-    """Linear, bilinear, trilinear."""
-    return _upsampled(c, x, Upsample(c.shape()[2:], "linear", align_corners, () if align_corners else tuple(scale_factors or ())))
+def upsample_linear(c: Context, x: Any, output_size: Any, align_corners: bool, scale_factors: Any = None, **scales: float | None) -> Value:
+    """Linear, bilinear, trilinear; scales play no part when the corners are aligned."""
+    return _upsampled(c, x, Upsample(c.shape()[2:], "linear", align_corners, () if align_corners else _scales(scale_factors, scales)))
+
+
+def _scales(together: Any, single: Mapping[str, float | None]) -> tuple[float, ...]:
+    return tuple(together or (s for s in single.values() if s is not None))
 
 
 def _upsampled(c: Context, x: Any, op: Op) -> Value:
@@ -396,15 +406,13 @@ def channel_shuffle(c: Context, x: Any, groups: int) -> Value:
 
 def _rearranged(c: Context, x: Value, apart: tuple[int, ...], perm: tuple[int, ...]) -> Value:
     """Axes taken apart, permuted and joined again to the result's shape."""
-    from xaicore.ops import Transpose
-
     split = c.emit(Reshape(apart), x, part="apart")
     moved = c.emit(Transpose(perm), split, part="moved")
     return c.emit(Reshape(c.shape()[1:]), moved, layout=x.layout.resized(c.shape()))
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
-    "linear": linear, "addmm": addmm, "matmul": matmul, "mm": mm, "mv": mv, "bmm": mm, "einsum": einsum,
+    "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "matmul": matmul, "mm": mm, "mv": mv, "bmm": mm, "einsum": einsum,
     "conv1d": conv, "conv2d": conv, "conv3d": conv, "convolution": convolution,
     "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose, "conv_transpose3d": conv_transpose,
     "batch_norm": batch_norm, "_native_batch_norm_legit_no_training": batch_norm, "native_batch_norm": batch_norm,

@@ -19,12 +19,13 @@ _PLAIN = {"_native_batch_norm_legit_no_training": "batch_norm", "_to_copy": "cas
 
 
 class Place(NamedTuple):
-    """One call. ``layer`` is the dotted path of the innermost module, ``function`` the name of the function called."""
+    """One call of a function. ``layer`` is the dotted path of the innermost module, ``call`` tells its calls apart."""
 
     name: str
     layer: str
     origin: str
     function: str
+    call: str
 
 
 def places(program: Any) -> dict[fx.Node, Place]:
@@ -35,7 +36,13 @@ def places(program: Any) -> dict[fx.Node, Place]:
     """
     calls = [n for n in program.graph.nodes if n.op == "call_function"]
     innermost = {n: _innermost(n) for n in calls}
-    paths = {path for _, path, _ in innermost.values()} | {t.rpartition(".")[0] for t in _targets(program)}
+    owners = _owners(program)
+    called = {path for _, path, _ in innermost.values()}
+    for n in calls:                                                     # attention uses the weights of out_proj without calling it
+        lent = {owners[a] for a in n.all_input_nodes if a in owners} - called
+        if len(lent) == 1 and (owner := lent.pop()).startswith(f"{innermost[n][1]}."):
+            innermost[n] = (f"{innermost[n][0]}.{n.name}", owner, "")
+    paths = {path for _, path, _ in innermost.values()} | set(owners.values())
     last = {innermost[n][0]: n for n in calls if _computes(n)}
     return {n: _place(n, *innermost[n], paths, last[innermost[n][0]] is n if innermost[n][0] in last else False) for n in calls}
 
@@ -52,7 +59,7 @@ def _place(node: fx.Node, key: str, path: str, kind: str, paths: set[str], is_la
     name = path if leaf and is_last else f"{path}/{function}" if path else function
     line = _user_line(node.meta.get("stack_trace") or "")
     origin = f"{node.target}" + (f" in {kind}" if kind else "") + (f", {line}" if line else "")
-    return Place(name, path, origin, function)
+    return Place(name, path, origin, function, key)
 
 
 def _innermost(node: fx.Node) -> tuple[str, str, str]:
@@ -70,8 +77,11 @@ def _computes(node: fx.Node) -> bool:
     return isinstance(first, torch.Tensor) and node.target is not operator.getitem and function_name(node.target) not in NOTHING
 
 
-def _targets(program: Any) -> list[str]:
-    return [spec.target for spec in program.graph_signature.input_specs if spec.target is not None]
+def _owners(program: Any) -> dict[fx.Node, str]:
+    """The placeholder of each parameter -> the path of the module that holds it."""
+    placeholders = [n for n in program.graph.nodes if n.op == "placeholder"]
+    specs = program.graph_signature.input_specs
+    return {n: spec.target.rpartition(".")[0] for n, spec in zip(placeholders, specs, strict=True) if spec.target is not None}
 
 
 def _user_line(trace: str) -> str:

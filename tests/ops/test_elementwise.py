@@ -124,7 +124,8 @@ def test_between_kinks_the_function_is_a_line(op, a, b):
 
 @pytest.mark.parametrize(("op", "at"), [
     (ReLU(), [0]), (LeakyReLU(), [0]), (ReLU6(), [0, 6]), (Clip(-1.0, 2.0), [-1, 2]), (Clip(low=0.5), [Fraction(1, 2)]),
-    (Clip(), []), (Clip(-np.inf, np.inf), []), (Clip(1.0, -1.0), []), (HardSigmoid(), [-3, 3]), (HardSigmoid(0.2), [Fraction(-5, 2), Fraction(5, 2)]),
+    (Clip(), []), (Clip(-np.inf, np.inf), []), (Clip(1.0, -1.0), []),
+    (HardSigmoid(), [-3, 3]), (HardSigmoid(0.2), [Fraction(-5, 2), Fraction(5, 2)]),
 ], ids=str)
 def test_each_kink_is_one_and_is_exact(op, at):
     found = op.kinks(np.array([Fraction(0)], dtype=object))

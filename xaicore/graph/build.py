@@ -56,7 +56,7 @@ class Builder:
     def constant(self, value: Any, name: str | None = None) -> str:
         """A parameter that no one trained, such as the 1/2 of an expansion; a Python number becomes a scalar of the dtype."""
         x = np.asarray(value)
-        if x.dtype.kind in "iu" and isinstance(value, (int, float, Fraction)):
+        if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
             x = np.asarray(Fraction(value) if self.dtype == "exact" else float(value))
         unique = self._unique(self._prefixed(name or "constant"))
         return self.param(unique, x)
@@ -65,6 +65,8 @@ class Builder:
         """Adds one call of ``op`` and returns its name. A name that is taken gets @2, @3, ... (the second, third call)."""
         if not isinstance(op, Op):
             raise GraphError(f"add takes an operator instance such as ReLU(), not {op!r}")
+        if hasattr(op, "with_dtype"):                                   # a cast goes to the graph's own float
+            op = op.with_dtype(self.dtype)
         _, scope_layer, scope_origin = self._scope
         final = self._unique(self._prefixed(name or type(op).__name__.lower()))
         for i in inputs:

@@ -120,6 +120,8 @@ class Graph:
         """The output array, or a tuple of arrays, for inputs given in order, by name, or as one mapping."""
         from xaicore.graph.run import check_feeds, evaluate
 
+        if args and feeds:
+            raise InputError(f"give the inputs either in order or by name ({', '.join(self.inputs)}), not both")
         values = evaluate(self, check_feeds(self, feeds if feeds else args[0] if len(args) == 1 else args))
         return values[self.outputs[0]] if len(self.outputs) == 1 else tuple(values[o] for o in self.outputs)
 
@@ -155,12 +157,13 @@ def cast(x: Array, dtype: str) -> Array:
                 raise InputError("an infinite parameter (an additive mask) has no rational value; use Where with a condition")
             flat[k] = Fraction(v)
         return out
-    return x.astype(DTYPES[dtype])
+    with np.errstate(over="ignore"):                                    # what overflows becomes infinite, and the graph refuses it
+        return np.asarray(x.astype(DTYPES[dtype]))
 
 
 def _frozen(value: Array) -> Array:
     x = np.asarray(value)
-    if x.flags.writeable:
+    if x.flags.writeable or (isinstance(x.base, np.ndarray) and x.base.flags.writeable):
         x = x.copy()
         x.flags.writeable = False
     return x
@@ -168,6 +171,11 @@ def _frozen(value: Array) -> Array:
 
 def _validate(graph: Graph) -> None:
     known: set[str] = set()
+    for name, spec in graph.inputs.items():
+        if not spec.shape or any(n is not None and n < 0 for n in spec.shape):
+            raise GraphError(f"input {name!r} has the shape {spec.shape}; axis 0, the batch, is needed: (None, ...)")
+        if spec.kind not in ("float", "int", "bool"):
+            raise GraphError(f"input {name!r} has the kind {spec.kind!r}; it is 'float', 'int' or 'bool'")
     for name in [*graph.inputs, *graph.params]:
         if name in known:
             raise GraphError(f"the name {name!r} is used for two inputs or parameters; rename one")
@@ -203,7 +211,7 @@ def _check_parameter(name: str, value: Array, dtype: Any) -> None:
     if finite.all():
         return
     bad = tuple(int(k) for k in np.argwhere(~finite)[0])
-    is_mask = not np.isnan(value).any() and not (value[finite] != 0).any()    # 0 and -inf: an additive attention mask
+    is_mask = bool(((value == 0) | (value == -np.inf)).all())               # an additive attention mask
     if not is_mask:
         raise GraphError(
             f"parameter {name!r} holds {value[bad]} at index {bad}: a number computed from it means nothing. "

@@ -88,11 +88,12 @@ def fold_constants(graph: Graph) -> Graph:
     return prune(replace(graph, params={**graph.params, **values}, nodes=nodes))
 
 
-def fold_batchnorm(graph: Graph) -> Graph:
+def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
     """BatchNorm folded into the Conv, ConvTranspose or Dense before it, when it is the only reader; the same function.
 
     w' = w γ/σ and b' = (b - μ) γ/σ + β with σ = sqrt(var + eps), per output channel. The folded layer keeps its own name
-    and layer; the BatchNorm node stays as an Identity, so that its name still means its output.
+    and layer; the BatchNorm node stays as an Identity, so that its name still means its output. ``shapes`` (of one run) saves a
+    run on sample feeds, which a Dense layer needs: its channels are BatchNorm's only when its output has rank 2.
     """
     readers = Counter(i for n in graph.nodes for i in n.inputs) + Counter(graph.outputs)
     nodes = {n.name: n for n in graph.nodes}
@@ -109,8 +110,10 @@ def fold_batchnorm(graph: Graph) -> Graph:
         gamma, beta, mean, var = (np.asarray(params[i]) for i in statistics)
         scale, shift = _scale_and_shift(node.op, gamma, beta, mean, var)
         w = params[before.inputs[1]]
-        if isinstance(before.op, Dense) and _rank_is_ambiguous(graph, before):
-            continue
+        if isinstance(before.op, Dense):
+            shapes = shapes or shapes_of(graph)
+            if len(shapes[before.name]) != 2:
+                continue
         w_new = w * _along_outputs(scale, before.op, w)
         old = params[before.inputs[2]] if len(before.inputs) > 2 else scale * 0
         weight, bias = f"{before.name}/folded_weight", f"{before.name}/folded_bias"
@@ -136,11 +139,6 @@ def _along_outputs(scale: Array, op: Op, w: Array) -> Array:
         rows = np.repeat(per_group, w.shape[0] // op.groups, axis=0)
         return rows.reshape(rows.shape + (1,) * (w.ndim - 2))
     return scale.reshape(scale.shape + (1,) * (w.ndim - 1))
-
-
-def _rank_is_ambiguous(graph: Graph, dense: Node) -> bool:
-    """BatchNorm's channel axis is 1; a Dense output's is the last: the same axis only for rank 2."""
-    return len(shapes_of(graph)[dense.name]) != 2
 
 
 def without_head(graph: Graph, output: str) -> tuple[str, str | None]:
@@ -201,7 +199,9 @@ def shift_first_bias(graph: Graph, shift: Mapping[str, Array]) -> Graph:
     for name, m in shift.items():
         if name not in graph.inputs:
             raise GraphError(f"{name!r} is not an input of the graph; the inputs are {', '.join(graph.inputs)}")
-        moved[name] = b.add(Sub(), name, b.constant(np.asarray(m)[None], f"{name}/shift"), name=f"{name}/unshifted")
+        by = np.asarray(m)[None]
+        by = by if by.dtype.kind in "fO" or graph.dtype == "exact" else by.astype(float)
+        moved[name] = b.add(Sub(), name, b.constant(by, f"{name}/shift"), name=f"{name}/unshifted")
     for node in graph.nodes:
         b.keep(node, [moved.get(i, i) for i in node.inputs])
     return b.build(*graph.outputs)

@@ -62,11 +62,11 @@ def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
 
 def _to_array(value: Any) -> Array:
     """A NumPy array of whatever was given; framework tensors come along through ``__array__``."""
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = value.detach().cpu().numpy()
     try:
+        if hasattr(value, "detach") and hasattr(value, "cpu"):
+            value = value.detach().cpu().numpy()
         return np.asarray(value)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"the input cannot be read as an array: {error}") from None
 
 
@@ -79,7 +79,8 @@ def _check_kind(name: str, spec: InputSpec, x: Array, dtype: str) -> Array:
             raise InputError(f"input {name!r} holds Fractions, but the graph is {dtype}; use graph.astype('exact')")
         if kind not in "fiu":
             raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected ({dtype})")
-        return x.astype(DTYPES[dtype])
+        with np.errstate(over="ignore"):                           # what overflows becomes infinite, and is refused as that
+            return np.asarray(x.astype(DTYPES[dtype]))
     if spec.kind == "int":
         if kind not in "iu":
             raise InputError(f"input {name!r} has dtype {x.dtype}, but whole numbers are expected, such as token ids (int64)")
@@ -137,7 +138,11 @@ def run_node(node: Node, xs: Sequence[Array], dtype: str) -> Array:
             f"use graph.astype('float64'), or cut the graph before it"
         )
     try:
-        y = np.asarray(node.op.forward(*xs))
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            y = np.asarray(node.op.forward(*xs))
+    except FloatingPointError as error:
+        raise InputError(f"node {node.name!r}{_from(node)}: {node.op} leaves the range of {dtype} ({error}); its output would not be a "
+                         f"number. Check the scale of the input, or use graph.astype('float64')") from error
     except XaicoreError as error:
         raise type(error)(f"node {node.name!r}{_from(node)}: {error}") from error
     except (ValueError, IndexError, TypeError) as error:

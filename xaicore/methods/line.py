@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,12 +58,12 @@ class Line:
         while stretches:
             low, high = stretches.pop()
             found, value = self._walk(np.array([low, high], dtype=first.dtype))
-            if len(found) + len(alphas) > self.most:
+            if len(found) - 1 + max(len(alphas) - 1, 0) > self.most:
                 raise Inapplicable(f"the line has more than {self.most:,} linear pieces; raise max_pieces, or use integrated_gradients, "
                                    f"whose cost is chosen with steps")
             if value is None:
                 ends = [*found[:: max(1, len(found) // 4)][:-1], found[-1]]
-                stretches += list(zip(ends, ends[1:]))[::-1]
+                stretches += list(pairwise(ends))[::-1]
                 continue
             done = 1 if alphas else 0                                   # the end of one stretch is the start of the next
             alphas += list(found[done:])

@@ -12,7 +12,7 @@ import numpy as np
 from xaicore.errors import ExactnessError, InputError
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.line import Line
-from xaicore.methods.sweep import chosen, column, reference, sweep, whole
+from xaicore.methods.sweep import chosen, column, quiet, reference, sweep, whole
 from xaicore.methods.task import Task
 from xaicore.numerics import Array, scalar
 
@@ -183,6 +183,5 @@ def _integral(task: Task, start: Mapping[str, Array], rows: Array, alphas: Array
 
 
 def _attribution(task: Task, method: str, parts: dict[str, Array], start: dict[str, Array], extras: dict[str, Any]) -> Attribution:
-    quiet = task.quiet()
-    return Attribution(parts, task.result, method, task.graph, task.feeds, task.target, {}, task.words, start,
-                       quiet.at(start, np.arange(task.size)), extras=extras)
+    there = quiet(task).at(start, np.arange(task.size))
+    return Attribution(parts, task.result, method, task.graph, task.feeds, task.target, {}, task.words, start, there, extras=extras)

@@ -21,15 +21,20 @@ Make = Callable[[slice], Feeds]
 
 def sweep(task: Task, rows: Array, make: Make) -> Iterator[tuple[slice, dict[str, Array], Array]]:
     """(range, ∇f, f) for one batch of points after the other; ``rows`` (M,) names the sample whose target counts."""
-    quiet = replace(task, progress=None)
+    silent = quiet(task)
     for part in _batches(task, len(rows)):
-        yield part, *quiet.gradients(make(part), rows[part])
+        yield part, *silent.gradients(make(part), rows[part])
 
 
 def scores(task: Task, rows: Array, make: Make) -> Array:
     """f at M points, shape (M,)."""
-    quiet = replace(task, progress=None)
-    return np.concatenate([quiet.at(make(part), rows[part]) for part in _batches(task, len(rows))])
+    silent = quiet(task)
+    return np.concatenate([silent.at(make(part), rows[part]) for part in _batches(task, len(rows))])
+
+
+def quiet(task: Task) -> Task:
+    """The task without its progress report, for what is a part of something longer."""
+    return replace(task, progress=None)
 
 
 def _batches(task: Task, count: int) -> Iterator[slice]:

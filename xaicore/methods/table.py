@@ -9,6 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.cam import grad_cam
+from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
+from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact
+from xaicore.methods.perturb import occlusion
 from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
 from xaicore.methods.task import Task
 from xaicore.rules import RULE_SETS
@@ -65,6 +69,7 @@ _ALWAYS = ("batch_invariance", "determinism")
 _LRP = (*_ALWAYS, "conservation", "dummy")
 _DEEPLIFT = (*_ALWAYS, "completeness", "conservation", "dummy")
 _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", "input_shift")
+_PATH = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry")
 
 _ROWS = (
     _row("gradient", gradient, *_GRADIENT, source="simonyan2013", layer="signal"),
@@ -86,6 +91,13 @@ _ROWS = (
     _rules_row("lrp.epsilon_gamma_box", *_LRP, source="montavon2019"),
     _rules_row("deep_taylor", *_LRP, source="montavon2017"),
     *(_rules_row(id, *_DEEPLIFT, source="shrikumar2017") for id in ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")),
+    _row("integrated_gradients", integrated_gradients, *_PATH, source="sundararajan2017"),
+    _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019"),
+    _row("smoothgrad", smoothgrad, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="smilkov2017"),
+    _row("smoothgrad_squared", smoothgrad_squared, *_ALWAYS, "implementation_invariance", "dummy", source="hooker2019"),
+    _row("vargrad", vargrad, *_ALWAYS, "implementation_invariance", "dummy", source="adebayo2018local"),
+    _row("occlusion", occlusion, *_ALWAYS, "linearity", "implementation_invariance", source="zeiler2014"),
+    _row("grad_cam", grad_cam, *_ALWAYS, source="selvaraju2017", layer="own"),
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({row.id: row for row in _ROWS})

@@ -5,7 +5,7 @@ Methods are thin because this is here: targets, softmax heads, baselines, batchi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,12 +94,10 @@ class Task:
         own = {k: v[rows[part]] for k, v in self.feeds.items() if k not in feeds}
         return {**own, **{k: v[part] for k, v in feeds.items()}}
 
-    def _parts(self, count: int) -> list[slice]:
+    def _parts(self, count: int) -> Iterable[slice]:
         step = max(1, self.batch_size)
         slices = [slice(k, min(k + step, count)) for k in range(0, count, step)]
-        if self.progress is None:
-            return slices
-        return list(_reported(slices, count, self.progress))
+        return slices if self.progress is None else _reported(slices, count, self.progress)
 
     # ----- derived tasks ----------------------------------------------------------------------------------------
 
@@ -144,7 +142,7 @@ class Task:
         return behind, {**feeds, name: there}
 
 
-def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Any:
+def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Iterator[slice]:
     for part in slices:
         progress(part.start, count)
         yield part

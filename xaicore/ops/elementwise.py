@@ -170,7 +170,7 @@ class HardSigmoid(Pointwise):
 @final
 @dataclass(frozen=True)
 class HardSwish(Pointwise):
-    """y = x * min(max(x + 3, 0), 6) / 6; derivative 0 at -3 and 1 at 3, from the outer branches (as torch since 2.7)."""
+    """y = x * min(max(x + 3, 0), 6) / 6; derivative 0 at -3 and 1 at 3, from the outer branches (as torch 2.13)."""
 
     def value(self, x: Array) -> Array:
         return x * (_clip(x + 3, 0, 6) / 6)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import Any, ClassVar, Literal, final
 
@@ -160,6 +161,19 @@ class MaxPool(_Max, Window):
             high = np.where(at >= n, -1, at).max(axis=1, keepdims=True)
             clipped.append(np.clip(at, low, high))
         return tuple(clipped)
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
+        x, (stride, dilation, _), axes = xs[0], self.settings(), self.positions(xs[0])
+        edges = _overhang(axes, x)
+        padded = pad_spatial(x, edges)
+        back, free = filled(padded.shape, 0, x), np.ones(y.shape, bool)
+        for k, seen in taps(self.kernel, stride, dilation, y.shape[2:]):
+            inside = [(at[:, j] >= 0) & (at[:, j] < n) for at, j, n in zip(axes, k, x.shape[2:])]
+            takes = free & reduce(np.logical_and.outer, inside) & (padded[(..., *seen)] == y)
+            back[(..., *seen)] += np.where(takes, g, 0)
+            free ^= takes
+        return pad_spatial(back, [(-a, -b) for a, b in edges])
 
 
 @final

@@ -69,10 +69,10 @@ def mlps(draw: Any, bias: Bias = "any", activations: tuple[Op, ...] = (ReLU(),),
 @st.composite
 def cnns(draw: Any, bias: Bias = "any", activations: tuple[Op, ...] = (ReLU(), LeakyReLU(0.25)), max_pool: bool = True,
          outputs: int = 3) -> Graph:
-    """A convolutional network on (N, 2, 6, 6): convolutions, a skip connection, a reused layer, pools, a concatenation."""
+    """A convolutional network on (N, 2, 4, 4): convolutions, a skip connection, a reused layer, pools, a concatenation."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     b = Builder("cnn")
-    x = b.input("x", (None, 2, 6, 6))
+    x = b.input("x", (None, 2, 4, 4))
     act = draw(st.sampled_from(activations))
 
     def conv(value: str, name: str, channels: int, into: int, **fields: Any) -> str:

@@ -214,14 +214,19 @@ class ReluNet:
             if reveal:
                 dp = (relu(r + plus) - relu(r) + relu(r + plus + minus) - relu(r + minus)) * _half(r)
                 dm = (relu(r + minus) - relu(r) + relu(r + plus + minus) - relu(r + plus)) * _half(r)
-                up.append(m[j] * (dp / plus if plus != 0 else 0))
-                down.append(m[j] * (dm / minus if minus != 0 else 0))
+                up.append(m[j] * (dp / plus if plus != 0 else (_step(r) + _step(r + minus)) * _half(r)))
+                down.append(m[j] * (dm / minus if minus != 0 else (_step(r) + _step(r + plus)) * _half(r)))
             else:
                 dz = z[j] - r
                 slope = (relu(z[j]) - relu(r)) / dz if dz != 0 else (1 if z[j] > 0 else 0)
                 up.append(m[j] * slope)
                 down.append(m[j] * slope)
         return up, down
+
+
+def _step(z: Any) -> int:
+    """The derivative of relu, 0 at 0."""
+    return 1 if z > 0 else 0
 
 
 def _half(like: Any) -> Any:

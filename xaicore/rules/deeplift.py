@@ -67,10 +67,11 @@ def slope(step: Step, dx: Array, dy: Array, threshold: float | Fraction, fallbac
     """Δy / Δx, and the derivative where \\|Δx\\| <= threshold * max(1, \\|x\\|): at the input, the reference or the midpoint."""
     x, ref = step.xs[0], baseline_of(step)
     tiny = abs(dx) <= scalar(threshold, x) * np.maximum(abs(x), scalar(1, x))
+    if not tiny.any():
+        return divide(dy, dx)
     at = {"input": x, "reference": ref.xs[0], "midpoint": (x + ref.xs[0]) / 2}[fallback]
     xs = (at, *step.xs[1:])
-    one = np.broadcast_to(scalar(1, x), x.shape).astype(x.dtype)
-    derivative = step.node.op.vjp(0, one, step.node.op.forward(*xs), *xs)
+    derivative = step.node.op.vjp(0, np.where(tiny, scalar(1, x), scalar(0, x)), step.node.op.forward(*xs), *xs)
     return np.where(tiny, derivative, divide(dy, np.where(tiny, scalar(1, x), dx)))
 
 

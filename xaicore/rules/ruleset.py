@@ -71,7 +71,7 @@ class RuleSet:
     def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
         """The graph as this rule set wants it: BatchNorm folded, operators expanded; the same function."""
         if self.fold:
-            graph = fold_batchnorm(graph)
+            graph = fold_batchnorm(graph, shapes)
         return expand(graph, self.expand, shapes) if self.expand else graph
 
     def plan(self, graph: Graph, wrt: Sequence[str] | None = None, target: str | None = None) -> Plan:

@@ -77,6 +77,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "adebayo2018": Source(
         "J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim", "Sanity checks for saliency maps", 2018,
         "NeurIPS, arXiv 1810.03292", False),
+    "adebayo2018local": Source(
+        "J. Adebayo, J. Gilmer, I. Goodfellow, B. Kim",
+        "Local explanation methods for deep neural networks lack sensitivity to parameter values", 2018,
+        "ICLR Workshop, arXiv 1810.03307", False),
     "selvaraju2017": Source(
         "R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra",
         "Grad-CAM: visual explanations from deep networks via gradient-based localization", 2017, "ICCV, arXiv 1610.02391", False),

@@ -241,3 +241,11 @@ def verdicts(report: Report) -> Table:
 def listing(rows: Iterable[Sequence[Any]], *columns: str, title: str = "", notes: Sequence[str] = ()) -> Table:
     """A table of texts under these headings."""
     return Table([Column(c.replace(" ", "_"), c) for c in columns], [list(r) for r in rows], title, notes)
+
+
+def reasons(report: Report) -> Table:
+    """Every verdict that is not a plain yes, with its figures and its reason."""
+    columns = [Column("method"), Column("axiom"), Column("status"), figure("residual", digits=3), figure("tolerance", "allowed", digits=3),
+               Column("reason")]
+    return Table(columns, [[v.method, v.axiom.replace("_", " "), v.status, v.residual, v.tolerance, v.reason] for v in report if v.status != "holds"],
+                 "what does not hold or does not apply")

@@ -1,0 +1,85 @@
+"""The torch backend: a live module or an exported program as a graph, and a graph as a module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from xaicore.errors import NothingChecked
+from xaicore.graph.graph import Graph
+from xaicore.graph.verify import verify as compare
+from xaicore.numerics import Array
+from xaicore_torch.context import Value
+from xaicore_torch.emit import emit
+from xaicore_torch.export import check_derivative, export, quiet
+from xaicore_torch.lower import Lowered, lower
+
+__all__ = ["emit", "to_graph"]
+
+
+def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True) -> Graph:
+    """The graph of a torch.nn.Module (in eval mode) or of a torch.export.ExportedProgram.
+
+    ``example`` is what the model is called with: a tensor, a tuple of arguments, or a mapping by name; axis 0 is the batch of
+    every tensor. The graph takes any batch, unless the model fixes it; its inputs have the names of forward's arguments, its
+    layers those of the modules. With ``verify`` every value is compared with torch's on the example, and autograd's gradient
+    with the derivative of what was exported.
+
+    Raises ConversionError for what has no counterpart, BackendError for what is no model, InputError for a bad example,
+    Mismatch when a value differs. Functions that torch.export drops (a custom backward, torch.no_grad) are found by
+    ``verify`` for live modules only: an exported program holds no trace of them.
+    """
+    program, args, kwargs = export(model, example)
+    live = isinstance(model, torch.nn.Module)
+    lowered = lower(program, "float64" if dtype == "exact" else dtype, dict(model.named_modules()) if live else {})
+    if verify:
+        _verify(lowered, program, args, kwargs)
+        if live:
+            check_derivative(model, program, args, kwargs)
+    return lowered.graph.astype(dtype)
+
+
+def _verify(lowered: Lowered, program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Compares the value of every node with torch's own, in the model's dtype."""
+    fed = [v for v in pytree.tree_leaves((args, kwargs))]
+    if not fed:
+        raise NothingChecked("the program holds no example inputs, so it cannot be verified: give some, or verify=False")
+    with quiet(), torch.no_grad():
+        recorder = _Recorder(program.graph_module, {n for n, _ in lowered.values})
+        recorder.run(*_flat_inputs(program, fed))
+    expected: dict[str, Array] = {}
+    for node, value in lowered.values:
+        expected.setdefault(value.name, _in_graph(value, recorder.seen[node]))
+    compare(lowered.graph, {k: expected[k] for k in lowered.graph.inputs}, expected, "torch")
+
+
+def _in_graph(value: Value, tensor: Any) -> Array:
+    return value.layout.to_graph(tensor.detach().cpu().contiguous().numpy())
+
+
+def _flat_inputs(program: Any, fed: list[Any]) -> list[Any]:
+    """Parameters, buffers, constants and the user's inputs, in the order of the program's placeholders."""
+    users = iter(fed)
+    found = []
+    for spec in program.graph_signature.input_specs:
+        stored = program.state_dict if spec.target in program.state_dict else program.constants
+        found.append(next(users) if spec.target is None else stored[spec.target])
+    return found
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a program and keeps the values of some nodes."""
+
+    def __init__(self, module: Any, wanted: set[fx.Node]):
+        super().__init__(module)
+        self.wanted = wanted
+        self.seen: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n in self.wanted:
+            self.seen[n] = value
+        return value

@@ -1,0 +1,417 @@
+"""ATen operators on single entries: activations, functions of one or two numbers, comparisons, casts; and reductions.
+
+Each function takes the Context and the operator's arguments under their ATen names, and returns what its results become. The
+tables at the end say which function lowers which operator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xaicore.errors import ConversionError
+from xaicore.ops import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Add,
+    Ceil,
+    Clip,
+    Compare,
+    Cos,
+    Detach,
+    Div,
+    Erf,
+    Exp,
+    Expm1,
+    Floor,
+    HardSigmoid,
+    HardSwish,
+    Identity,
+    LeakyReLU,
+    Log,
+    Log1p,
+    Logical,
+    Maximum,
+    Mean,
+    Minimum,
+    Mish,
+    Mul,
+    Neg,
+    Not,
+    Op,
+    Pow,
+    PReLU,
+    Reciprocal,
+    ReduceMax,
+    ReduceMin,
+    ReLU,
+    ReLU6,
+    Round,
+    Rsqrt,
+    Sigmoid,
+    Sign,
+    SiLU,
+    Sin,
+    Softplus,
+    Softsign,
+    Split,
+    Sqrt,
+    Squeeze,
+    Sub,
+    Sum,
+    Tanh,
+    ToBool,
+    ToInt,
+    Variance,
+    Where,
+)
+from xaicore_torch.context import Const, Context, Value, kind_of
+
+# ----- one array --------------------------------------------------------------------------------------------------
+
+
+def elementwise(make: Callable[..., Op], c: Context, x: Any, **settings: Any) -> Value:
+    """An operator of one array; ``make`` gets the other arguments."""
+    return c.emit(make(**settings), c.as_float(c.active(x)))
+
+
+def elu(alpha: float, scale: float, input_scale: float) -> Op:
+    """ELU; torch writes SELU and CELU by other names, so that other scales do not occur."""
+    if (scale, input_scale) != (1, 1):
+        raise ConversionError(f"elu with scale {scale} and input_scale {input_scale} is not supported; use selu or celu")
+    return ELU(float(alpha))
+
+
+def hardtanh(min_val: float, max_val: float) -> Op:
+    """A clip. At its bounds torch's hardtanh has slope 0, ours 1 (as torch.clamp); ReLU6 has 0 in both."""
+    return ReLU6() if (min_val, max_val) == (0, 6) else Clip(min_val, max_val)
+
+
+def clamp(c: Context, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002
+    """min(max(x, low), high); the bounds are numbers, or arrays that broadcast."""
+    x = c.active(x)
+    bounds = [b if b is None or (isinstance(b, Const) and b.tensor.numel() > 1) or isinstance(b, Value) else c.number(b) for b in (min, max)]
+    if not any(isinstance(b, (Const, Value)) for b in bounds):
+        return c.emit(Clip(*bounds), c.as_float(x))
+    for bound, op, part in zip(bounds, (Maximum(), Minimum()), ("at_least", "")):
+        if bound is not None:
+            names, layout = c.align(x, bound)
+            x = Value(c.add(op, *names, part=part if bounds[1] is not None else ""), layout, x.kind)
+    return x
+
+
+def softplus(c: Context, x: Any, beta: float, threshold: float) -> Value:
+    """log(1 + exp(beta x)) / beta. torch returns x itself above the threshold; from 20 on that is a difference below 3e-9."""
+    x = c.active(x)
+    if threshold >= 20:
+        return c.emit(Softplus(float(beta)), x)
+    smooth = c.emit(Softplus(float(beta)), x, part="smooth")
+    above = c.add(Compare("gt"), x.name, c.constant(np.asarray(threshold / beta), "threshold"), part="above")
+    return Value(c.add(Where(), above, x.name, smooth.name), x.layout)
+
+
+def threshold(c: Context, x: Any, threshold: float, value: float) -> Value:
+    """x where x > threshold, else value."""
+    x = c.active(x)
+    above = c.add(Compare("gt"), x.name, c.constant(np.asarray(float(threshold)), "threshold"), part="above")
+    return Value(c.add(Where(), above, x.name, c.constant(np.asarray(float(value)), "value")), x.layout)
+
+
+def prelu(c: Context, x: Any, weight: Any) -> Value:
+    """x where x > 0, else weight * x, with one weight, or one for each channel (axis 1)."""
+    x = c.active(x)
+    if not isinstance(weight, Const):
+        raise ConversionError("the slope depends on the model's input; that is not supported")
+    slope = weight.tensor
+    if slope.numel() > 1:
+        weight = Const((slope.reshape(-1, *(1,) * (len(x.layout.shape) - 2)),), weight.name, weight.own)
+    return c.emit(PReLU(), x, c.operand(weight, x.layout))
+
+
+def rrelu(c: Context, x: Any, lower: float, upper: float, training: bool) -> Value:
+    """At inference the slope is the middle of its range."""
+    return c.emit(LeakyReLU((lower + upper) / 2), c.active(x))
+
+
+def glu(c: Context, x: Any, dim: int) -> Value:
+    """The first half times the sigmoid of the second."""
+    x = c.active(x)
+    axis, half = x.layout.graph_axis(dim), x.layout.shape[dim] // 2
+    layout = x.layout.resized(c.shape())
+    value = c.emit(Split(axis, (half, half), 0), x, layout=layout, part="value")
+    gate = c.emit(Sigmoid(), c.emit(Split(axis, (half, half), 1), x, layout=layout, part="gate"), part="sigmoid")
+    return c.emit(Mul(), value, gate.name)
+
+
+def log_sigmoid(c: Context, x: Any) -> Value:
+    """-softplus(-x)."""
+    minus = c.emit(Neg(), c.active(x), part="minus")
+    return c.emit(Neg(), c.emit(Softplus(), minus, part="softplus"))
+
+
+def square(c: Context, x: Any) -> Value:
+    """x²."""
+    return c.emit(Pow(2), c.active(x))
+
+
+def cast(c: Context, x: Any, other: Any = None) -> Value:
+    """To the dtype of the result, which is float, int or bool; the precision of a float is the graph's."""
+    x = c.active(x)
+    kind = kind_of(c.result().dtype)
+    if kind == x.kind:
+        return x
+    return c.as_float(x) if kind == "float" else c.emit(ToInt() if kind == "int" else ToBool(), x)
+
+
+def detach(c: Context, x: Any) -> Value:
+    """x, without its derivative."""
+    return c.emit(Detach(), c.active(x))
+
+
+def nan_to_num(c: Context, x: Any, nan: float | None, posinf: float | None, neginf: float | None) -> Value:
+    """x: in a graph every value is finite."""
+    return c.emit(Identity(), c.active(x))
+
+
+# ----- two arrays -------------------------------------------------------------------------------------------------
+
+
+def binary(op: Op, c: Context, x: Any, other: Any) -> Value:
+    """An operator of two arrays that broadcast."""
+    names, layout = c.align(x, other)
+    return Value(c.add(op, *names), layout, kind_of(c.result().dtype))
+
+
+def sum_of_two(op: Op, c: Context, x: Any, other: Any, alpha: Any) -> Value:
+    """x + alpha * other, or x - alpha * other."""
+    return binary(op, c, x, _times(c, other, alpha))
+
+
+def rsub(c: Context, x: Any, other: Any, alpha: Any) -> Value:
+    """other - alpha * x."""
+    return binary(Sub(), c, other, _times(c, x, alpha))
+
+
+def _times(c: Context, x: Any, factor: Any) -> Any:
+    factor = c.number(factor)
+    if factor == 1:
+        return x
+    if isinstance(x, Const):
+        return Const(tuple(t * factor for t in x.versions), f"{x.name}/scaled")
+    if not isinstance(x, Value):
+        return x * factor
+    return c.emit(Mul(), x, c.constant(np.asarray(float(factor) if x.kind == "float" else factor), "alpha"), part="scaled")
+
+
+def div(c: Context, x: Any, other: Any, rounding_mode: str | None = None) -> Value:
+    """x / other; "floor" rounds down. x / (1 + |x|) is recognised as softsign, which torch writes out."""
+    inner = _softsign_argument(c) if rounding_mode is None else None
+    if isinstance(inner, Value):
+        return c.emit(Softsign(), inner)
+    if rounding_mode is None:
+        return binary(Div(), c, x, other)
+    if rounding_mode != "floor" or kind_of(c.result().dtype) != "float":
+        raise ConversionError(f"division with rounding_mode {rounding_mode!r} of {c.result().dtype} is not supported")
+    names, layout = c.align(x, other)
+    return Value(c.add(Floor(), c.add(Div(), *names, part="quotient")), layout)
+
+
+def _softsign_argument(c: Context) -> Any:
+    """x, when the node at hand divides x by 1 + |x|."""
+    def called(node: Any, name: str) -> bool:
+        return hasattr(node, "target") and str(node.target).startswith(f"aten.{name}.")
+
+    top, bottom = c.node.args[:2]
+    if called(bottom, "add") and bottom.args[1] == 1 and called(bottom.args[0], "abs") and bottom.args[0].args[0] is top:
+        return c.env.get(top)
+    return None
+
+
+def remainder(c: Context, x: Any, other: Any) -> Value:
+    """x - other * floor(x / other)."""
+    if kind_of(c.result().dtype) != "float":
+        raise ConversionError("the remainder of whole numbers is not supported")
+    (left, right), layout = c.align(x, other)
+    whole = c.add(Floor(), c.add(Div(), left, right, part="quotient"), part="whole")
+    return Value(c.add(Sub(), left, c.add(Mul(), right, whole, part="multiple")), layout)
+
+
+def power(c: Context, x: Any = None, exponent: Any = None) -> Value:
+    """x ** number, or number ** x = exp(x log(number))."""
+    if isinstance(exponent, Value):
+        if isinstance(x, Value):
+            raise ConversionError("a power whose base and exponent both depend on the input is not supported; use exp(exponent * log(base))")
+        if c.number(x) <= 0:
+            raise ConversionError(f"a power of {c.number(x)} with an exponent that depends on the input is not supported")
+        return c.emit(Exp(), c.emit(Mul(), c.as_float(exponent), c.constant(np.asarray(math.log(c.number(x))), "log_base"), part="exponent"))
+    return c.emit(Pow(c.number(exponent)), c.as_float(c.active(x)))
+
+
+def addcmul(c: Context, x: Any, tensor1: Any, tensor2: Any, value: Any) -> Value:
+    """x + value * tensor1 * tensor2."""
+    return _fused(Mul(), c, x, tensor1, tensor2, value)
+
+
+def addcdiv(c: Context, x: Any, tensor1: Any, tensor2: Any, value: Any) -> Value:
+    """x + value * tensor1 / tensor2."""
+    return _fused(Div(), c, x, tensor1, tensor2, value)
+
+
+def _fused(op: Op, c: Context, x: Any, one: Any, two: Any, factor: Any) -> Value:
+    (base, left, right), layout = c.align(x, _times(c, one, factor), two)
+    return Value(c.add(Add(), base, c.add(op, left, right, part="product")), layout)
+
+
+def lerp(c: Context, x: Any, end: Any, weight: Any) -> Value:
+    """x + weight * (end - x)."""
+    (start, stop, share), layout = c.align(x, end, weight)
+    way = c.add(Sub(), stop, start, part="difference")
+    return Value(c.add(Add(), start, c.add(Mul(), way, share, part="way")), layout)
+
+
+def where(c: Context, condition: Any, x: Any = None, other: Any = None) -> Value:
+    """x where the condition holds, else other."""
+    names, layout = c.align(condition, x, other, keep=(0,))
+    return Value(c.add(Where(), *names), layout, kind_of(c.result().dtype))
+
+
+def masked_fill(c: Context, x: Any, mask: Any, value: Any) -> Value:
+    """value where the mask holds, else x."""
+    return where(c, mask, value, x)
+
+
+def logical_not(c: Context, x: Any) -> Value:
+    """not x; of booleans also bitwise."""
+    if kind_of(c.result().dtype) != "bool":
+        raise ConversionError("bitwise operations on whole numbers are not supported")
+    return c.emit(Not(), c.active(x))
+
+
+def logical(op: Op, c: Context, x: Any, other: Any) -> Value:
+    """and, or, xor; of booleans also bitwise."""
+    if kind_of(c.result().dtype) != "bool":
+        raise ConversionError("bitwise operations on whole numbers are not supported")
+    return binary(op, c, x, other)
+
+
+# ----- reductions -------------------------------------------------------------------------------------------------
+
+
+def reduction(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """Over the axes ``dim`` (all if None), which must not hold the batch."""
+    x, axes = _reduced(c, x, dim)
+    return c.emit(make(axes, keepdim), x, layout=_reduced_layout(c, x, dim, keepdim))
+
+
+def _reduced(c: Context, x: Any, dim: Any) -> tuple[Value, tuple[int, ...]]:
+    value = c.as_int(c.active(x))
+    return value, tuple(value.layout.graph_axis(k) for k in _dims(value, dim))
+
+
+def _dims(x: Value, dim: Any) -> Sequence[int]:
+    return [dim] if isinstance(dim, int) else dim or range(len(x.layout.shape))
+
+
+def _reduced_layout(c: Context, x: Value, dim: Any, keepdim: bool) -> Any:
+    return x.layout.resized(c.shape()) if keepdim else x.layout.without(_dims(x, dim))
+
+
+def extreme(make: Callable[..., Op], both: Op, c: Context, x: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
+    """torch.max and min have three forms: of two arrays; over one axis, with positions; over everything."""
+    if other is not None:
+        return binary(both, c, x, other)
+    if 1 in c.used():
+        raise ConversionError("the positions of the extreme values are used as values; only the extreme values are supported")
+    y = reduction(make, c, x, dim, keepdim)
+    return y if dim is None else [y, None]
+
+
+def variance(c: Context, x: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False, part: str = "") -> Value:
+    """The mean square about the mean, divided by n - 1 unless said otherwise."""
+    ddof = int(unbiased) if correction is None else c.number(correction)
+    x, axes = _reduced(c, x, dim)
+    return c.emit(Variance(axes, keepdim, ddof), x, layout=_reduced_layout(c, x, dim, keepdim), part=part)
+
+
+def deviation(c: Context, **settings: Any) -> Value:
+    """The square root of the variance."""
+    return c.emit(Sqrt(), variance(c, **settings, part="variance"))
+
+
+def variance_and_mean(c: Context, x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
+    """Both."""
+    return [variance(c, x, dim, keepdim=keepdim, part="variance", **settings), reduction(Mean, c, x, dim, keepdim)]
+
+
+def quantifier(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """any and all: maximum and minimum of 0 and 1."""
+    x = c.active(x)
+    truth = x if x.kind == "bool" else c.emit(ToBool(), x, part="bool", kind="bool")
+    number, axes = _reduced(c, truth, dim)
+    layout = _reduced_layout(c, number, dim, keepdim)
+    return c.emit(ToBool(), c.emit(make(axes, keepdim), number, layout=layout, part="extreme"))
+
+
+def vector_norm(c: Context, x: Any, ord: Any, dim: Any, keepdim: bool) -> Value:  # noqa: A002
+    """The 1-, 2- or infinity-norm."""
+    x, axes = _reduced(c, x, dim)
+    layout = _reduced_layout(c, x, dim, keepdim)
+    order = c.number(ord)
+    if order == 2:
+        return c.emit(Sqrt(), c.emit(Sum(axes, keepdim), c.emit(Pow(2), x, part="squares"), layout=layout, part="sum"), layout=layout)
+    if order not in (1, math.inf):
+        raise ConversionError(f"the {order}-norm is not supported; the orders are 1, 2 and infinity")
+    return c.emit((Sum if order == 1 else ReduceMax)(axes, keepdim), c.emit(Abs(), x, part="sizes"), layout=layout)
+
+
+def logsumexp(c: Context, x: Any, dim: Any, keepdim: bool) -> Value:
+    """log(sum(exp(x - m))) + m, with the maximum m held constant, since it cancels."""
+    x, axes = _reduced(c, x, dim)
+    shift = c.add(Detach(shared=True), c.add(ReduceMax(axes, True), x.name, part="maximum"), part="shift")
+    powers = c.add(Exp(), c.add(Sub(), x.name, shift, part="shifted"), part="powers")
+    logs = c.add(Log(), c.add(Sum(axes, True), powers, part="sum"), part="log")
+    if keepdim:
+        return Value(c.add(Add(), logs, shift), x.layout.resized(c.shape()))
+    return Value(c.add(Squeeze(axes), c.add(Add(), logs, shift, part="shifted_back")), x.layout.without(_dims(x, dim)))
+
+
+def take(make: Callable[..., Op]) -> Callable[..., Value]:
+    """elementwise with its operator."""
+    return partial(elementwise, make)
+
+
+TABLE: Mapping[str, Callable[..., Any]] = {
+    # activations
+    "relu": take(ReLU), "relu6": take(ReLU6), "sigmoid": take(Sigmoid), "tanh": take(Tanh), "silu": take(SiLU), "mish": take(Mish),
+    "selu": take(SELU), "hardsigmoid": take(HardSigmoid), "hardswish": take(HardSwish), "softsign": take(Softsign),
+    "leaky_relu": take(lambda negative_slope: LeakyReLU(float(negative_slope))), "celu": take(lambda alpha: CELU(float(alpha))),
+    "elu": take(elu), "gelu": take(lambda approximate: GELU(approximate)), "hardtanh": take(hardtanh), "clamp": clamp,
+    "clamp_min": clamp, "clamp_max": clamp, "softplus": softplus, "threshold": threshold, "prelu": prelu, "_prelu_kernel": prelu,
+    "rrelu": rrelu, "glu": glu, "log_sigmoid": log_sigmoid,
+    # functions of one number
+    "exp": take(Exp), "expm1": take(Expm1), "log": take(Log), "log1p": take(Log1p), "sqrt": take(Sqrt), "rsqrt": take(Rsqrt),
+    "reciprocal": take(Reciprocal), "abs": take(Abs), "neg": take(Neg), "erf": take(Erf), "sin": take(Sin), "cos": take(Cos),
+    "floor": take(Floor), "ceil": take(Ceil), "round": take(Round), "sign": take(Sign), "sgn": take(Sign), "square": square,
+    "_to_copy": cast, "to": cast, "type_as": cast, "detach": detach, "nan_to_num": nan_to_num,
+    # functions of two
+    "add": partial(sum_of_two, Add()), "sub": partial(sum_of_two, Sub()), "rsub": rsub, "mul": partial(binary, Mul()), "div": div,
+    "true_divide": div, "floor_divide": partial(div, rounding_mode="floor"), "remainder": remainder, "pow": power,
+    "maximum": partial(binary, Maximum()), "minimum": partial(binary, Minimum()), "addcmul": addcmul, "addcdiv": addcdiv, "lerp": lerp,
+    "where": where, "masked_fill": masked_fill,
+    **{kind: partial(binary, Compare(kind)) for kind in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **{f"{form}_{kind}": partial(logical, Logical(kind)) for kind in ("and", "or", "xor") for form in ("logical", "bitwise")},
+    **{f"__{kind}__": partial(logical, Logical(kind)) for kind in ("and", "or", "xor")},
+    "logical_not": logical_not, "bitwise_not": logical_not,
+    # reductions
+    "sum": partial(reduction, Sum), "mean": partial(reduction, Mean), "amax": partial(reduction, ReduceMax), "amin": partial(reduction, ReduceMin),
+    "max": partial(extreme, ReduceMax, Maximum()), "min": partial(extreme, ReduceMin, Minimum()), "var": variance, "std": deviation,
+    "var_mean": variance_and_mean, "any": partial(quantifier, ReduceMax), "all": partial(quantifier, ReduceMin),
+    "linalg_vector_norm": vector_norm, "logsumexp": logsumexp,
+}

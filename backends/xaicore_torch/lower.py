@@ -1,0 +1,143 @@
+"""The table from ATen operators to graph operators, and the walk over an exported program that uses it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from xaicore.errors import ConversionError, XaicoreError, nearest
+from xaicore.graph.graph import Graph
+from xaicore.graph.passes import prune
+from xaicore.ops import Identity, LocalResponseNorm, Op
+from xaicore_torch import arithmetic, layers, shapes
+from xaicore_torch.context import Const, Context, Value
+from xaicore_torch.places import NOTHING
+
+TABLE: Mapping[str, Callable[..., Any]] = {**layers.TABLE, **arithmetic.TABLE, **shapes.TABLE}
+"""ATen operator, without namespace and overload -> the function that lowers it."""
+
+SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill"})
+"""Operators that read no more than the shape of their first argument, so that their result is a constant."""
+
+WHOLE: Mapping[str, Callable[[Any], Op]] = {
+    "LocalResponseNorm": lambda m: LocalResponseNorm(m.size, m.alpha, m.beta, m.k),
+}
+"""Modules that torch takes apart although there is one operator for them: class -> operator, from the live module."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A graph, and what the nodes of the exported program have become in it: what verification needs."""
+
+    graph: Graph
+    values: Sequence[tuple[fx.Node, Value]]
+
+
+def lower(program: Any, dtype: str, modules: Mapping[str, Any]) -> Lowered:
+    """The exported program as a graph. ``modules`` are the live model's, by dotted name (none for a program from a file)."""
+    c = Context(program, dtype)
+    _inputs(c, program)
+    whole = _whole(c, program, modules)
+    outputs: list[tuple[fx.Node, Value | str]] = []
+    for node in program.graph.nodes:
+        c.node = node
+        if node.op == "call_function":
+            try:
+                _call(c, node, whole)
+            except XaicoreError as error:
+                where = f"module {c.place.layer!r}" if c.place.layer else "the model's own forward"
+                raise ConversionError(f"{c.place.origin} (node {node.name!r}, {where}): {error}") from error
+        elif node.op == "output":
+            outputs = _outputs(c, program, node)
+    names = [found.name if isinstance(found, Value) else found for _, found in outputs]
+    known = [(n, v) for n, v in [*c.env.items(), *outputs] if isinstance(v, Value)]
+    return Lowered(prune(c.builder.build(*names)), known)
+
+
+def _inputs(c: Context, program: Any) -> None:
+    """Placeholders: what the user feeds are inputs; parameters, buffers and tensors written in forward are constants."""
+    placeholders = [n for n in program.graph.nodes if n.op == "placeholder"]
+    pairs = list(zip(placeholders, program.graph_signature.input_specs, strict=True))
+    for node, spec in pairs:
+        value = node.meta.get("val")
+        if spec.target is None:
+            c.env[node] = c.input(node.name, value) if isinstance(value, torch.Tensor) else value
+    for node, spec in pairs:
+        if spec.target is not None:
+            stored = program.state_dict if spec.target in program.state_dict else program.constants
+            c.env[node] = c.parameter(spec.target, stored[spec.target])
+
+
+def _call(c: Context, node: fx.Node, whole: Mapping[fx.Node, tuple[Op, fx.Node] | None]) -> None:
+    """Lowers one node, and notes in ``c.env`` what it has become."""
+    if node in whole:
+        found = whole[node]
+        c.env[node] = None if found is None else c.emit(found[0], c.active(c.env[found[1]]))
+        return
+    if node.target is operator.getitem:
+        c.env[node] = c.env[node.args[0]][node.args[1]]
+        return
+    result = node.meta.get("val")
+    if result is None or isinstance(result, (int, float, torch.SymInt, torch.SymFloat, torch.SymBool)):
+        return                                                           # an assertion, or arithmetic of sizes: read where it is used
+    name = node.target._schema.name.split("::")[-1] if hasattr(node.target, "_schema") else str(node.target)
+    active = any(_holds_value(c.env.get(n)) for n in node.all_input_nodes)
+    if not active or name in SHAPE_ONLY:
+        c.env[node] = c.fold()
+    elif name in NOTHING:
+        c.env[node] = c.env[node.args[0]]
+    elif name in TABLE:
+        c.env[node] = TABLE[name](c, **c.arguments())
+    else:
+        raise ConversionError(
+            f"this operator is not supported ({nearest(name, TABLE)}). Write the step with other torch functions, or convert a submodule "
+            f"without it: from_model(model.backbone, x)"
+        )
+
+
+def _holds_value(found: Any) -> bool:
+    return any(isinstance(v, Value) for v in found) if isinstance(found, list) else isinstance(found, Value)
+
+
+def _whole(c: Context, program: Any, modules: Mapping[str, Any]) -> dict[fx.Node, tuple[Op, fx.Node] | None]:
+    """The calls of modules in ``WHOLE``: their last node -> (operator, the node that feeds it), their other nodes -> None."""
+    calls: dict[str, list[fx.Node]] = {}
+    for node in program.graph.nodes:
+        if node.op == "call_function" and c.places[node].layer in modules:
+            calls.setdefault(c.places[node].call, []).append(node)
+    found: dict[fx.Node, tuple[Op, fx.Node] | None] = {}
+    for nodes in calls.values():
+        module = modules[c.places[nodes[0]].layer]
+        make = WHOLE.get(type(module).__name__)
+        if make is not None:
+            (source,) = {n for node in nodes for n in node.all_input_nodes} - set(nodes)
+            found.update(dict.fromkeys(nodes[:-1]))
+            found[nodes[-1]] = (make(module), source)
+    return found
+
+
+def _outputs(c: Context, program: Any, node: fx.Node) -> list[tuple[fx.Node, Value | str]]:
+    """The outputs. A model that returns a dict has them under its keys; what is no tensor is left out."""
+    spec = program.call_spec.out_spec
+    leaves, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten(list(node.args[0]), spec))
+    found: list[tuple[fx.Node, Value | str]] = []
+    for path, value in leaves:
+        known = c.env.get(value) if isinstance(value, fx.Node) else None
+        named = any(not isinstance(key, pytree.SequenceKey) for key in path)
+        name = ".".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path)
+        if isinstance(known, Const):
+            found.append((value, c.weight(known)))
+        elif isinstance(known, Value) and named:
+            name = f"output.{name}" if c.builder.has(name) else name
+            found.append((value, replace(known, name=c.builder.add(Identity(), known.name, name=name, origin="output"))))
+        elif isinstance(known, Value):
+            found.append((value, known))
+    if not any(isinstance(v, Value) for _, v in found):
+        raise ConversionError("no output of the model depends on its input, so there is nothing to attribute")
+    return found

@@ -1,0 +1,187 @@
+"""DeepLIFT against its twin by loops, against exact arithmetic, and where peers differ."""
+
+from fractions import Fraction as F
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.nets import NET_A, close, mlp
+
+import xaicore as xc
+from xaicore import Builder
+from xaicore.errors import InputError
+from xaicore.graph.blocks import multi_head_attention
+from xaicore.ops import (
+    Add,
+    Dense,
+    Div,
+    GlobalAvgPool,
+    LayerNorm,
+    MaxPool,
+    Mean,
+    Mul,
+    ReduceMin,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Sub,
+    Tanh,
+)
+from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps, numbers
+from xaicore.oracle.twins import ReluNet
+
+RULES = ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")
+
+
+def exact(values):
+    return np.vectorize(F, otypes=[object])(values)
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("reveal", [False, True], ids=["rescale", "reveal_cancel"])
+def test_equals_the_loops(reveal, data):
+    """In rationals, on fully connected networks: no tolerance."""
+    graph = data.draw(mlps()).astype("exact")
+    x, x0 = (exact(data.draw(inputs_of(graph, batch=(1, 1)))) for _ in range(2))
+    layers = [n for n in graph.nodes if isinstance(n.op, Dense)]
+    net = ReluNet([graph.params[n.inputs[1]].tolist() for n in layers], [graph.params[n.inputs[2]].tolist() for n in layers])
+    a = xc.explain(graph, x, "deeplift.reveal_cancel" if reveal else "deeplift.rescale", target=1, baseline=x0)
+    assert list(np.asarray(a)[0]) == net.deeplift(list(x[0]), list(x0[0]), 1, reveal)
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("method", RULES)
+def test_summation_to_delta(method, data):
+    """Exactly zero on piecewise-linear graphs with skips, pools, concatenations, reused values."""
+    graph = data.draw(cnns(activations=(ReLU(),))).astype("exact")
+    x, x0 = (exact(data.draw(inputs_of(graph, batch=(1, 1)))) for _ in range(2))
+    a = xc.explain(graph, x, method, target=0, baseline=x0)
+    assert a.gap()[0] == 0
+    assert a.output[0] == graph(x)[0, 0]
+    assert a.baseline_output[0] == graph(x0)[0, 0]
+    assert a.ledger is not None
+    assert all(v == 0 for e in a.ledger for v in e.absorbed)
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("method", RULES)
+def test_smooth_activations(method, data):
+    graph = data.draw(mlps(activations=SMOOTH))
+    x, x0 = (data.draw(inputs_of(graph, batch=(2, 2))) for _ in range(2))
+    assert close(xc.explain(graph, x, method, target=0, baseline=x0).gap(), [0, 0])
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@pytest.mark.parametrize("method", RULES)
+def test_transformer_with_gate_closes(method, seed):
+    """Self-attention, LayerNorm, a gate and a division: softmax and norms are decomposed, products taken at the midpoint."""
+    rng = np.random.default_rng(seed)
+    b = Builder()
+    x = b.input("x", (None, 3, 4))
+    weights = [b.param(f"w{k}", numbers(rng, (4, 4))) for k in range(4)]
+    y = b.add(Add(), x, multi_head_attention(b, x, weights, [None] * 4, heads=2, width=4))
+    y = b.add(LayerNorm(1), y, b.param("g", numbers(rng, (4,))), b.param("beta", numbers(rng, (4,))))
+    gate = b.add(Sigmoid(), b.add(Dense(), y, b.param("wg", numbers(rng, (4, 4)))))
+    y = b.add(Div(), b.add(Mul(), y, gate), b.add(Add(), b.add(Mul(), gate, gate), b.constant(1.0)))
+    y = b.add(Dense(), b.add(Mean((1,)), b.add(SiLU(), y)), b.param("head", numbers(rng, (3, 4))))
+    graph = b.build(y)
+    data, base = numbers(rng, (2, 3, 4)), numbers(rng, (2, 3, 4))
+    a = xc.explain(graph, data, method, target=2, baseline=base)
+    # 1e-9 of the summed magnitudes: the quotients dy/dx lose up to 1/threshold = 1e10 units of the last place only where |dx|
+    # is that small, and then enter times dx
+    assert np.abs(a.gap()).max() <= 1e-9 * max(1, np.abs(np.asarray(a)).sum())
+
+
+def test_probability_of_a_softmax_head():
+    """A decomposed softmax completes; the shift is one number in both traces, so logits far apart make no difference."""
+    b = Builder()
+    g = b.build(b.add(Softmax(-1), b.input("x", (None, 3))))
+    for shift in (0, 500):
+        a = xc.explain(g, [[1.0 + shift, 2.0 + shift, -1.0 + shift]], "deeplift.rescale", target=1, output="probability", baseline=shift)
+        assert close(a.total(), [np.exp(2) / (np.exp(1) + np.exp(2) + np.exp(-1)) - 1 / 3])
+
+
+def test_fixture_reveal_cancel_against_rescale():
+    """y = i1 - relu(i1 - i2) at (20, 10), reference 0: Rescale [0, 10], RevealCancel [5, 5]."""
+    b = Builder(dtype="exact")
+    x = b.input("x", (None, 2))
+    d = b.add(Dense(), x, b.param("w", [[1, -1]]))
+    y = b.add(Sub(), b.add(Dense(), x, b.param("v", [[1, 0]])), b.add(ReLU(), d))
+    g = b.build(y)
+    assert list(np.asarray(xc.explain(g, [[20, 10]], "deeplift.rescale"))[0]) == [0, 10]
+    assert list(np.asarray(xc.explain(g, [[20, 10]], "deeplift.reveal_cancel"))[0]) == [5, 5]
+
+
+@pytest.mark.parametrize(("x", "x0", "expected"), [([3, 1], [0, 2], [1, 0]), ([1, 2], [3, 0], [-1, 0]), ([1, 2], [1, 2], [0, 0])])
+def test_fixture_max_pool(x, x0, expected):
+    b = Builder(dtype="exact")
+    g = b.build(b.add(MaxPool((2,)), b.input("x", (None, 1, 2))))
+    a = xc.explain(g, [[x]], "deeplift.rescale", target=(0, 0), baseline=exact(np.array([[x0]])))
+    assert list(np.asarray(a)[0, 0]) == expected
+    assert a.gap()[0] == 0
+
+
+@given(x=st.lists(st.integers(-9, 9), min_size=4, max_size=4), x0=st.lists(st.integers(-9, 9), min_size=4, max_size=4))
+def test_minimum_and_overlapping_maxima_complete(x, x0):
+    b = Builder(dtype="exact")
+    v = b.input("x", (None, 1, 4))
+    pooled = b.add(MaxPool((2,), stride=(1,)), v)
+    g = b.build(b.add(ReduceMin((1, 2)), pooled))
+    a = xc.explain(g, [[x]], "deeplift.rescale", baseline=exact(np.array([[x0]])))
+    assert a.gap()[0] == 0
+    assert abs(np.asarray(a)).max() <= max(abs(p - q) for p, q in zip(x, x0))      # every multiplier is in [0, 1]
+
+
+def test_tiny_difference_uses_the_derivative():
+    """x = 2e-7 against -3e-7: 0.4 by the quotient (captum, deeplift), 0 by the derivative at the baseline (shap, 1e-6)."""
+    b = Builder()
+    g = b.build(b.add(ReLU(), b.input("x", (None, 1))))
+    base = np.array([[-3e-7]])
+    assert close(np.asarray(xc.explain(g, [[2e-7]], "deeplift.rescale", baseline=base)) / 5e-7, [[0.4]])
+    assert np.asarray(xc.explain(g, [[2e-7]], "deeplift.rescale", baseline=base, threshold=1e-6, fallback="reference"))[0, 0] == 0
+    assert close(np.asarray(xc.explain(g, [[2e-7]], "deeplift.rescale", baseline=base, threshold=1e-6)) / 5e-7, [[1]])
+
+
+@given(data=st.data())
+def test_zero_when_input_is_the_reference(data):
+    graph = data.draw(graphs())
+    x = data.draw(inputs_of(graph))
+    for method in RULES:
+        assert not np.asarray(xc.explain(graph, x, method, target=0, baseline=x)).any()
+
+
+def test_genomics_is_rescale_after_convolutions():
+    """On a network with convolutions alone it is Rescale, on a dense one RevealCancel."""
+    from xaicore.ops import Conv
+
+    rng = np.random.default_rng(5)
+    b = Builder()
+    x = b.input("x", (None, 1, 5, 5))
+    h = b.add(ReLU(), b.add(Conv(), x, b.param("w", numbers(rng, (2, 1, 3, 3)))))
+    h = b.add(ReLU(), b.add(Conv(), h, b.param("v", numbers(rng, (2, 2, 2, 2)))))
+    g = b.build(b.add(Reshape((2,)), b.add(GlobalAvgPool(), h)))
+    data, base = numbers(rng, (1, 1, 5, 5)), numbers(rng, (1, 1, 5, 5))
+    values = {m: np.asarray(xc.explain(g, data, m, target=0, baseline=base)) for m in RULES}
+    assert close(values["deeplift.genomics"], values["deeplift.rescale"])
+    assert not close(values["deeplift.genomics"], values["deeplift.reveal_cancel"], 1e-4)
+    dense = {m: np.asarray(xc.explain(NET_A, [[3.0, 1.0]], m)) for m in RULES}
+    assert close(dense["deeplift.genomics"], dense["deeplift.reveal_cancel"])
+
+
+def test_settings():
+    with pytest.raises(InputError, match="fallback='nowhere'"):
+        xc.explain(NET_A, [[3.0, 1.0]], "deeplift.rescale", fallback="nowhere")
+
+
+def test_tanh_unit_closed_form():
+    """One tanh unit: Rescale gives Δf w_i Δx_i / (w · Δx)."""
+    g = mlp([[[2.0, -1.0]], [[1.0]]], [[0.25], None])
+    b = Builder()
+    x = b.input("x", (None, 2))
+    g = b.build(b.add(Tanh(), b.add(Dense(), x, b.param("w", [[2.0, -1.0]]), b.param("c", [0.25]))))
+    a = xc.explain(g, [[0.5, 0.25]], "deeplift.rescale")
+    df = np.tanh(1.0) - np.tanh(0.25)
+    assert close(np.asarray(a)[0], [df * 1.0 / 0.75, df * -0.25 / 0.75])

@@ -1,0 +1,95 @@
+"""Every table is complete: operators have cases, rules cite sources that exist, methods have summaries and promises that are axioms."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import xaicore as xc
+from tests.cases import CASES
+from xaicore.oracle.axioms import AXIOMS
+from xaicore.rules.sources import SOURCES
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_operator_has_a_case():
+    covered = {type(c.op).__name__ for c in CASES}
+    assert sorted(set(xc.OPS) - covered) == []
+
+
+def test_every_operator_class_is_in_the_table():
+    """Abstract or final: a class derived from Op is either a base of others or an operator in the table."""
+    bases_of = {}
+    for path in (ROOT / "xaicore/ops").glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                bases_of[node.name] = {ast.unparse(b) for b in node.bases}
+    abstract = set().union(*bases_of.values())
+    derived, before = {"Op"}, set()
+    while derived != before:
+        before, derived = derived, derived | {k for k, b in bases_of.items() if b & derived}
+    assert sorted(derived - abstract - set(xc.OPS)) == []
+    assert not set(xc.OPS) & abstract
+    assert len(derived) > 80
+
+
+@pytest.mark.parametrize("name", sorted(xc.OPS))
+def test_operators_are_documented(name):
+    doc = inspect.getdoc(xc.OPS[name]) or ""
+    assert len(doc.splitlines()[0]) > 5
+
+
+@pytest.mark.parametrize("id", sorted(xc.METHODS))
+def test_methods_are_documented(id):
+    row = xc.METHODS[id]
+    assert len(row.summary) > 15
+    assert row.source in SOURCES
+    assert set(row.promises) <= set(AXIOMS)
+    assert {"batch_invariance", "determinism"} & set(row.promises)
+
+
+@pytest.mark.parametrize("id", sorted(xc.RULE_SETS))
+def test_rule_sets_cite(id):
+    box = {"low": 0, "high": 1} if "box" in id else {}
+    rules = xc.RULE_SETS[id](**box)
+    assert rules.name == id
+    assert rules.source in SOURCES
+    for _, rule in rules.rules:
+        assert not rule.source or rule.source in SOURCES, rule
+    assert str(rules).count("\n") >= len(rules.rules)
+
+
+def test_axioms_cite():
+    for axiom in AXIOMS.values():
+        assert axiom.source in SOURCES or axiom.source == "xaicore"
+        assert axiom.statement
+        assert axiom.precondition
+
+
+def test_method_ids_of_the_design_exist():
+    issue = """gradient saliency gradient_x_input deconvnet guided_backprop guided_saliency lrp.zero lrp.epsilon lrp.gamma lrp.alpha_beta
+        lrp.z_plus lrp.z_box lrp.w_square lrp.flat lrp.epsilon_plus lrp.epsilon_plus_flat lrp.epsilon_gamma_box lrp.epsilon_alpha2_beta1
+        lrp.epsilon_alpha2_beta1_flat lrp.best_practice deep_taylor simple_taylor deeplift.rescale deeplift.reveal_cancel deeplift.genomics
+        integrated_gradients integrated_gradients.exact smoothgrad smoothgrad_squared vargrad occlusion grad_cam""".split()
+    assert sorted(set(issue) - set(xc.METHODS)) == []
+
+
+def test_no_file_is_too_long():
+    """A file is one family; 450 lines is the largest that a reader takes in."""
+    for path in [*(ROOT / "xaicore").rglob("*.py"), *(ROOT / "backends").rglob("*.py")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, path.relative_to(ROOT)
+
+
+def test_settings_have_the_designs_names():
+    known = set("""eps gamma alpha low high bias variant baseline steps quadrature samples sigma noise seed layer window stride fill mask
+        segments reduce output batch_size speed keep pool attention hidden flat_input input root threshold fallback""".split())
+    extra = {k for m in xc.METHODS.values() for k in m.settings} - known
+    documented = {"noise_array", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights"}
+    assert extra <= documented, extra - documented
+
+
+def test_version_is_one_number():
+    assert re.search(rf'^version = "{re.escape(xc.__version__)}"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)

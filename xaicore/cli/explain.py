@@ -1,0 +1,214 @@
+"""xaicore explain: explain a model's output for an input with one or several methods, print the sums, write pictures and numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xaicore.cli.shared import Request
+    from xaicore.graph import Graph
+    from xaicore.methods.attribution import Attribution
+    from xaicore.numerics import Array
+
+DEFAULT = "lrp.epsilon"
+EPILOG = """examples:
+  xaicore explain digits digit_3.png -m lrp.epsilon -m gradient -o three.png
+  xaicore explain model.onnx photo.jpg --resize -m integrated_gradients:steps=64 -m lrp.gamma:gamma=0.1 --trace -o photo.html
+  xaicore explain model.onnx batch.npz --target [3,5] -m deeplift.rescale --baseline mean -o out.npz
+
+  (a shell may want [3,5] and settings with brackets in quotes)
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """MODEL INPUT and the options."""
+    from xaicore.cli.shared import MODEL_HELP, add_arithmetic, add_methods
+
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("input", metavar="INPUT", help=".npy .npz .png .jpg .csv .json; axis 0 is the batch, a single sample gets one")
+    add_methods(parser, f"a method with settings, such as lrp.gamma:gamma=0.1 (default: {DEFAULT}); may be repeated")
+    parser.add_argument("-o", "--out", action="append", default=[], metavar="FILE",
+                        help="write .png (contact sheet), .html (page), .npz, .safetensors or .json; may be repeated")
+    what = parser.add_argument_group("what is explained")
+    what.add_argument("--target", metavar="T", help="class index (default: the largest); 3,1,2 in a spatial output; [3,5] one for each sample; name:3")
+    what.add_argument("--output", choices=("logit", "probability", "log_probability"), default="logit", help="scale of the explained number")
+    what.add_argument("--layer", metavar="NAME", help="attribute to this layer's value instead of the input (xaicore inspect lists them)")
+    what.add_argument("--baseline", metavar="B", help="for methods that have one: zero, mean (of the input), a number, or a file read like INPUT")
+    image = parser.add_argument_group("images")
+    image.add_argument("--resize", action="store_true", help="scale the image to the size that the model takes")
+    image.add_argument("--scale", metavar="LOW,HIGH", help="what black and white become (default: what the model says, else 0,1)")
+    image.add_argument("--mean", metavar="M,...", help="subtracted after that, one number for each channel")
+    image.add_argument("--std", metavar="S,...", help="divided by after that")
+    how = parser.add_argument_group("how")
+    add_arithmetic(how)  # type: ignore[arg-type]
+    how.add_argument("--batch-size", type=int, default=64, metavar="N", help="evaluations at once, for methods that make many")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument("--trace", action="store_true", help="print the ledger: what each layer received, passed on, absorbed")
+    shown.add_argument("--over", action="store_true", help="draw the maps of a .png over the input")
+    shown.add_argument("--one-scale", action="store_true", help="one colour scale for all maps of a .png instead of one for each")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Reads, explains, prints, writes."""
+    from xaicore.cli import inputs, outputs, shared
+
+    wanted = shared.requests(args.method or [DEFAULT])
+    paths = outputs.checked_paths(args.out)
+    target = shared.target(args.target)
+    pixels = inputs.Pixels(args.resize, _pair(args.scale), _numbers(args.mean, "--mean"), _numbers(args.std, "--std"))
+    graph = shared.open_model(args.model, args.dtype)
+    feeds = inputs.read_input(args.input, graph, pixels)
+    based = _baseline(args.baseline, graph, feeds, wanted, pixels)
+    results = explained(graph, feeds, wanted, target=target, output=args.output, layer=args.layer, batch_size=args.batch_size,
+                        seed=args.seed, baseline=based)
+    product = outputs.Product(results, _title(graph, args), command(args), args.over, args.one_scale)
+    outputs.write_all(paths, product)
+    if args.json:
+        shared.dump({**outputs.document(product, ledger=args.trace), "files": [str(p) for p in paths]})
+    else:
+        tell(graph, results, args.trace)
+    for path in paths:
+        shared.log(f"wrote {path}")
+    return 0
+
+
+def explained(
+    graph: Graph, feeds: Mapping[str, Array], wanted: Sequence[Request], seed: int = 0, baseline: Any = None, **options: Any,
+) -> dict[str, Attribution]:
+    """Label -> result of every request, with a progress bar in a terminal."""
+    from xaicore.cli.shared import progress
+    from xaicore.methods.explain import explain
+    from xaicore.methods.table import METHODS
+
+    callback, bar = progress()
+    results = {}
+    try:
+        for one in wanted:
+            row = METHODS[one.method]
+            settings = {k: _per_channel(v, graph, feeds) if k in ("low", "high", "baseline") else v for k, v in one.settings.items()}
+            if "seed" in row.settings:
+                settings.setdefault("seed", seed)
+            if row.baseline and baseline is not None:
+                settings.setdefault("baseline", baseline)
+            results[one.label] = explain(graph, feeds, one.method, progress=callback, **options, **settings)
+    finally:
+        if bar is not None:
+            bar.stop()
+    return results
+
+
+def tell(graph: Graph, results: Mapping[str, Attribution], trace: bool) -> None:
+    """What was explained, the sums, and with ``trace`` the ledgers."""
+    from xaicore.cli.shared import say, show
+    from xaicore.show import table
+
+    first = next(iter(results.values()))
+    shapes = ", ".join(f"{k} {'x'.join(str(n) for n in v.shape)}" for k, v in first.feeds.items())
+    say(f"{graph.name or 'model'}: {len(graph.nodes)} nodes, {graph.size:,} parameters, {graph.dtype}   input {shapes}")
+    say(f"explained: {first.explained}\n")
+    show(table.attributions(results))
+    if not trace:
+        return
+    kept = {label: a for label, a in results.items() if a.ledger is not None and len(a.ledger) > 0}
+    for label, a in kept.items():
+        say()
+        show(table.ledger(a, label))
+    for label in results.keys() - kept.keys():
+        say(f"\n{label}: no ledger, because it is not one backward pass of a rule set")
+
+
+def command(args: argparse.Namespace) -> str:
+    """The command that does this again."""
+    import shlex
+
+    words = ["xaicore", "explain", args.model, args.input]
+    words += [w for m in args.method for w in ("-m", m)]
+    for option in ("target", "layer", "baseline", "scale", "mean", "std"):
+        if getattr(args, option) is not None:
+            words += [f"--{option}", str(getattr(args, option))]
+    for option, usual in (("output", "logit"), ("dtype", "float64"), ("batch_size", 64), ("seed", 0)):
+        if getattr(args, option) != usual:
+            words += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
+    words += [f"--{w.replace('_', '-')}" for w in ("resize", "over", "one_scale") if getattr(args, w)]
+    return shlex.join([*words, *(w for o in args.out for w in ("-o", o))])
+
+
+def _title(graph: Graph, args: argparse.Namespace) -> str:
+    from pathlib import Path
+
+    return f"{graph.name or Path(args.model).name}: {Path(args.input).name}"
+
+
+# ----- options ----------------------------------------------------------------------------------------------------------
+
+
+def _numbers(text: str | None, option: str) -> tuple[float, ...]:
+    from xaicore.errors import InputError
+
+    if text is None:
+        return ()
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{option} {text!r} cannot be read; give numbers with commas between them, such as 0.485,0.456,0.406") from None
+
+
+def _pair(text: str | None) -> tuple[float, float] | None:
+    from xaicore.errors import InputError
+
+    if text is None:
+        return None
+    given = _numbers(text, "--scale")
+    if len(given) != 2:
+        raise InputError(f"--scale {text!r}: two numbers are expected, what black and what white becomes, such as 0,1 or -1,1")
+    return given[0], given[1]
+
+
+def _baseline(text: str | None, graph: Graph, feeds: Mapping[str, Array], wanted: Iterable[Request], pixels: Any) -> Any:
+    """--baseline as explain takes it: a number, or arrays by input name. InputError when no method would use it."""
+    from xaicore.cli.inputs import read_input
+    from xaicore.errors import InputError
+    from xaicore.methods.table import METHODS
+
+    if text is None:
+        return None
+    if not any(METHODS[one.method].baseline for one in wanted):
+        raise InputError(f"--baseline {text}: none of the chosen methods compares with a baseline; xaicore methods shows which do")
+    if text == "zero":
+        return 0
+    if text == "mean":
+        return {k: _mean(v) for k, v in feeds.items() if k in graph.float_inputs}
+    try:
+        return float(text)
+    except ValueError:
+        there = read_input(text, graph, pixels)
+        return {k: v[0] if len(v) == 1 else v for k, v in there.items() if k in graph.float_inputs}
+
+
+def _mean(x: Array) -> Array:
+    """Each sample's mean (for images: of each channel), in the shape of the sample."""
+    import numpy as np
+
+    axes = tuple(range(2, x.ndim)) or tuple(range(1, x.ndim))
+    return np.array(np.broadcast_to(x.mean(axis=axes, keepdims=True), x.shape))
+
+
+def _per_channel(value: Any, graph: Graph, feeds: Mapping[str, Array]) -> Any:
+    """A list of numbers, one for each channel, as an array in the shape of a sample; anything else as it is."""
+    import numpy as np
+
+    from xaicore.errors import InputError
+    from xaicore.methods.propagate import channels_last
+
+    if not isinstance(value, tuple):
+        return value
+    name = graph.float_inputs[0]
+    shape = feeds[name].shape[1:]
+    last = channels_last(graph.meta, name)
+    if len(value) != shape[-1 if last else 0]:
+        raise InputError(f"a list of {len(value)} numbers was given for input {name!r}, which has {shape[-1 if last else 0]} channels (shape {shape})")
+    column = np.asarray(value, dtype=float).reshape((-1,) if last else (-1, *(1,) * (len(shape) - 1)))
+    return np.array(np.broadcast_to(column, shape))

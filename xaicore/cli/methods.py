@@ -1,0 +1,90 @@
+"""xaicore methods: list the attribution methods, or show one with its formula, settings, promises and source."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xaicore.methods.table import Method
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """[ID]."""
+    parser.add_argument("id", nargs="?", metavar="ID", help="a method, such as lrp.epsilon")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The list, or one method."""
+    from xaicore.cli import shared
+    from xaicore.errors import UnknownName, nearest
+    from xaicore.methods.table import METHODS
+    from xaicore.show.table import listing
+
+    if args.id is None:
+        rows = list(METHODS.values())
+        if args.json:
+            shared.dump({"methods": [facts(m) for m in rows]})
+            return 0
+        shared.show(listing(([m.id, "baseline" if m.baseline else "", "random" if m.random else "", m.summary] for m in rows),
+                            "method", "compares with", "draws", "what it computes",
+                            notes=["", "xaicore methods ID shows one: settings, promises, source.   xaicore rules ID shows the table of rules behind it."]))
+        return 0
+    if args.id not in METHODS:
+        raise UnknownName(f"no method is called {args.id!r}: {nearest(args.id, METHODS)}")
+    row = METHODS[args.id]
+    if args.json:
+        shared.dump(facts(row))
+    else:
+        card(row)
+    return 0
+
+
+def facts(m: Method) -> dict[str, Any]:
+    """One row of METHODS as plain data."""
+    return {"id": m.id, "summary": m.summary, "promises": list(m.promises), "source": m.source, "citation": citation(m.source),
+            "settings": {k: default(v) for k, v in m.settings.items()}, "baseline": m.baseline, "random": m.random, "layer": m.layer}
+
+
+def default(value: Any) -> Any:
+    """A default value; the word "required" where there is none."""
+    import inspect
+
+    return "required" if value is inspect.Parameter.empty else value
+
+
+def citation(source: str) -> str:
+    """The publication of a source key such as "bach2015 eq. 58"; "" when there is none."""
+    from xaicore.rules.sources import SOURCES, cite
+
+    key = source.split()[0].rstrip(",") if source else ""
+    return str(cite(source)) if key in SOURCES else ""
+
+
+def card(m: Method) -> None:
+    """One method, printed."""
+    import inspect
+
+    from xaicore.cli.shared import say, show
+    from xaicore.rules import RULE_SETS
+    from xaicore.show.table import listing
+
+    say(m.id)
+    say()
+    text = inspect.getdoc(RULE_SETS[m.id] if m.id in RULE_SETS else m.run)
+    say(text or m.summary)
+    say()
+    where = {"signal": "layer= reads the backward signal at that layer", "cut": "layer= explains the part of the model behind that layer",
+             "own": "layer= is a setting of the method", "": "has no layer version"}
+    say("promises   " + (", ".join(p.replace("_", " ") for p in m.promises) or "nothing") + "   (xaicore check measures them on your model)")
+    say("layers     " + where.get(m.layer, m.layer))
+    say("source     " + (citation(m.source) or m.source))
+    say()
+    if m.settings:
+        show(listing(([k, "required" if default(v) == "required" else repr(v)] for k, v in m.settings.items()), "setting", "default"))
+        first = next(iter(m.settings))
+        say(f"\non the command line: xaicore explain MODEL INPUT -m {m.id}:{first}=... -o out.png")
+    else:
+        say(f"no settings; on the command line: xaicore explain MODEL INPUT -m {m.id} -o out.png")
+    if m.id in RULE_SETS:
+        say(f"the table of rules: xaicore rules {m.id}")
