@@ -131,7 +131,7 @@ def prelu(c: Context, x: Any, weight: Any) -> Value:
         raise ConversionError("the slope depends on the model's input; that is not supported")
     slope = weight.tensor
     if slope.numel() > 1:
-        weight = Const((slope.reshape(-1, *(1,) * (len(x.layout.shape) - 2)),), weight.name, weight.own)
+        weight = Const((slope.reshape(-1, *(1,) * (len(x.layout.shape) - 2)),), weight.name)
     return c.emit(PReLU(), x, c.operand(weight, x.layout))
 
 

@@ -96,6 +96,8 @@ class Context:
         for k, argument in enumerate(node.target._schema.arguments):
             default = argument.default_value if argument.has_default_value() else None
             value = node.args[k] if k < len(node.args) else node.kwargs.get(argument.name, default)
+            if _is_size(value) and str(argument.type) in ("Tensor", "number", "float"):
+                raise ConversionError("the size of the batch enters the computation, so a sample's result depends on how many there are")
             if argument.name not in HARMLESS:
                 found["x" if argument.name in ("self", "input") else argument.name] = self.resolve(value, self.batch)
         return found
@@ -146,6 +148,13 @@ class Context:
         """``op`` of x and others, in the layout of x unless another is given; x itself when ``op`` is None."""
         name = x.name if op is None else self.add(op, x.name, *others, part=part)
         return Value(name, layout or x.layout, kind or (x.kind if part or op is None else kind_of(self.result().dtype)))
+
+    def checked(self, found: Any) -> Any:
+        """What a node has become; ConversionError when an axis besides the batch's is as long as the batch."""
+        for value in found if isinstance(found, list) else [found]:
+            if self.free and isinstance(value, Value) and max(value.layout.graph_shape[1:], default=0) >= PRIME:
+                raise ConversionError("its result has the size of the batch on another axis, so a sample's result depends on the others")
+        return found
 
     def active(self, x: Any, what: str = "the first argument") -> Value:
         """x, which must depend on an input of the graph."""

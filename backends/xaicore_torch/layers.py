@@ -114,7 +114,7 @@ def matrices(c: Context, *xs: Any, shape: Sequence[int]) -> tuple[list[str], Lay
     names = []
     for x in xs:
         if isinstance(x, Const):                                  # every axis written out: a transposition counts on the rank
-            x = Const(tuple(t.reshape((1,) * (rank - t.ndim) + tuple(t.shape)) for t in x.versions), x.name, x.own)
+            x = Const(tuple(t.reshape((1,) * (rank - t.ndim) + tuple(t.shape)) for t in x.versions), x.name)
         names.append(c.operand(x, layout))
     return names, layout
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
 
 from xaicore.errors import ConversionError, XaicoreError, nearest
@@ -93,11 +94,12 @@ def _call(c: Context, node: fx.Node, whole: Mapping[fx.Node, tuple[Op, fx.Node] 
     elif name in NOTHING:
         c.env[node] = c.env[node.args[0]]
     elif name in TABLE:
-        c.env[node] = TABLE[name](c, **c.arguments())
+        c.env[node] = c.checked(TABLE[name](c, **c.arguments()))
     else:
+        close = nearest(name, TABLE)
         raise ConversionError(
-            f"this operator is not supported ({nearest(name, TABLE)}). Write the step with other torch functions, or convert a submodule "
-            f"without it: from_model(model.backbone, x)"
+            f"this operator is not supported{f' ({close})' if close.startswith('did') else ''}. Write the step with other torch functions, "
+            f"or convert a submodule without it: from_model(model.backbone, x)"
         )
 
 
@@ -116,16 +118,17 @@ def _whole(c: Context, program: Any, modules: Mapping[str, Any]) -> dict[fx.Node
         module = modules[c.places[nodes[0]].layer]
         make = WHOLE.get(type(module).__name__)
         if make is not None:
-            (source,) = {n for node in nodes for n in node.all_input_nodes} - set(nodes)
+            fed = [n for node in nodes for n in node.all_input_nodes if isinstance(n.meta.get("val"), torch.Tensor) and n not in nodes]
             found.update(dict.fromkeys(nodes[:-1]))
-            found[nodes[-1]] = (make(module), source)
+            found[nodes[-1]] = (make(module), fed[0])
     return found
 
 
 def _outputs(c: Context, program: Any, node: fx.Node) -> list[tuple[fx.Node, Value | str]]:
     """The outputs. A model that returns a dict has them under its keys; what is no tensor is left out."""
-    spec = program.call_spec.out_spec
-    leaves, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten(list(node.args[0]), spec))
+    specs = program.graph_signature.output_specs                         # an input that is written in place comes as one more result
+    returned = [v for v, spec in zip(node.args[0], specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
+    leaves, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten(returned, program.call_spec.out_spec))
     found: list[tuple[fx.Node, Value | str]] = []
     for path, value in leaves:
         known = c.env.get(value) if isinstance(value, fx.Node) else None

@@ -36,7 +36,7 @@ def log(text: str) -> None:
 
 def say(text: str = "") -> None:
     """Plain lines on stdout."""
-    print("\n".join(clean(line) for line in text.splitlines()))
+    print("\n".join(clean(line) for line in text.split("\n")))
 
 
 def show(*tables: Table) -> None:
