@@ -47,17 +47,19 @@ def network(rng: np.random.Generator) -> Graph:
     """conv-relu-conv-relu-pool, a residual block, dense-relu-dense, softmax; weights after He, biases zero.
 
     It has on purpose what attribution methods differ about: biases, overlapping paths around a skip connection, a max-pool, and
-    a softmax head. 14,442 parameters.
+    a softmax head. 14,426 parameters. Biases of hidden layers are kept <= 0 in training, and the layer that feeds the skip
+    connection has none: that is what deep Taylor decomposition assumes, and it lets a neuron that sees only blank pixels stay
+    silent, so that LRP without biases has no relevance at a neuron without input.
     """
     b = Builder("digits", "float32")
 
-    def weighted(op: Conv | Dense, x: str, name: str, shape: tuple[int, ...]) -> str:
+    def weighted(op: Conv | Dense, x: str, name: str, shape: tuple[int, ...], bias: bool = True) -> str:
         sigma = np.sqrt(2 / np.prod(shape[1:]))
         w = b.param(f"{name}.weight", rng.standard_normal(shape) * sigma)
-        return b.add(op, x, w, b.param(f"{name}.bias", np.zeros(shape[0])), name=name, layer=name)
+        return b.add(op, x, w, *([b.param(f"{name}.bias", np.zeros(shape[0]))] if bias else []), name=name, layer=name)
 
-    def conv(x: str, name: str, out: int, into: int) -> str:
-        return weighted(Conv(pads=((1, 1), (1, 1))), x, name, (out, into, 3, 3))
+    def conv(x: str, name: str, out: int, into: int, bias: bool = True) -> str:
+        return weighted(Conv(pads=((1, 1), (1, 1))), x, name, (out, into, 3, 3), bias)
 
     def relu(x: str, name: str) -> str:
         return b.add(ReLU(), x, name=name, layer=name)
@@ -66,7 +68,7 @@ def network(rng: np.random.Generator) -> Graph:
     x = relu(conv(x, "conv1", 8, 1), "relu1")
     x = relu(conv(x, "conv2", 16, 8), "relu2")
     x = b.add(MaxPool((2, 2)), x, name="pool", layer="pool")
-    inner = conv(relu(conv(x, "conv3", 16, 16), "relu3"), "conv4", 16, 16)
+    inner = conv(relu(conv(x, "conv3", 16, 16), "relu3"), "conv4", 16, 16, bias=False)
     x = relu(b.add(Add(), x, inner, name="skip", layer="skip"), "relu4")
     x = b.add(Flatten(), x, name="flatten", layer="flatten")
     x = relu(weighted(Dense(), x, "fc1", (32, 256)), "relu5")
@@ -88,7 +90,8 @@ def digits() -> tuple[Array, Array]:
 def split(labels: Array, seed: int = SEED, held_out: float = HELD_OUT) -> tuple[Array, Array]:
     """Indices (training, held out): the same share of every class is held out, drawn by ``seed``; both sorted."""
     rng = np.random.default_rng(seed)
-    held = np.concatenate([rng.permutation(of)[: round(held_out * len(of))] for of in (np.flatnonzero(labels == c) for c in np.unique(labels))])
+    classes = [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    held = np.concatenate([rng.permutation(of)[: round(held_out * len(of))] for of in classes])
     return np.setdiff1d(np.arange(len(labels)), held), np.sort(held)
 
 
@@ -150,7 +153,9 @@ def train(graph: Graph, images: Array, labels: Array, epochs: int, rng: np.rando
                 moments[k] = (m, v)
                 step = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
                 shrink = DECAY if w.ndim > 1 else 0
-                params[k] = (w - rate * (step + shrink * w)).astype("float32")
+                new = w - rate * (step + shrink * w)
+                hidden_bias = k.endswith(".bias") and k != "logits.bias"
+                params[k] = (np.minimum(new, 0) if hidden_bias else new).astype("float32")
             graph = replace(graph, params=params)
         if epoch % 10 == 9 or epoch + 1 == epochs:
             print(f"epoch {epoch + 1:3}  loss {np.mean(losses):.4f}", flush=True)

@@ -40,12 +40,12 @@ def unbroadcast(g: Array, shape: Sequence[int]) -> Array:
 
 def positive(x: Array) -> Array:
     """max(x, 0), the part written x+."""
-    return np.maximum(x, scalar(0, x))
+    return np.asarray(np.maximum(x, scalar(0, x)))
 
 
 def negative(x: Array) -> Array:
     """min(x, 0), the part written x-."""
-    return np.minimum(x, scalar(0, x))
+    return np.asarray(np.minimum(x, scalar(0, x)))
 
 
 def stabilize(z: Array, eps: float | Fraction) -> Array:
@@ -126,8 +126,7 @@ def pad_spatial(x: Array, pads: Sequence[tuple[int, int]], value: float | int | 
 
 
 def windows(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:
-    """A read-only view (..., *O, *K): entry [..., o, k] is x[..., o * stride + k * dilation], over the last ``len(kernel)``
-    axes.
+    """A read-only view (..., *O, *K) of the last ``len(kernel)`` axes: entry [..., o, k] is x[..., o * stride + k * dilation].
 
     O is the number of windows that lie wholly inside x.
 

@@ -93,9 +93,8 @@ def _backend(name: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        if error.name is not None and error.name.split(".")[0] not in (name, module):
-            lacking = error.name
-        else:
-            lacking = name
+        lacking = (error.name or name).split(".")[0]
+        if lacking == module:
+            raise                                                       # a fault of ours, not a missing framework
         raise BackendError(f"the backend {name!r} needs the package {lacking!r}, which did not import ({error}) under {sys.executable}; "
                            f"try: pip install 'xaicore[{name}]'") from error

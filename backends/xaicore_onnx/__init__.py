@@ -7,14 +7,15 @@ in lower.py and the files it names.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import onnx
 
 from xaicore.errors import BackendError
-
-if TYPE_CHECKING:
-    import onnx
-
-    from xaicore.graph import Graph
+from xaicore.graph import Graph
+from xaicore_onnx.check import convert
+from xaicore_onnx.emit import emit
+from xaicore_onnx.safe import checked, read_bytes, read_file
 
 __all__ = ["emit", "load", "to_graph"]
 
@@ -28,11 +29,6 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     it in front. A batch that the file fixes is free in the graph if no number in the file depends on it.
     FileRefused for what is not a sound model, ConversionError for what has no counterpart, Mismatch where the values differ.
     """
-    import onnx
-
-    from xaicore_onnx.check import convert
-    from xaicore_onnx.safe import checked, read_bytes
-
     if isinstance(model, (bytes, bytearray, memoryview)):
         proto = read_bytes(bytes(model))
     elif isinstance(model, onnx.ModelProto):
@@ -46,14 +42,5 @@ def load(
     path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False
 ) -> Graph:
     """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file."""
-    from xaicore_onnx.check import convert
-    from xaicore_onnx.safe import read_file
-
     return convert(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched)
 
-
-def emit(graph: Graph, opset: int = 21) -> onnx.ModelProto:
-    """The graph as a checked ONNX model of the same function, in the graph's float type."""
-    from xaicore_onnx.emit import emit as build
-
-    return build(graph, opset)

@@ -96,8 +96,9 @@ class Call:
             f"{self.name}/{part or type(op).__name__.lower()}", op, names, layer_of(self.node), f"{self.node.op_type} (opset {self.opset})"
         )
         shape = self.converter.shapes[name]
-        if not shape or shape[0] != 1:
-            raise MixesSamples(f"{self.who}: {op} gives shape {shape} for a batch of 1, so the batch got lost")
+        rows = self.converter.batches[0]
+        if not shape or shape[0] != rows:
+            raise MixesSamples(f"{self.who}: {op} gives shape {shape} for a batch of {rows}, so the batch got lost")
         return Live(name, shape[1:], self.converter.kinds[name], at, outer, inner)
 
     def param(self, value: Known) -> str:
@@ -135,6 +136,8 @@ class Call:
         """A constant as a value with the batch of ``like``: one copy of it for each sample."""
         x = self.placed(value, layout or like.layout, value.high.ndim)
         name = self.converter.param(f"{value.name}/sample" if x.shape != value.low.shape else value.name, x)
+        if len(x) > 1:
+            return Live(name, x.shape[1:], x.dtype.kind, *(layout or like.layout))
         return self.put(Expand(x.shape[1:]), name, like, layout=layout or like.layout, part="copies")
 
     def placed(self, value: Known, layout: Layout, rank: int) -> Array:

@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from xaicore.errors import ConversionError, FileRefused, XaicoreError, nearest
+from xaicore.errors import ConversionError, FileRefused, InputError, XaicoreError, nearest
 from xaicore.graph import Graph, InputSpec, Node
 from xaicore.graph.run import run_node
 from xaicore.numerics import Array
-from xaicore.ops import Identity, Op
+from xaicore.ops import GroupNorm, Identity, InstanceNorm, LayerNorm, Op, RMSNorm, Transpose
 from xaicore_onnx.call import Call, Layout, Lowering, Results, Value
 from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
 from xaicore_onnx.naming import transposed_name
 from xaicore_onnx.safe import array_of
 from xaicore_onnx.values import Known, Live, MixesSamples
+
+DTYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Converter:
         self.graph, self.feeds = model.graph, tuple(feeds)
         self.nodes: list[Node] = []
         self.params: dict[str, Array] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}                         # of graph values for a batch of 1, and of parameters
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.kinds: dict[str, str] = {}
         self.values: dict[str, Value] = {}
         self.origin: dict[str, tuple[str, Layout]] = {}
@@ -76,7 +78,7 @@ class Converter:
         for f in self.feeds:
             live = Live(f.name, f.tail, f.kind, None if unbatched else 0)
             self.values[f.name] = live
-            self._learn(f.name, (1, *f.tail), f.kind)
+            self._learn(f.name, (batch, *f.tail), f.kind)
         self._read_initialisers(self.graph)
 
     def run(self) -> Conversion:
@@ -203,12 +205,11 @@ class Converter:
         """Adds a node under a free name, runs it on ones, and remembers its shape."""
         final = self.unique(name)
         node = Node(final, op, tuple(inputs), layer, origin)
-        xs = [self.params[i] if i in self.params else _ones(self.shapes[i], self.kinds[i]) for i in inputs]
-        with np.errstate(all="ignore"):
-            y = run_node(node, xs, "float64")
+        xs = [self.params[i] if i in self.params else ones(self.shapes[i], DTYPES[self.kinds[i]]) for i in inputs]
+        y = try_out(node, xs)
         self.nodes.append(node)
         self.fresh.append(final)
-        self._learn(final, (1, *y.shape[1:]) if self.hard_coded and y.shape else y.shape, y.dtype.kind)
+        self._learn(final, y.shape, y.dtype.kind)
         return final
 
     def drop(self, name: str) -> None:
@@ -295,10 +296,32 @@ class Converter:
         kinds: dict[str, Literal["float", "int", "bool"]] = {"f": "float", "i": "int", "b": "bool"}
         inputs = {f.name: InputSpec((None, *f.tail), kinds[f.kind]) for f in self.feeds}
         params = {name: x for name, x in self.params.items() if name in needed}
-        return Graph(inputs, params, tuple(n for n in self.nodes if n.name in needed), tuple(outputs), name=self.graph.name)
+        nodes = tuple(n for n in self.nodes if n.name in needed)
+        return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta=channels_last(inputs, nodes))
 
 
-def _ones(shape: tuple[int, ...], kind: str) -> Array:
-    """Ones, or zeros for integers (they may be indices); no logarithm, root or quotient fails on these."""
-    one = {"f": np.float64(1), "b": np.bool_(True)}.get(kind, np.int64(0))
-    return np.broadcast_to(one, shape)
+def channels_last(inputs: Mapping[str, InputSpec], nodes: Sequence[Node]) -> dict[str, str]:
+    """The metadata for images that are fed as (N, H, W, C): inputs of four axes of which nothing is read but the transpose."""
+    found = {}
+    for name, spec in inputs.items():
+        readers = [n.op for n in nodes if name in n.inputs]
+        if len(spec.shape) == 4 and readers and all(op == Transpose((0, 3, 1, 2)) for op in readers):
+            found[f"layout.{name}"] = "NHWC"
+    return found
+
+
+def try_out(node: Node, xs: Sequence[Array], dtype: str = "float64") -> Array:
+    """The output of a node on ones, for its shape."""
+    try:
+        with np.errstate(all="ignore"):
+            return run_node(node, xs, dtype)
+    except InputError:
+        if not isinstance(node.op, (GroupNorm, InstanceNorm, LayerNorm, RMSNorm)):
+            raise
+        return ones(xs[0].shape, xs[0].dtype)               # equal entries have no variance, which only an epsilon of 0 minds
+
+
+def ones(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
+    """Ones, or zeros for integers (they may be indices), in no memory; no logarithm, root or quotient fails on these."""
+    kind = np.dtype(dtype)
+    return np.broadcast_to(np.asarray(0 if kind.kind in "iu" else 1, kind), shape)

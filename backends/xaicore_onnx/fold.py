@@ -16,6 +16,7 @@ from onnx import helper
 
 from xaicore.errors import ConversionError, FileRefused
 from xaicore.numerics import Array
+from xaicore_onnx.reference import evaluator
 from xaicore_onnx.safe import array_of
 
 MAX_CONSTANT = 128_000_000
@@ -50,15 +51,13 @@ def constant(node: onnx.NodeProto) -> Array:
 
 def evaluate(node: onnx.NodeProto, inputs: Sequence[Array | None], opset: int) -> list[Array | None]:
     """The outputs of one node by the reference evaluator."""
-    from onnx.reference import ReferenceEvaluator
-
     feeds = {name: x for name, x in zip(node.input, inputs) if name and x is not None}
     declared = [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for k, x in feeds.items()]
     outputs = [name for name in node.output if name]
     graph = helper.make_graph([node], "constant", declared, [helper.make_empty_tensor_value_info(o) for o in outputs])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     with np.errstate(all="ignore"):
-        found = dict(zip(outputs, ReferenceEvaluator(model).run(outputs, feeds)))
+        found = dict(zip(outputs, evaluator(model).run(outputs, feeds)))
     return [None if not name else _array(found[name]) for name in node.output]
 
 

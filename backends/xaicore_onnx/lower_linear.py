@@ -140,7 +140,8 @@ def einsum(c: Call) -> Results:
             raise MixesSamples(f"Einsum {c.attr('equation')!r} does not keep the batch as first axis of what depends on the input")
     kept = [k for k in terms[0] if k in target]
     if len(terms) == 1 and kept == list(target):
-        return c.put(Sum(tuple(k for k, label in enumerate(terms[0]) if label not in target)), names[0], like=lives[0])
+        summed = tuple(k for k, label in enumerate(terms[0]) if label not in target)
+        return c.put(Sum(summed), names[0], like=lives[0]) if summed else lives[0]
     return c.put(Einsum(f"{','.join(terms)}->{target}"), *names, like=lives[0])
 
 

@@ -156,11 +156,15 @@ def expand(c: Call) -> Results:
     """Repeated along axes of size 1, up to the common shape of the input and the target."""
     x, target = c.live(), c.known(1, "target shape")
     x = c.grown(x, max(x.rank, target.low.size))
-    shapes = [broadcast((x.shape(n), [int(v) for v in want])) for n, want in zip(c.converter.batches, (target.low, target.high))]
+    n, m = c.converter.batches
+    low, high = ([1] * (x.rank - want.size) + [int(v) for v in want.reshape(-1)] for want in (target.low, target.high))
+    if x.at is not None and high[x.at] == n:
+        high[x.at] = m                                      # the batch size of the file, written down
+    shapes = [broadcast((x.shape(n), low)), broadcast((x.shape(m), high))]
     if any(s[x.at] != x.shape(n)[x.at] for s, n in zip(shapes, c.converter.batches) if x.at is not None):
         raise MixesSamples(f"{c.who} repeats the batch axis of {x.name!r}")
-    low, high = ([v for k, v in enumerate(s) if k != x.at] for s in shapes)
-    if low != high:
+    first, second = ([v for k, v in enumerate(s) if k != x.at] for s in shapes)
+    if first != second:
         raise MixesSamples(f"{c.who} repeats {x.name!r} as often as there are samples, along another axis than the batch")
     sizes = list(x.tail)
     for k, v in enumerate(shapes[0]):

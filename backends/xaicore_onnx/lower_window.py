@@ -21,6 +21,7 @@ from xaicore.ops import (
     Op,
     RMSNorm,
     Rsqrt,
+    Slice,
     Variance,
 )
 from xaicore_onnx.call import Call, Lowering, Results
@@ -135,9 +136,13 @@ def _trailing(c: Call, x: Live) -> tuple[int, list[str]]:
 
 
 def lrn(c: Call) -> Results:
-    """Local response normalisation across channels."""
-    size = c.attr("size")
-    return c.put(LocalResponseNorm(size, c.attr("alpha", 1e-4), c.attr("beta", 0.75), c.attr("bias", 1.0)), c.images(c.live()))
+    """Local response normalisation across channels. ONNX's windows of even size reach one channel further up than down, the graph's the
+    other way, so that the channels are turned around for the time."""
+    x, size = c.images(c.live()), c.attr("size")
+    op = LocalResponseNorm(size, c.attr("alpha", 1e-4), c.attr("beta", 0.75), c.attr("bias", 1.0))
+    if size % 2:
+        return c.put(op, x)
+    return c.put(Slice(1, step=-1), c.put(op, c.put(Slice(1, step=-1), x)))
 
 
 WINDOW: dict[str, Lowering] = {

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import onnx
 
 SCOPES = "pkg.torch.onnx.name_scopes"
+LAYER = "xaicore.layer"
+"""Metadata keys of a node: torch's list of module paths, and the layer that ``emit`` writes."""
 
 
 def layer_of(node: onnx.NodeProto) -> str:
@@ -17,6 +19,8 @@ def layer_of(node: onnx.NodeProto) -> str:
     'layer1.0.conv1'
     """
     for entry in node.metadata_props:
+        if entry.key == LAYER:
+            return str(entry.value)
         if entry.key == SCOPES:
             try:
                 scopes = ast.literal_eval(entry.value)                     # a list of strings; a literal cannot run code

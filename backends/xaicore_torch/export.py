@@ -263,7 +263,7 @@ def _gradients(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
     def leaf(value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             leaves.append(value.detach().clone().requires_grad_())
-            return leaves[-1]
+            return leaves[-1].clone()                                    # forward may write its input in place
         return value
 
     with torch.enable_grad():

@@ -135,6 +135,8 @@ def _outputs(c: Context, program: Any, node: fx.Node) -> list[tuple[fx.Node, Val
         named = any(not isinstance(key, pytree.SequenceKey) for key in path)
         name = ".".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path)
         if isinstance(known, Const):
+            if len(known.versions) > 1:
+                raise ConversionError(f"output {name or 0!r} of the model is as long as the batch, but does not depend on its input; leave it out")
             found.append((value, c.weight(known)))
         elif isinstance(known, Value) and named:
             name = f"output.{name}" if c.builder.has(name) else name

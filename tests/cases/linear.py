@@ -71,6 +71,7 @@ CASES = (
     Case("Einsum-lonely-label", Einsum("nij,nk->nk"), ((3, 2, 4), (3, 2)), active=(True, True), torch=einsum("nij,nk->nk")),
     Case("Einsum-three", Einsum("ni,nj,nk->nikj"), ((3, 2), (3, 3), (3, 2)), active=(True,) * 3, torch=einsum("ni,nj,nk->nikj")),
     Case("Einsum-sum", Einsum("nijk->nki"), ((3, 2, 4, 2),), torch=einsum("nijk->nki")),
+    Case("Einsum-turn", Einsum("nijk->nkij"), ((3, 2, 4, 3),), torch=einsum("nijk->nkij")),
     Case("Einsum-permute", Einsum("nij->nji"), ((3, 2, 4),), torch=einsum("nij->nji")),
     Case("Einsum-same", Einsum("nij->nij"), ((3, 2, 4),), torch=einsum("nij->nij")),
 )

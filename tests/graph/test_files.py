@@ -388,7 +388,8 @@ def test_a_node_that_cannot_be_is_refused(node: dict[str, Any], text: str, tmp_p
 
 @pytest.mark.parametrize("raw", [
     "", " ", "null", "3", '"graph"', "[]", "{}", "{", '{"format": "other"}', '{"format": "xaicore-graph"}',
-    '{"format": "xaicore-graph", "version": 2}', '{"format": "xaicore-graph", "version": 1}', "NaN", "[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"format": ' + "1" * 5000 + "}",
+    '{"format": "xaicore-graph", "version": 2}', '{"format": "xaicore-graph", "version": 1}',
+    "NaN", "[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"format": ' + "1" * 5000 + "}",
     "\ufeff{}", "PK\x03\x04", "\x80\x04\x95",
 ], ids=lambda raw: raw[:40])
 def test_what_is_no_document_is_refused(raw: str, tmp_path: Path) -> None:

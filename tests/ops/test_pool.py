@@ -155,6 +155,16 @@ def test_power_pool(s: Setting, p: float) -> None:
     np.testing.assert_allclose(op.vjp(0, g, y, x), back, rtol=1e-12, atol=1e-12)  # up to 27 windows add up in one entry
 
 
+def test_torch_takes_no_absolute_value_in_odd_powers() -> None:
+    """The difference that the docstring of LpPool states."""
+    torch = pytest.importorskip("torch")
+    x = np.array([[[3.0, -4.0]]])
+    theirs = [torch.nn.functional.lp_pool1d(torch.tensor(one), 3, 2).item() for one in (np.abs(x), -x, x)]
+    ours = [LpPool(3, (2,)).forward(one).item() for one in (np.abs(x), x)]
+    assert ours == pytest.approx([91 ** (1 / 3)] * 2, rel=1e-14)
+    assert theirs == pytest.approx([91 ** (1 / 3), 37 ** (1 / 3), math.nan], rel=1e-14, nan_ok=True)
+
+
 def test_power_pool_neither_overflows_nor_vanishes() -> None:
     op = LpPool(3, (2,))
     for scale in (1e200, 1e-200):

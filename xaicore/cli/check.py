@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> int:
     if args.reasons:
         shared.say()
         shared.show(table.reasons(report))
-    for v in report.broken:
-        shared.say(f"BROKEN {v.method}: {v.axiom}, residual {v.residual:.3g}, allowed {v.tolerance:.3g}. {v.reason}")
+    for line in table.broken(report):
+        shared.say(line)
     if report.exit_code == 5:
         shared.log("nothing was checked: no axiom applies to what was chosen (--reasons says why)")
     return report.exit_code

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-METHODS = ("gradient", "gradient_x_input", "guided_backprop", "smoothgrad", "integrated_gradients", "integrated_gradients.exact", "lrp.epsilon",
-           "lrp.gamma", "lrp.alpha_beta", "lrp.epsilon_plus", "deeplift.rescale", "deeplift.reveal_cancel", "grad_cam", "occlusion")
+METHODS = (
+    "gradient", "gradient_x_input", "guided_backprop", "smoothgrad", "integrated_gradients", "integrated_gradients.exact", "lrp.epsilon",
+    "lrp.gamma", "lrp.alpha_beta", "lrp.epsilon_plus", "deeplift.rescale", "deeplift.reveal_cancel", "grad_cam", "occlusion",
+)
 DIGIT = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """--out and --digit."""
-    parser.add_argument("--out", default="xaicore-demo", metavar="FOLDER", help="where explanation.png and explanation.html go (default: xaicore-demo)")
-    parser.add_argument("--digit", type=int, default=DIGIT, choices=range(10), metavar="0..9", help=f"which digit to explain (default {DIGIT})")
+    parser.add_argument("--out", default="xaicore-demo", metavar="FOLDER",
+                        help="where explanation.png and explanation.html go (default: xaicore-demo)")
+    parser.add_argument("--digit", type=int, default=DIGIT, choices=range(10), metavar="0..9",
+                        help=f"which digit to explain (default {DIGIT})")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     shared.show(table.attributions(results))
     shared.say()
     shared.show(table.verdicts(report))
-    for v in report.broken:
-        shared.say(f"BROKEN {v.method}: {v.axiom}, residual {v.residual:.3g}, allowed {v.tolerance:.3g}. {v.reason}")
+    for line in table.broken(report):
+        shared.say(line)
     shared.say("\nLook at\n" + "\n".join(f"  {p}" for p in paths))
     shared.say("Next\n  xaicore explain digits digit_5.png -m lrp.gamma --trace -o five.html\n  xaicore inspect your-model.onnx")
     return report.exit_code

@@ -32,10 +32,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", action="append", default=[], metavar="FILE",
                         help="write .png (contact sheet), .html (page), .npz, .safetensors or .json; may be repeated")
     what = parser.add_argument_group("what is explained")
-    what.add_argument("--target", metavar="T", help="class index (default: the largest); 3,1,2 in a spatial output; [3,5] one for each sample; name:3")
-    what.add_argument("--output", choices=("logit", "probability", "log_probability"), default="logit", help="scale of the explained number")
+    what.add_argument("--target", metavar="T",
+                      help="class index (default: the largest); 3,1,2 in a spatial output; [3,5] one for each sample; name:3")
+    what.add_argument("--output", choices=("logit", "probability", "log_probability"), default="logit",
+                      help="scale of the explained number")
     what.add_argument("--layer", metavar="NAME", help="attribute to this layer's value instead of the input (xaicore inspect lists them)")
-    what.add_argument("--baseline", metavar="B", help="for methods that have one: zero, mean (of the input), a number, or a file read like INPUT")
+    what.add_argument("--baseline", metavar="B",
+                      help="for methods that have one: zero, mean (of the input), a number, or a file read like INPUT")
     image = parser.add_argument_group("images")
     image.add_argument("--resize", action="store_true", help="scale the image to the size that the model takes")
     image.add_argument("--scale", metavar="LOW,HIGH", help="what black and white become (default: what the model says, else 0,1)")
@@ -208,7 +211,8 @@ def _per_channel(value: Any, graph: Graph, feeds: Mapping[str, Array]) -> Any:
     name = graph.float_inputs[0]
     shape = feeds[name].shape[1:]
     last = channels_last(graph.meta, name)
-    if len(value) != shape[-1 if last else 0]:
-        raise InputError(f"a list of {len(value)} numbers was given for input {name!r}, which has {shape[-1 if last else 0]} channels (shape {shape})")
+    channels = shape[-1 if last else 0]
+    if len(value) != channels:
+        raise InputError(f"a list of {len(value)} numbers was given for input {name!r}, which has {channels} channels (shape {shape})")
     column = np.asarray(value, dtype=float).reshape((-1,) if last else (-1, *(1,) * (len(shape) - 1)))
     return np.array(np.broadcast_to(column, shape))

@@ -101,7 +101,8 @@ def _assigned(arrays: Mapping[str, Array], graph: Graph, file: str) -> dict[str,
     if len(arrays) == 1 and len(names) == 1:
         return {names[0]: next(iter(arrays.values()))}
     if "" in arrays:
-        raise InputError(f"the model has {len(names)} inputs ({', '.join(names)}), but {file} holds one array; give an .npz or a .json with one for each")
+        raise InputError(f"the model has {len(names)} inputs ({', '.join(names)}), but {file} holds one array; "
+                         f"give an .npz or a .json with one for each")
     for k in arrays:
         if k not in graph.inputs:
             raise UnknownName(f"{file} holds {k!r}, which is no input of the model: {nearest(k, names)}")
@@ -129,13 +130,14 @@ def _image_input(path: Path, graph: Graph) -> str:
     if len(fitting) == 1 and len(graph.inputs) == 1:
         return fitting[0]
     shapes = ", ".join(f"{k} {s}" for k, s in graph.inputs.items())
-    raise InputError(f"{path.name} is an image, but the model's inputs are {shapes}; an image fits one input of rank 4. Give an .npy or .npz instead")
+    raise InputError(f"{path.name} is an image, but the model's inputs are {shapes}; an image fits one input of rank 4. "
+                     f"Give an .npy or .npz instead")
 
 
 def _image(path: Path, name: str, graph: Graph, pixels: Pixels) -> Array:
     spec, last = graph.inputs[name], channels_last(graph.meta, name)
     sizes = spec.shape[1:]
-    channels, height, width = (sizes[2], sizes[0], sizes[1]) if last else sizes
+    channels, height, width = np.roll(np.array(sizes, dtype=object), 1 if last else 0)
     image = _decoded(path)
     modes = {1: "L", 3: "RGB", 4: "RGBA"}
     if channels is not None and channels not in modes:
@@ -184,7 +186,7 @@ def _converted(image: Image.Image, mode: str, file: str) -> Image.Image:
         return image
     if mode != "RGBA" and (image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info):
         rgba = image.convert("RGBA")
-        if rgba.getextrema()[3] != (255, 255):
+        if rgba.getchannel("A").getextrema() != (255, 255):
             log(f"{file}: its transparent parts are shown to the model as white")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert(mode)
@@ -221,7 +223,8 @@ def _npy(stream: IO[bytes], size: int, name: str) -> Array:
     except (ValueError, EOFError) as error:
         raise FileRefused(f"{name} is not an .npy array, or it is truncated: {error}") from None
     if dtype.hasobject or dtype.kind not in "fiub":
-        raise FileRefused(f"{name} holds {dtype}, but numbers are expected; arrays of Python objects are never loaded, because that runs code")
+        raise FileRefused(f"{name} holds {dtype}, but numbers are expected; arrays of Python objects are never loaded, "
+                          f"because that runs code")
     count = math.prod(shape)
     promised = count * dtype.itemsize
     if promised > ARRAYS:
@@ -270,9 +273,9 @@ def _csv(path: Path) -> Array:
     """Rows of numbers, one sample each; a first row of words is a heading."""
     text = _text(path)
     delimiter = next((d for d in (",", ";", "\t") if d in text), " ")
-    lines = [(k, [c for c in row if c.strip()]) for k, row in enumerate(csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True), 1)]
+    cells = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    lines = [(k, kept) for k, row in enumerate(cells, 1) if (kept := [c for c in row if c.strip()])]
     rows: list[list[float]] = []
-    lines = [(k, row) for k, row in lines if row]
     for position, (k, row) in enumerate(lines):
         try:
             rows.append([float(c) for c in row])

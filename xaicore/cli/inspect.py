@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 FAMILIES = {"gradient": "gradient", "guided": "guided_backprop", "lrp": "lrp.epsilon", "deeplift": "deeplift.rescale"}
 EXACT = "exact ig"
 ADVICE = {
-    "lrp": "in Python, put a row in front: rules = xaicore.RULE_SETS['lrp.epsilon']().before((op({0}), <rule>)); gradient methods work as they are",
-    "deeplift": "in Python, put a row in front: rules = xaicore.RULE_SETS['deeplift.rescale']().before((op({0}), <rule>)); integrated gradients "
-                "compares with a baseline, too",
-    "gradient": "there is no way through it for a gradient; explain a layer behind it (--layer)",
-    "guided": "there is no way through it for a gradient; explain a layer behind it (--layer)",
-    EXACT: "not piecewise linear: use integrated_gradients, whose quadrature error is its gap",
+    "lrp": "In Python, put a row in front: rules = xaicore.RULE_SETS['lrp.epsilon']().before((op({0}), <rule>)); "
+           "gradient methods work as they are",
+    "deeplift": "In Python, put a row in front: rules = xaicore.RULE_SETS['deeplift.rescale']().before((op({0}), <rule>)); "
+                "integrated gradients compares with a baseline, too",
+    "gradient": "There is no way through it for a gradient; explain a layer behind it (--layer)",
+    "guided": "There is no way through it for a gradient; explain a layer behind it (--layer)",
+    EXACT: "They are not piecewise linear; use integrated_gradients, whose quadrature error is its gap",
 }
 
 
@@ -106,12 +107,13 @@ class Survey:
 
     def records(self) -> list[dict[str, Any]]:
         """The operator table for JSON."""
-        return [{"operator": k.operator, "count": k.count, "support": {f: {"supported": s is not None, "how": s} for f, s in k.support.items()}}
-                for k in self.kinds]
+        return [{"operator": k.operator, "count": k.count,
+                 "support": {f: {"supported": s is not None, "how": s} for f, s in k.support.items()}} for k in self.kinds]
 
     def to_do(self) -> list[str]:
-        """One line for each operator and family that do not go together."""
-        return [f"{k.operator} under {f}: " + ADVICE[f].format(k.operator) for k in self.kinds for f, s in k.support.items() if s is None]
+        """One line for each family: the operators that do not go with it, and what to do."""
+        missing = {f: [k.operator for k in self.kinds if k.support[f] is None] for f in (*FAMILIES, EXACT)}
+        return [f"{f}: not supported: {', '.join(names)}. {ADVICE[f].format(', '.join(names))}" for f, names in missing.items() if names]
 
 
 def survey(graph: Graph) -> Survey:
@@ -123,7 +125,8 @@ def survey(graph: Graph) -> Survey:
     notes = []
     heads = [(o, *without_head(graph, o)) for o in graph.outputs]
     core = prune(graph, list(dict.fromkeys(value for _, value, _ in heads)))
-    shapes, linear = None, {}
+    shapes: Mapping[str, Sequence[int]] | None = None
+    linear: Mapping[str, str | None] = {}
     try:
         shapes, linear = measured(graph)
     except XaicoreError as error:
@@ -236,7 +239,10 @@ def layer_table(graph: Graph, shapes: Mapping[str, Sequence[int]] | None) -> Any
         rows.append([layer, ", ".join(k if n == 1 else f"{n} {k}" for k, n in kinds.items()), shape_text(shapes, named), size or None,
                      named if named != layer or calls else None])
     columns = [Column("layer"), Column("operators"), Column("output"), figure("parameters", digits=12), Column("node", "last node")]
-    return Table(columns, rows, "layers, for --layer and in the ledger")
+    free = [(name, k) for name, spec in graph.inputs.items() for k, n in enumerate(spec.shape) if k and n is None]
+    drawn = {shapes[name][k] for name, k in free} if shapes else set()
+    notes = [f"The output sizes are those of one run in which every free size was {drawn.pop()}."] if drawn else []
+    return Table(columns, rows, "layers, for --layer and in the ledger", notes)
 
 
 def shape_text(shapes: Mapping[str, Sequence[int]] | None, name: str) -> str | None:

@@ -54,8 +54,8 @@ class Version(argparse.Action):
 
 def parser() -> Parser:
     """The whole command line."""
-    top = Parser(prog="xaicore", description="A reference engine for neural-network attribution: explain a model's output, and check the explanation.",
-                 epilog="first steps: xaicore demo\n\n" + CODES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser(prog="xaicore", formatter_class=argparse.RawDescriptionHelpFormatter, epilog="first steps: xaicore demo\n\n" + CODES,
+                 description="A reference engine for neural-network attribution: explain a model's output, and check the explanation.")
     top.add_argument("--version", action=Version, nargs=0, help="print the version and end")
     subs = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in COMMANDS:

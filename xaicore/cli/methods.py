@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
             return 0
         shared.show(listing(([m.id, "baseline" if m.baseline else "", "random" if m.random else "", m.summary] for m in rows),
                             "method", "compares with", "draws", "what it computes",
-                            notes=["", "xaicore methods ID shows one: settings, promises, source.   xaicore rules ID shows the table of rules behind it."]))
+                            notes=["", "xaicore methods ID shows one: settings, promises, source.",
+                                   "xaicore rules ID shows the table of rules behind it."]))
         return 0
     if args.id not in METHODS:
         raise UnknownName(f"no method is called {args.id!r}: {nearest(args.id, METHODS)}")
@@ -71,12 +72,13 @@ def card(m: Method) -> None:
 
     say(m.id)
     say()
-    text = inspect.getdoc(RULE_SETS[m.id] if m.id in RULE_SETS else m.run)
+    text = inspect.getdoc(RULE_SETS.get(m.id, m.run))
     say(text or m.summary)
     say()
     where = {"signal": "layer= reads the backward signal at that layer", "cut": "layer= explains the part of the model behind that layer",
              "own": "layer= is a setting of the method", "": "has no layer version"}
-    say("promises   " + (", ".join(p.replace("_", " ") for p in m.promises) or "nothing") + "   (xaicore check measures them on your model)")
+    promises = ", ".join(p.replace("_", " ") for p in m.promises)
+    say(f"promises   {promises or 'nothing'}   (xaicore check measures them on your model)")
     say("layers     " + where.get(m.layer, m.layer))
     say("source     " + (citation(m.source) or m.source))
     say()

@@ -114,12 +114,12 @@ def document(product: Product, values: bool = False, ledger: bool = True) -> dic
 
 def result(label: str, a: Attribution, values: bool = False, ledger: bool = True) -> dict[str, Any]:
     """One result as a mapping of raw numbers; rationals are written "p/q"."""
-    from xaicore.show.table import targets
+    from xaicore.show.table import absorbed, settings, targets
 
     out: dict[str, Any] = {
-        "label": label, "method": a.method, "explained": a.explained, "target": targets(a), "settings": dict(a.settings),
+        "label": label, "method": a.method, "explained": a.explained, "target": targets(a), "settings": settings(a.settings),
         "output": a.output, "baseline_output": a.baseline_output, "total": a.total(), "gap": a.gap(),
-        "absorbed": a.absorbed if passes_on(a) else None, "seconds": a.seconds, "shapes": {k: list(v.shape) for k, v in a.values.items()},
+        "absorbed": [absorbed(a, n) for n in range(len(a.output))], "seconds": a.seconds, "shapes": {k: list(v.shape) for k, v in a.values.items()},
     }
     if values:
         out["values"] = dict(a.values)

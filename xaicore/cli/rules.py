@@ -67,8 +67,8 @@ def facts(id: str, r: RuleSet) -> dict[str, Any]:
     """One rule set as plain data."""
     from xaicore.cli.methods import citation
 
-    return {"id": id, "summary": summary(id), "carrier": r.carrier, "source": r.source, "citation": citation(r.source), "settings": settings(id),
-            "expand": [k.__name__ for k in r.expand], "fold_batchnorm": r.fold,
+    return {"id": id, "summary": summary(id), "carrier": r.carrier, "source": r.source, "citation": citation(r.source),
+            "settings": settings(id), "expand": [k.__name__ for k in r.expand], "fold_batchnorm": r.fold,
             "rows": [{"selector": selector.label, "rule": rule.label, "source": rule.source} for selector, rule in r.rules]}
 
 

@@ -40,7 +40,7 @@ def say(text: str = "") -> None:
 
 
 def show(*tables: Table) -> None:
-    """Tables: with Rich in a terminal that is wide enough, as plain text elsewhere."""
+    """Tables: with Rich in a terminal, as plain text with one line for each row elsewhere."""
     if not sys.stdout.isatty():
         print("\n\n".join(str(t) for t in tables))
         return
@@ -48,7 +48,8 @@ def show(*tables: Table) -> None:
 
     console = Console(highlight=False)
     for t in tables:
-        console.print(t.rich())
+        for part in t.split(console.width):
+            console.print(part.rich())
 
 
 def dump(document: Mapping[str, Any]) -> None:
@@ -154,8 +155,8 @@ def target(text: str | None) -> Any:
             return [int(part) for part in split(text.strip().strip("[]"))]
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"--target {text!r} cannot be read; give a class index such as 3, 3,1,2 for an entry of a spatial output, [3,5] with "
-                         f"one index for each sample, or name:3 for one of several outputs") from None
+        raise InputError(f"--target {text!r} cannot be read; give a class index such as 3, or 3,1,2 for an entry of a spatial output, "
+                         f"or [3,5] with one index for each sample, or name:3 for one of several outputs") from None
     return numbers[0] if len(numbers) == 1 else numbers
 
 

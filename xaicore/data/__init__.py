@@ -1,7 +1,7 @@
 """The embedded default: a small trained network and real images, so that a bare install has something to explain.
 
 ``digits.json`` and ``digits.onnx`` hold the same CNN (conv-relu-conv-relu-pool, a residual block, dense-relu-dense,
-softmax; 14,442 parameters, float32), trained on handwritten digits by benchmarks/train_digits.py. Its ``meta`` says how well and
+softmax; 14,426 parameters, float32), trained on handwritten digits by benchmarks/train_digits.py. Its ``meta`` says how well and
 on what. The images are 12 that it classifies correctly and was not trained on. Each ``digit_*.png`` is one of them, 8 x 8 grey.
 
 Source of the images: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998, in the

@@ -125,9 +125,7 @@ class ConvTranspose(Weighted):
 # ----- settings ---------------------------------------------------------------------------------------------------
 
 
-def check_geometry(
-    stride: Sequence[int], dilation: Sequence[int], pads: Sequence[Sequence[int]], groups: int, who: str
-) -> None:
+def check_geometry(stride: Sequence[int], dilation: Sequence[int], pads: Sequence[Sequence[int]], groups: int, who: str) -> None:
     """Refuses settings that no input can fit."""
     if any(n < 1 for n in (*stride, *dilation, groups)):
         raise ShapeError(f"{who}: stride, dilation and groups must be at least 1")
@@ -197,8 +195,8 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         return np.concatenate([adjoint_x(some, own, space, at._replace(groups=1)) for some, own in runs], axis=1)
     kernel = w.shape[2:]
     if at.groups == 1 and set(at.stride) == {1} and len(w) <= 3 * w.shape[1]:
-        # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the scattering
-        # below adds up C * K, and adding up was measured to cost about three copies.
+        # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the
+        # scattering below adds up C * K, and adding up was measured to cost about three copies.
         around = np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1)
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
         return convolve(g, around, at._replace(pads=tuple(rest)))
@@ -252,7 +250,7 @@ def _blocks(samples: int, count: Sequence[int], bytes_each: int) -> Iterator[tup
     several = max(1, rows // count[0])
     for n in range(0, samples, several):
         for r in range(0, count[0], rows):
-            yield slice(n, min(n + several, samples)), slice(r, min(r + rows, count[0]))
+            yield slice(n, n + several), slice(r, r + rows)
 
 
 def _columns(seen: Array, count: Sequence[int]) -> Iterator[tuple[tuple[slice, slice], Array]]:

@@ -99,8 +99,7 @@ class MatMul(Op):
 
     a (..., I, J), b (..., J, K) -> (..., I, K). An active input has its batch on axis 0 and the rank of y: a matrix is only
     ever a constant, or (N, J) at the left of a matrix. Both may be active (attention): then y is bilinear.
-    Raises ShapeError for vectors, for inner sizes that differ, for leading axes that do not broadcast, and for a batched b of
-    higher rank beside an ``a`` whose own leading axes would be matched with other axes than the batch.
+    Raises ShapeError for vectors, for inner sizes that differ, and for leading axes that do not broadcast.
     Same as: np.matmul, torch.matmul, ONNX MatMul; those also take vectors.
     """
 

@@ -27,9 +27,9 @@ class Window(Op):
     """The settings of a sliding window: one entry in each for each spatial axis; () takes the default.
 
     x (N, C, *S) -> (N, C, *S'), S' = floor((S + before + after - dilation * (K - 1) - 1) / stride) + 1; with ``ceil`` the
-    quotient is rounded up, but the last window must start inside x or its padding before. ``stride`` is ``kernel`` by
-    default. Raises ShapeError when settings and ranks do not fit, when a window is larger than the padded input, and when a
-    window would see nothing but padding.
+    quotient is rounded up, but the last window must start inside x or its padding before. ``stride`` is ``kernel`` by default.
+    Raises ShapeError when settings and ranks do not fit, when a window is larger than the padded input, and when a window
+    would see nothing but padding.
     """
 
     kernel: tuple[int, ...]
@@ -113,8 +113,7 @@ class _Max(Op):
     def route(self, g: Array, winners: Array, x: Array) -> Array:
         """Sends each entry of ``g`` to the entry of x that ``winners`` names, and adds up what arrives; the shape of x.
 
-        With ``winners(x)`` it is the vjp. With the winners on another input (a baseline) it is what DeepLIFT's cross-maximum
-        needs.
+        With ``winners(x)`` it is the vjp; with the winners of another input (a baseline), a part of DeepLIFT's cross-maximum.
         """
         axes = self.looks_at(x)
         choice = np.unravel_index(winners, tuple(at.shape[1] for at in axes))
@@ -130,8 +129,10 @@ class _Max(Op):
         return out.reshape(x.shape)
 
     def candidates(self, *xs: Array) -> Array:
-        """All entries of each window (N, C, *S', K), row-major. In the place of padding stands the nearest entry that the
-        same window sees, so that padding never adds a value, and the maximum over the last axis is y."""
+        """All entries of each window (N, C, *S', K), row-major; y is the maximum over the last axis.
+
+        In the place of padding stands the nearest entry that the same window sees, so that padding never adds a value.
+        """
         x, axes = xs[0], self.looks_at(xs[0])
         rank = len(axes)
         grid: list[Any] = [slice(None), slice(None)]
@@ -165,6 +166,7 @@ class MaxPool(_Max, Window):
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
         x, (stride, dilation, _), axes = xs[0], self.settings(), self.positions(xs[0])
+        y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
         edges = _overhang(axes, x)
         padded = pad_spatial(x, edges)
         back, free = filled(padded.shape, 0, x), np.ones(y.shape, bool)
@@ -179,8 +181,7 @@ class MaxPool(_Max, Window):
 @final
 @dataclass(frozen=True)
 class AdaptiveMaxPool(_Max):
-    """The maximum over windows [floor(o S / S'), ceil((o + 1) S / S')) that share the axis out evenly among S' = ``size``
-    outputs.
+    """The maximum over windows [floor(o S / S'), ceil((o + 1) S / S')), S' = ``size``: even shares of each axis.
 
     x (N, C, *S) -> (N, C, *size).   Raises ShapeError when the rank of x does not fit ``size``.
     Ties go to the first entry in row-major order. Same as: torch.nn.AdaptiveMaxPool1d to 3d.
@@ -222,8 +223,8 @@ class AvgPool(Window):
 
     Settings, shapes and errors: see ``Window``. ``count`` is ``divisor`` if given; else the number of entries of the window
     that lie in x, with ``count_include_pad`` in x and its padding. What ``ceil`` lets a window hang over beyond the padding
-    never counts. Same as: torch.nn.AvgPool1d to 3d (without dilation), ONNX AveragePool. Keras pads with
-    count_include_pad=False.
+    never counts.
+    Same as: torch.nn.AvgPool1d to 3d (without dilation), ONNX AveragePool. Keras pads with count_include_pad=False.
     """
 
     count_include_pad: bool = True
@@ -281,7 +282,7 @@ class AvgPool(Window):
 @final
 @dataclass(frozen=True)
 class AdaptiveAvgPool(Op):
-    """The mean over windows [floor(o S / S'), ceil((o + 1) S / S')) that share the axis out evenly among S' = ``size`` outputs.
+    """The mean over windows [floor(o S / S'), ceil((o + 1) S / S')), S' = ``size``: even shares of each axis.
 
     x (N, C, *S) -> (N, C, *size).   Raises ShapeError when the rank of x does not fit ``size``.
     Same as: torch.nn.AdaptiveAvgPool1d to 3d.
@@ -353,7 +354,8 @@ class LpPool(Window, Exponent):
     """y[n, c, o] = (sum_k |x[n, c, o * stride + k * dilation - pad]|^p)^(1/p), with zeros outside x, p >= 1.
 
     Settings, shapes and errors: see ``Window``. Where a whole window is zero the derivative is taken as 0.
-    Same as: ONNX LpPool. torch.nn.LPPool1d to 3d adds up x^p without the absolute value: equal for even p, or for x >= 0.
+    Same as: ONNX LpPool. torch.nn.LPPool1d to 3d adds up x^p without the absolute value: equal for even p and for x >= 0; for
+    odd p a negative sum is NaN there.
     """
 
     rational: ClassVar[bool] = False

@@ -20,10 +20,11 @@ from xaicore.ops.op import Op, need_rank
 class Pad(Op):
     """y is x with (before, after) entries added to each of the last ``len(pads)`` axes; negative numbers take entries away.
 
-    mode "constant" adds ``value``; "edge" repeats the outermost entry; "reflect" mirrors x at its outermost entry, without
-    repeating it. Raises ShapeError when the batch axis would be padded, when nothing is left, for negative numbers in the
-    other modes, and for more reflected entries than x has beside its edge. Same as: np.pad, torch.nn.functional.pad ("edge"
-    is "replicate" there; its pads run from the last axis backwards), ONNX Pad.
+    mode "constant" adds ``value``; "edge" repeats the outermost entry; "reflect" mirrors x at it, without repeating it.
+    Raises ShapeError when the batch axis would be padded, when nothing is left, for negative numbers in the other modes, and
+    for more reflected entries than x has beside its edge.
+    Same as: np.pad (which reflects again where x is too short), ONNX Pad, torch.nn.functional.pad, where "edge" is called
+    "replicate" and the pads run from the last axis backwards.
     """
 
     pads: tuple[tuple[int, int], ...]
@@ -80,14 +81,14 @@ class Pad(Op):
 class Upsample(Op):
     """y[n, c, s'] = x[n, c, .] at the place that corresponds to s', nearest or linear between neighbours, axis by axis.
 
-    x (N, C, *S) -> (N, C, *size), one to three spatial axes. The ratio of an axis is S / size, or 1 / scale where ``scales``
-    are given. "nearest" reads position floor(s' * ratio). "linear" reads position (s' + 1/2) * ratio - 1/2, not below 0; with
-    ``align_corners`` s' * (S - 1) / (size - 1). Beyond the last entry the last entry counts. In two dimensions "linear" is
-    bilinear. Raises ShapeError when the rank of x does not fit ``size``, and for settings that do not fit each other. Source:
-    the documentation and behaviour of torch.nn.functional.interpolate, modes nearest, linear, bilinear and trilinear.
+    x (N, C, *S) -> (N, C, *size), one to three spatial axes. The ratio of an axis is S / size, or 1 / scale with ``scales``.
+    "nearest" reads position floor(s' * ratio); "linear" reads (s' + 1/2) * ratio - 1/2, but not below 0, or with
+    ``align_corners`` s' * (S - 1) / (size - 1). Beyond the last entry the last entry counts. On two axes "linear" is bilinear.
+    Raises ShapeError when the rank of x does not fit ``size``, and for settings that do not fit each other.
+    Source: torch.nn.functional.interpolate, modes nearest, linear, bilinear and trilinear, checked in float64.
     Positions are computed in rationals. torch rounds the ratio of float32 inputs to float32, so that its "nearest" reads one
-    position before ours in rare places where s' * ratio is whole (2 entries to 82, for one); in float64 the two agree. Keras reads
-    "nearest" at the centres of the output; ONNX has a setting for it.
+    position before ours in rare places where s' * ratio is whole (2 entries to 82, for one). ONNX Resize has a setting for each
+    of these choices.
     """
 
     size: tuple[int, ...]

@@ -63,8 +63,9 @@ class Reshape(_Routes):
 class Flatten(_Routes):
     """y joins the axes of x from ``start`` on: (N, ..., *rest) -> (N, ..., prod(rest)), start >= 1.
 
-    Raises ShapeError when ``start`` is 0 (the batch) or negative, or larger than the rank of x; at the rank an axis of 1 is
-    appended. Same as: torch.nn.Flatten, which also takes an end; ONNX Flatten gives two axes always.
+    Where ``start`` is the rank of x, an axis of 1 is appended.
+    Raises ShapeError when ``start`` is 0 (the batch) or negative, or larger than the rank of x.
+    Same as: torch.nn.Flatten, which also takes an end; ONNX Flatten gives two axes always.
     """
 
     start: int = 1
@@ -133,8 +134,8 @@ class Squeeze(_Routes):
 class Unsqueeze(_Routes):
     """y has axes of size 1 at the positions ``axes``, counted in y.
 
-    Raises ShapeError for a position outside y, for the batch axis, and for one named twice.   Same as: np.expand_dims, ONNX
-    Unsqueeze.
+    Raises ShapeError for a position outside y, for the batch axis, and for one named twice.
+    Same as: np.expand_dims, ONNX Unsqueeze.
     """
 
     axes: tuple[int, ...]
@@ -157,8 +158,8 @@ class Concat(_Routes):
     """y is the inputs one after the other along ``axis``.
 
     Any number of arrays, equal in all other sizes, the batch too: a constant of batch 1, such as a class token, goes through
-    Expand first. Raises ShapeError when sizes differ, and for the batch axis.   Same as: np.concatenate, torch.cat, ONNX
-    Concat.
+    Expand first.   Raises ShapeError when sizes differ, and for the batch axis.
+    Same as: np.concatenate, torch.cat, ONNX Concat.
     """
 
     axis: int
@@ -254,8 +255,9 @@ class Gather(_Routes):
     """y[n, ..., j, ...] = x[n, ..., indices[j], ...] along ``axis``: the same entries of every sample.
 
     x (N, *A, L, *B), indices (*J) of integers without a batch axis -> (N, *A, *J, *B). Negative indices count from the end.
-    Raises ShapeError for the batch axis, InputError for indices that are no integers or outside the axis. Nothing flows to
-    the indices. Same as: np.take, torch.index_select (one axis of indices), ONNX Gather.
+    Nothing flows to the indices.
+    Raises ShapeError for the batch axis, InputError for indices that are no integers or outside the axis.
+    Same as: np.take, torch.index_select (one axis of indices, none negative), ONNX Gather.
     """
 
     axis: int
@@ -287,9 +289,10 @@ class Gather(_Routes):
 class Embedding(_Routes):
     """y[n, ...] = table[ids[n, ...]].
 
-    table (V, D) of constants or parameters, ids (N, ...) of integers -> (N, ..., D). Raises ShapeError for a table of another
-    rank, InputError for ids that are no integers or outside 0 to V - 1 (negative ids are an error in every framework).
-    Nothing flows to the ids: explain the output of this node, or the table.   Same as: torch.nn.Embedding.
+    table (V, D) of constants or parameters, ids (N, ...) of integers -> (N, ..., D).
+    Nothing flows to the ids: explain the output of this node, or the table.
+    Raises ShapeError for a table of another rank, InputError for ids that are no integers or outside 0 to V - 1.
+    Same as: torch.nn.Embedding, which refuses negative ids as well.
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, 2)
@@ -320,9 +323,10 @@ class Embedding(_Routes):
 class Expand(_Routes):
     """y repeats x along axes of size 1: x (N or 1, ...), [like (N, ...)] -> (N, *shape), where -1 keeps the size of x.
 
-    N is that of x; if that is 1 and ``like`` is given, that of ``like``, whose values do not matter: nothing flows to it. The
-    adjoint sums over the copies.   Raises ShapeError when x has not one axis for each entry of shape and the batch, or does
-    not fit. Same as: torch.expand, ONNX Expand.
+    N is that of x; if that is 1 and ``like`` is given, that of ``like``, whose values do not matter: nothing flows to it.
+    The adjoint sums over the copies.
+    Raises ShapeError when x has not one axis for the batch and each entry of ``shape``, or does not fit.
+    Same as: torch.Tensor.expand, ONNX Expand; those also add axes at the front.
     """
 
     shape: tuple[int, ...]

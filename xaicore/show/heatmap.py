@@ -36,7 +36,7 @@ class View:
 
     cells    (H, W) for what has two axes to draw, (F,) for bars
     kind     "image" (square pixels), "cells" (a table of numbers), "bars"
-    how      what was done to get there: "sum over 3 channels"
+    how      what was done to get there: "3 channels summed"
     """
 
     cells: Array
@@ -63,7 +63,7 @@ def view(values: Any, channels_last: bool = False, name: str = "the attribution"
     if channels_last:
         x = np.moveaxis(x, -1, 0)
     count = int(np.prod(x.shape[:-2]))
-    how = "" if count == 1 else f"sum over {x.shape[0]} channels" if x.ndim == 3 else f"sum over {count} channels and slices"
+    how = "" if count == 1 else f"{x.shape[0]} channels summed" if x.ndim == 3 else f"{count} channels and slices summed"
     return View(x.reshape(count, *x.shape[-2:]).sum(axis=0), "image", how)
 
 
@@ -100,7 +100,7 @@ def colours(cells: Array, limit: float) -> RGB:
     t = np.clip(np.asarray(cells, dtype=float) / limit, -1, 1)
     stops = np.linspace(-1, 1, 2 * len(FOR) - 1)
     table = np.array(AGAINST[:0:-1] + FOR, dtype=float)
-    return np.stack([np.rint(np.interp(t, stops, table[:, k])) for k in range(3)], axis=-1).astype(np.uint8)
+    return _bytes(np.stack([np.interp(t, stops, table[:, k]) for k in range(3)], axis=-1))
 
 
 def overlay(cells: Array, picture: RGB, limit: float) -> RGB:
@@ -115,7 +115,7 @@ def overlay(cells: Array, picture: RGB, limit: float) -> RGB:
     grey = picture.astype(float) @ np.array([0.299, 0.587, 0.114])      # luma of ITU-R BT.601
     faint = 255 - 0.35 * (255 - grey)                                   # light enough for both colours to stand out on it
     share = np.clip(np.abs(spread) / limit, 0, 1)[..., None]
-    return np.rint((1 - share) * faint[..., None] + share * colours(spread, limit)).astype(np.uint8)
+    return _bytes((1 - share) * faint[..., None] + share * colours(spread, limit))
 
 
 def photograph(x: Array, channels_last: bool = False, bounds: tuple[float, float] | None = None) -> RGB | None:
@@ -131,7 +131,11 @@ def photograph(x: Array, channels_last: bool = False, bounds: tuple[float, float
         y = np.repeat(y.mean(axis=0, keepdims=True), 3, axis=0)
     low, high = bounds if bounds is not None and bounds[1] > bounds[0] else (float(y.min()), float(y.max()))
     t = (y - low) / (high - low) if high > low else np.full_like(y, 0.5)
-    return np.rint(255 * np.clip(np.moveaxis(t, 0, -1), 0, 1)).astype(np.uint8)
+    return _bytes(255 * np.clip(np.moveaxis(t, 0, -1), 0, 1))
+
+
+def _bytes(x: Array) -> RGB:
+    return np.asarray(np.rint(x), dtype=np.uint8)
 
 
 # ----- of an Attribution ------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from xaicore.errors import InputError
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.propagate import channels_last
 from xaicore.numerics import Array
-from xaicore.show.heatmap import RGB, View, colours, overlay, photograph_of, symmetric_limit, view, view_of
+from xaicore.show.heatmap import RGB, View, colours, overlay, photograph, photograph_of, symmetric_limit, view, view_of
+from xaicore.show.table import targets
 
 BOX = 224                                             # pixels: 28 for each of an 8 x 8 map, one for each of a usual photograph
 CAPTION = 38
@@ -63,11 +64,16 @@ def fit(rgb: RGB, box: int = BOX) -> Image.Image:
     return image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))), Image.Resampling.BOX)
 
 
-def bars(values: Array, limit: float, box: int = BOX) -> Image.Image:
-    """Signed bars from a zero line: to the right and labelled by index for up to 24 entries, upright and thin for more."""
+def bars(values: Array, limit: float, box: int = BOX, signs: bool = True) -> Image.Image:
+    """Signed bars from a zero line: to the right and labelled by index for up to 24 entries, upright and thin for more.
+
+    ``signs``: red and blue; without them (an input, which speaks neither for nor against) grey.
+    """
     n = len(values)
     share = np.clip(values / limit, -1, 1)
     ink = colours(np.where(share >= 0, 0.75, -0.75), 1.0)               # the length says how much, the colour only the sign
+    if not signs:
+        ink = np.full_like(ink, FAINT[0])
     if n > 24:
         width = max(1, box // n)
         image = Image.new("RGB", (n * width, box), "white")
@@ -132,15 +138,25 @@ def tiles_of(results: Mapping[str, Attribution], sample: int, over: bool = False
 
 
 def input_tile(a: Attribution, name: str, sample: int) -> Tile:
-    """The input itself: a picture, or its numbers in the same colours."""
+    """The input itself, without colours that would speak for or against: a picture, grey cells or grey bars."""
+    image, line = input_image(a, name, sample)
+    return Tile(image, "input" if len(a.feeds) == 1 else f"input {name!r}", line)
+
+
+def input_image(a: Attribution, name: str, sample: int) -> tuple[Image.Image, str]:
+    """The drawing of an input, and its size and range in words."""
     x = a.feeds[name][sample]
     picture = photograph_of(a, name, sample)
-    label = "input" if len(a.feeds) == 1 else f"input {name!r}"
-    if picture is not None:
-        return Tile(fit(picture), label, f"{picture.shape[0]} x {picture.shape[1]}, {number(float(x.min()))} to {number(float(x.max()))}")
     v = view(x, channels_last(a.graph.meta, name), f"input {name!r}")
-    limit = symmetric_limit(v.cells)
-    return Tile(draw(v, limit), label, f"{v.shape}   scale ±{number(limit)}")
+    line = f"{v.shape}, {number(float(x.min()))} to {number(float(x.max()))}"
+    if picture is not None:
+        return fit(picture), line
+    if v.kind == "bars":
+        return bars(v.cells, symmetric_limit(v.cells), signs=False), line
+    grey = photograph(v.cells[None])
+    assert grey is not None
+    rows, columns = (max(1, BOX // n) for n in v.cells.shape)
+    return fit(np.repeat(np.repeat(grey, rows, axis=0), columns, axis=1)), line
 
 
 def contact_sheet(
@@ -175,8 +191,8 @@ def png(image: Image.Image) -> bytes:
 
 def _heading(results: Mapping[str, Attribution], sample: int, size: int) -> str:
     a = next(iter(results.values()))
-    which = f"sample {sample}: " if size > 1 else ""
-    return f"{which}{a.explained}   f(x) = {number(float(a.output[sample]))}"
+    what = a.explained if size == 1 else f"sample {sample}, target {targets(a)[sample]}"
+    return f"{what}   f(x) = {number(float(a.output[sample]))}"
 
 
 def _block(tiles: Sequence[Tile], heading: str, columns: int) -> Image.Image:

@@ -52,6 +52,18 @@ def plain_data(value: Any) -> Any:
     return str(value)
 
 
+def settings(values: Mapping[str, Any], longest: int = 16) -> dict[str, Any]:
+    """Settings as plain data, with arrays of more than ``longest`` entries given by their shape alone."""
+    def short(v: Any) -> Any:
+        if isinstance(v, Mapping):
+            return {str(k): short(one) for k, one in v.items()}
+        if isinstance(v, np.ndarray) and v.size > longest:
+            return f"array of shape {v.shape}"
+        return plain_data(v)
+
+    return {str(k): short(v) for k, v in values.items()}
+
+
 # ----- a table ------------------------------------------------------------------------------------------------------
 
 
@@ -63,6 +75,11 @@ def significant(digits: int) -> Callable[[Any], str]:
     return show
 
 
+def unstyled(text: str) -> str:
+    """No colour."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column's key in JSON, its heading, how its values are written, and how a written value is coloured."""
@@ -71,7 +88,8 @@ class Column:
     heading: str = ""
     show: Callable[[Any], str] = str
     right: bool = False
-    style: Callable[[str], str] = lambda text: ""
+    style: Callable[[str], str] = unstyled
+    long: bool = False                                                  # text that may be broken into lines in a terminal
 
     @property
     def title(self) -> str:
@@ -114,6 +132,24 @@ class Table:
             lines.append("  ".join(parts).rstrip())
         return "\n".join([*lines, *(clean(n) for n in self.notes)])
 
+    def _widths(self) -> list[int]:
+        """The width of each column unbroken; at most 32 for long text."""
+        cells = self.cells()
+        natural = [max([len(w) for w in c.title.split("\n")] + [len(row[k]) for row in cells]) for k, c in enumerate(self.columns)]
+        return [min(w, 32) if c.long else w for w, c in zip(natural, self.columns)]
+
+    def split(self, width: int) -> list[Table]:
+        """Tables that fit into ``width`` characters, one below the other, each beginning with the first column."""
+        widths, groups = self._widths(), [[0]]
+        for k in range(1, len(widths)):
+            used = sum(widths[i] + 3 for i in groups[-1])               # 3: what Rich puts between two columns
+            if used + widths[k] + 3 > width and len(groups[-1]) > 1:
+                groups.append([0])
+            groups[-1].append(k)
+        last = len(groups) - 1
+        return [Table([self.columns[k] for k in g], [[row[k] for k in g] for row in self.rows], self.title if n == 0 else "",
+                      self.notes if n == last else ()) for n, g in enumerate(groups)]
+
     def rich(self) -> RichTable:
         """The same for Rich."""
         from rich import box
@@ -124,7 +160,7 @@ class Table:
         table = RichTable(title=Text(clean(self.title)) if self.title else None, caption=Text(notes, "dim") if notes else None,
                           title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
         for c in self.columns:
-            table.add_column(c.title, justify="right" if c.right else "left", no_wrap=c.right, overflow="fold", vertical="top")
+            table.add_column(c.title, justify="right" if c.right else "left", no_wrap=not c.long, overflow="fold", vertical="top")
         for line in self.cells():
             table.add_row(*(Text(text, c.style(text)) for text, c in zip(line, self.columns)))
         return table
@@ -134,12 +170,12 @@ class Table:
 
 
 def targets(a: Attribution) -> list[str]:
-    """The explained entry of each sample, in short: "3", "(0, 2, 5)", "weights", "largest: 7"."""
+    """The explained entry of each sample, in short: "3", "(0, 2, 5)", "weights", "own function"."""
     n = len(a.output)
     if isinstance(a.target, str):                                       # no target was given: the largest entry
         value = a.graph(a.feeds)
         value = value[0] if isinstance(value, tuple) else value
-        return [str(max(range(row.size), key=lambda k, row=row: row[k])) for row in value.reshape(n, -1)]
+        return [str(int(np.argmax(row))) for row in value.reshape(n, -1)]
     if callable(a.target):
         return ["own function"] * n
     t = a.target
@@ -165,6 +201,13 @@ def passes_on(a: Attribution) -> bool:
     return a.ledger is not None and len(a.ledger) > 0 and sums_up(a)
 
 
+def absorbed(a: Attribution, sample: int) -> float | None:
+    """What was absorbed between output and inputs; None where nothing is passed on, or where the map is that of a layer."""
+    if not passes_on(a) or a.absorbed is None or not set(a.values) <= set(a.graph.inputs):
+        return None
+    return float(a.absorbed[sample])
+
+
 def attributions(results: Mapping[str, Attribution], limit: int = 12) -> Table:
     """Method, target, f(x), sum, absorbed, gap and time, for at most ``limit`` samples of each result."""
     several = any(len(a.output) > 1 for a in results.values())
@@ -180,8 +223,7 @@ def attributions(results: Mapping[str, Attribution], limit: int = 12) -> Table:
             rows.append([
                 label, *([n] if several else []), names[n], _number(a.output[n]),
                 *([None if a.baseline_output is None else _number(a.baseline_output[n])] if based else []), _number(total[n]),
-                _number(a.absorbed[n]) if passes_on(a) and a.absorbed is not None else None,
-                _Gap(_number(gap[n]), sums_up(a)), a.seconds])
+                absorbed(a, n), _Gap(_number(gap[n]), sums_up(a)), a.seconds])
     notes = ["gap: f(x) - f(baseline) - sum, or f(x) - sum without a baseline; in brackets where the method promises no sum.",
              "absorbed: what biases, stabilisers and empty denominators kept, by the ledger."]
     if left_out > 0:
@@ -212,19 +254,22 @@ def ledger(a: Attribution, label: str = "", sample: int = 0) -> Table:
     """The books of a backward pass, from the output to the input: what arrived at each node, was passed on, absorbed."""
     assert a.ledger is not None
     flows = passes_on(a)
-    columns = [Column("node"), Column("layer"), Column("operator"), figure("arrived"), figure("passed", "passed on"), figure("absorbed", digits=3)]
-    rows = [[e.node.name, e.node.layer if e.node.layer != e.node.name else None, type(e.node.op).__name__,
+    from_layers = any(e.node.layer not in ("", e.node.name) for e in a.ledger)
+    columns = [Column("node"), *([Column("layer")] if from_layers else []), Column("operator"),
+               figure("arrived"), figure("passed", "passed on"), figure("absorbed", digits=3)]
+    rows = [[e.node.name, *([e.node.layer or None] if from_layers else []), type(e.node.op).__name__,
              float(e.arrived[sample]), float(e.passed[sample]), float(e.absorbed[sample])] for e in a.ledger]
     words = "relevance" if flows else "gradient times value (which is not conserved, so a difference is no leak)"
-    notes = [] if not flows or a.absorbed is None else [f"absorbed in all: {float(a.absorbed[sample]):.6g} of {float(a.ledger.seed[sample]):.6g}"]
-    return Table(columns, rows, f"{label or a.method}: {words} at each node" + (f", sample {sample}" if len(a.output) > 1 else ""), notes)
+    which = f", sample {sample}" if len(a.output) > 1 else ""
+    total = f"absorbed in all: {float(a.ledger.absorbed[sample]):.6g} of {float(a.ledger.seed[sample]):.6g}"
+    return Table(columns, rows, f"{label or a.method}: {words} at each node{which}", [total] if flows else [])
 
 
 def plan(p: Plan) -> Table:
     """Which rule each node gets, and why."""
     rows = [[n.name, str(n.op), p.rows[n.name][0], p.rows[n.name][2].label, p.rows[n.name][1].label]
             for n in p.graph.nodes if n.name in p.rows]
-    columns = [Column("node"), Column("operator"), figure("row"), Column("rule"), Column("because", "because it matches")]
+    columns = [Column("node"), Column("operator"), figure("row"), Column("rule"), Column("because", "because it matches", long=True)]
     return Table(columns, rows, f"{p.ruleset.name}: the rule of each node")
 
 
@@ -233,19 +278,26 @@ def verdicts(report: Report) -> Table:
     colour = {"yes": "green", "BROKEN": "bold red"}
     axioms, grid = report.grid()
     columns = [Column("method"), *(Column(a, a.replace("_", "\n"), style=lambda text: colour.get(text, "dim")) for a in axioms)]
-    notes = ["yes: promised and measured   (yes): measured, not promised   no: not promised, and it does not hold here",
-             "-: does not apply   BROKEN: promised, and it does not hold"]
-    return Table(columns, grid, "axioms", notes)
+    notes = ["yes: promised and measured; (yes): measured, not promised; no: not promised, and it does not hold here;",
+             "-: does not apply; BROKEN: promised, and it does not hold"]
+    return Table(columns, grid, "axioms: promise and fact", notes)
 
 
 def listing(rows: Iterable[Sequence[Any]], *columns: str, title: str = "", notes: Sequence[str] = ()) -> Table:
-    """A table of texts under these headings."""
-    return Table([Column(c.replace(" ", "_"), c) for c in columns], [list(r) for r in rows], title, notes)
+    """A table of texts under these headings; the last column may be long."""
+    made = [Column(c.replace(" ", "_"), c, long=k == len(columns) - 1) for k, c in enumerate(columns)]
+    return Table(made, [list(r) for r in rows], title, notes)
 
 
 def reasons(report: Report) -> Table:
     """Every verdict that is not a plain yes, with its figures and its reason."""
     columns = [Column("method"), Column("axiom"), Column("status"), figure("residual", digits=3), figure("tolerance", "allowed", digits=3),
-               Column("reason")]
-    return Table(columns, [[v.method, v.axiom.replace("_", " "), v.status, v.residual, v.tolerance, v.reason] for v in report if v.status != "holds"],
-                 "what does not hold or does not apply")
+               Column("reason", long=True)]
+    rows = [[v.method, v.axiom.replace("_", " "), v.status, v.residual, v.tolerance, v.reason] for v in report if v.status != "holds"]
+    return Table(columns, rows, "what does not hold or does not apply")
+
+
+def broken(report: Report) -> list[str]:
+    """One line for each promise that is not kept."""
+    return [clean(f"BROKEN {v.method}: {v.axiom.replace('_', ' ')}, residual {v.residual:.3g}, allowed {v.tolerance:.3g}. {v.reason}")
+            for v in report.broken]

@@ -24,7 +24,7 @@ from xaicore.oracle.report import Report
 from xaicore.rules.sources import SOURCES, cite
 from xaicore.show import table
 from xaicore.show.heatmap import View, colours, overlay, photograph_of, symmetric_limit, view, view_of
-from xaicore.show.sheet import bars, enlarged, number, png
+from xaicore.show.sheet import bars, enlarged, input_image, number, png
 from xaicore.show.table import Table, clean
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """One sample: the input, a picture for each result, the way through the layers."""
+    """One sample: its inputs, a picture for each result, the way through the layers."""
 
     title: str
-    input: Picture | None
+    inputs: Sequence[Picture]
     pictures: Sequence[Picture]
     films: Sequence[Film] = ()
 
@@ -97,8 +97,10 @@ def page(
         title=clean(title), style=style, style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         explained=clean(first.explained), command=clean(command), version=version, model=first.graph,
         sections=[_section(results, n, count) for n in range(min(count, SAMPLES))], left_out=max(0, count - SAMPLES),
-        summary=table.attributions(results), verdicts=None if report is None else table.verdicts(report), broken=_broken(report),
-        about=[_about(label, a) for label, a in results.items()], graph_text="\n".join(clean(line) for line in str(first.graph).splitlines()))
+        summary=table.attributions(results), verdicts=None if report is None else table.verdicts(report),
+        broken=[] if report is None else table.broken(report),
+        about=[_about(label, a) for label, a in results.items()],
+        graph_text="\n".join(clean(line) for line in str(first.graph).splitlines()))
 
 
 def _section(results: Mapping[str, Attribution], sample: int, count: int) -> Section:
@@ -106,20 +108,22 @@ def _section(results: Mapping[str, Attribution], sample: int, count: int) -> Sec
     views = {(label, name): view_of(a, name, sample) for label, a in results.items() for name in a.values}
     shared = symmetric_limit(*(v.cells for v in views.values()))
     pictures = [_picture(label, name, v, results[label], sample, shared) for (label, name), v in views.items()]
-    which = f"Sample {sample}: " if count > 1 else ""
-    title = clean(f"{which}{first.explained}, f(x) = {number(float(first.output[sample]))}")
+    what = first.explained if count == 1 else f"Sample {sample}, target {table.targets(first)[sample]}"
+    title = clean(f"{what}: f(x) = {number(float(first.output[sample]))}")
     films = [_film(label, a, sample) for label, a in results.items() if table.passes_on(a)]
-    return Section(title, _input(first, sample), pictures, films)
+    return Section(title, _inputs(first, sample), pictures, films)
 
 
-def _input(a: Attribution, sample: int) -> Picture | None:
+def _inputs(a: Attribution, sample: int) -> list[Picture]:
+    out = []
     for name in a.feeds:
+        if name not in a.graph.float_inputs:
+            continue
         picture = photograph_of(a, name, sample)
-        if picture is not None:
-            x = a.feeds[name][sample]
-            line = f"{picture.shape[0]} x {picture.shape[1]}, {number(float(x.min()))} to {number(float(x.max()))}"
-            return Picture(f"input {clean(name)}", line, data_uri(picture), "the input image", small=max(picture.shape) <= 64)
-    return None
+        image, line = input_image(a, name, sample)
+        src, small = (data_uri(image), False) if picture is None else (data_uri(picture), max(picture.shape) <= 64)
+        out.append(Picture(f"input {clean(name)}", line, src, f"the input {clean(name)}", small=small))
+    return out
 
 
 def _picture(label: str, name: str, v: View, a: Attribution, sample: int, shared: float) -> Picture:
@@ -129,9 +133,11 @@ def _picture(label: str, name: str, v: View, a: Attribution, sample: int, shared
     over = "" if photo is None or v.kind != "image" else data_uri(overlay(v.cells, enlarged(photo, v.cells.shape), limit))
     facts = [("sum", number(total)), ("scale", f"±{number(limit)}")]
     if len(a.values) == 1:
-        facts.append(("gap", number(float(a.gap()[sample])) if table.sums_up(a) else f"({number(float(a.gap()[sample]))})"))
-    if table.passes_on(a) and a.absorbed is not None:
-        facts.append(("absorbed", number(float(a.absorbed[sample]))))
+        gap = f"{float(a.gap()[sample]):.3g}"
+        facts.append(("gap", gap if table.sums_up(a) else f"({gap})"))
+    kept = table.absorbed(a, sample)
+    if kept is not None:
+        facts.append(("absorbed", f"{kept:.3g}"))
     if v.how:
         facts.append(("drawn", v.how))
     title = clean(label if len(a.values) == 1 else f"{label} [{name}]")
@@ -142,32 +148,28 @@ def _picture(label: str, name: str, v: View, a: Attribution, sample: int, shared
 
 
 def _film(label: str, a: Attribution, sample: int) -> Film:
-    """Pictures of the nodes where relevance is shared out anew; activations and reshapes only hand it on."""
+    """Pictures of the nodes where relevance is shared out anew (activations and reshapes only hand it on), then of the inputs."""
     assert a.ledger is not None
     nodes = [e.node for e in a.ledger if not (e.node.op.elementwise or e.node.op.routes) and e.node.name in a.layers]
     if len(nodes) > LAYERS:
         nodes = [nodes[round(k)] for k in np.linspace(0, len(nodes) - 1, LAYERS)]
+    views = [(n.name, type(n.op).__name__, view(a.layers[n.name][sample], name=f"the signal at {n.name!r}")) for n in nodes]
+    views += [(name, "input" if name in a.graph.inputs else "layer", view_of(a, name, sample)) for name in a.values]
     pictures = []
-    for node in nodes:
-        v = view(a.layers[node.name][sample], name=f"the signal at {node.name!r}")
+    for name, kind, v in views:
         limit = symmetric_limit(v.cells)
-        line = f"{type(node.op).__name__}, sum {number(float(v.cells.sum()))}, scale ±{number(limit)}"
-        pictures.append(Picture(clean(node.name), line, drawn(v, limit), f"{clean(label)} at {clean(node.name)}",
+        line = f"{kind}, sum {number(float(v.cells.sum()))}, scale ±{number(limit)}"
+        pictures.append(Picture(clean(name), line, drawn(v, limit), f"{clean(label)} at {clean(name)}",
                                 small=v.kind != "bars" and max(v.cells.shape) <= 64))
     return Film(clean(label), pictures, table.ledger(a, label, sample))
 
 
 def _about(label: str, a: Attribution) -> About:
     row = METHODS.get(a.method)
-    shown = ", ".join(f"{k}={v!r}" for k, v in a.settings.items() if not isinstance(v, np.ndarray))
+    shown = ", ".join(f"{k}={v!r}" for k, v in table.settings(a.settings).items())
     source = "" if row is None or row.source.split()[0].rstrip(",") not in SOURCES else str(cite(row.source))
     return About(clean(label), "a rule set of your own" if row is None else row.summary, clean(shown), source,
                  () if row is None else tuple(p.replace("_", " ") for p in row.promises))
-
-
-def _broken(report: Report | None) -> list[str]:
-    return [] if report is None else [clean(f"{v.method}: {v.axiom.replace('_', ' ')}, residual {v.residual:.3g}, allowed {v.tolerance:.3g}. {v.reason}")
-                                      for v in report.broken]
 
 
 def drawn(v: View, limit: float) -> str:
@@ -190,6 +192,12 @@ def _file(name: str) -> str:
 @cache
 def _template() -> Template:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup, escape
+
+    def breakable(text: str) -> Markup:
+        """Long names may be broken behind a dot or an underscore."""
+        return escape(text).replace(".", Markup(".<wbr>")).replace("_", Markup("_<wbr>"))
 
     env = Environment(loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters["breakable"] = breakable
     return env.get_template("explanation.html.j2")

@@ -1,0 +1,454 @@
+"""The way back: a graph as an ONNX model of the same function. What ONNX lacks is written out of what it has, or expanded first.
+
+ONNX stores settings such as a slope or an epsilon in single precision, whatever the type of the tensors; apart from that a float64
+graph stays float64. A Detach becomes an Identity, since ONNX has no derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from xaicore.errors import ConversionError
+from xaicore.graph import Graph, Node
+from xaicore.graph.passes import expand
+from xaicore.graph.run import sample_feeds
+from xaicore.numerics import Array
+from xaicore.ops import GroupNorm, Op, RMSNorm, Variance
+from xaicore_onnx.convert import ones, try_out
+from xaicore_onnx.naming import LAYER
+from xaicore_onnx.safe import OPSETS
+
+FIRST_OPSET = 18
+"""Since then axes are inputs everywhere; ONNX runtimes of 2023 read it."""
+
+ELEMENTS = {"f4": TensorProto.FLOAT, "f8": TensorProto.DOUBLE, "i8": TensorProto.INT64, "b1": TensorProto.BOOL}
+
+
+def emit(graph: Graph, opset: int = 21) -> onnx.ModelProto:
+    """The ONNX model of a graph, checked by onnx.checker; the batch is its free size N.
+
+    Names of inputs, parameters, nodes and outputs stay; layers are kept in the nodes' metadata. ``opset`` is 18 or later: GELU needs
+    20, GroupNorm 21, RMSNorm 23 to stay one operator. ConversionError for an operator that ONNX cannot express.
+    """
+    if opset not in OPSETS or opset < FIRST_OPSET:
+        raise ConversionError(f"emit writes the operator sets {FIRST_OPSET} to {OPSETS[-1]}, not {opset}")
+    if graph.dtype == "exact":
+        raise ConversionError("ONNX has no rationals; emit graph.astype('float64') instead")
+    kinds: set[type[Op]] = {Variance, *(kind for kind, since in NEEDS.items() if opset < since)}
+    return Emitter(expand(graph, kinds), opset).model()
+
+
+NEEDS: Mapping[type[Op], int] = {GroupNorm: 21, RMSNorm: 23}
+"""Operators that are expanded for an earlier operator set."""
+
+
+class Emitter:
+    """ONNX nodes and initialisers in the making."""
+
+    def __init__(self, graph: Graph, opset: int):
+        self.graph, self.opset = graph, opset
+        self.float = TensorProto.DOUBLE if graph.dtype == "float64" else TensorProto.FLOAT
+        self.dtype = np.dtype(graph.dtype)
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Array] = {}
+        self.names = {*graph.inputs, *graph.params, *(n.name for n in graph.nodes)}
+        self.current = Node("", Op(), ())
+
+    def model(self) -> onnx.ModelProto:
+        """The whole model."""
+        for node in self.graph.nodes:
+            self.current = node
+            rule = EMIT.get(type(node.op).__name__)
+            if rule is None:
+                raise ConversionError(f"node {node.name!r}: ONNX has no operator for {node.op}, and none is written out for it")
+            rule(self, node.op, *node.inputs)
+        outputs = [self._output(o) for o in self.graph.outputs]
+        read = {i for n in self.nodes for i in n.input}
+        arrays = {**self.graph.params, **self.constants}
+        body = helper.make_graph(
+            self.nodes, self.graph.name or "graph", [self._input(k) for k in self.graph.inputs], outputs,
+            [numpy_helper.from_array(np.ascontiguousarray(x).reshape(x.shape), k) for k, x in arrays.items() if k in read],
+        )
+        imports = [helper.make_opsetid("", self.opset)]
+        made = helper.make_model(body, opset_imports=imports, producer_name="xaicore", ir_version=helper.find_min_ir_version_for(imports))
+        onnx.checker.check_model(made)
+        return made
+
+    # ----- adding ---------------------------------------------------------------------------------------------------
+
+    def put(self, kind: str, *inputs: str, part: str = "", **attributes: Any) -> str:
+        """Adds an ONNX node: the last of the current graph node, with its name, or a part of it."""
+        name = self.unique(f"{self.current.name}/{part}") if part else self.current.name
+        node = helper.make_node(kind, inputs, [name], name=name, **attributes)
+        if self.current.layer:
+            entry = node.metadata_props.add()
+            entry.key, entry.value = LAYER, self.current.layer
+        self.nodes.append(node)
+        return name
+
+    def floats(self, value: Any, part: str) -> str:
+        """A constant in the graph's float type."""
+        return self._constant(np.asarray(value, self.dtype), part)
+
+    def ints(self, values: Sequence[int], part: str) -> str:
+        """A constant of integers, such as a shape."""
+        return self._constant(np.asarray(values, np.int64), part)
+
+    def _constant(self, x: Array, part: str) -> str:
+        name = self.unique(f"{self.current.name}/{part}")
+        self.constants[name] = x
+        return name
+
+    def unique(self, name: str) -> str:
+        """A name that nothing has yet."""
+        k, final = 1, name
+        while final in self.names:
+            k += 1
+            final = f"{name}@{k}"
+        self.names.add(final)
+        return final
+
+    # ----- knowing --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def samples(self) -> Mapping[str, tuple[tuple[int, ...], str]]:
+        """Shape (for a batch of 1) and element type of every value, found by running each node on ones."""
+        arrays = {**self.graph.params, **{k: ones(x.shape, x.dtype) for k, x in sample_feeds(self.graph).items()}}
+        found = {k: (x.shape, x.dtype.str[1:]) for k, x in arrays.items()}
+        for node in self.graph.nodes:
+            xs = [self.graph.params[i] if i in self.graph.params else ones(*found[i]) for i in node.inputs]
+            y = try_out(node, xs, self.graph.dtype)
+            found[node.name] = (y.shape, y.dtype.str[1:])
+        return found
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a value for a batch of 1."""
+        return self.samples[name][0]
+
+    def element(self, name: str) -> int:
+        """The ONNX element type of a value."""
+        return int(ELEMENTS.get(self.samples[name][1], TensorProto.INT64))
+
+    def truth(self, name: str, part: str) -> str:
+        """A value as a boolean."""
+        return name if self.element(name) == TensorProto.BOOL else self.put("Cast", name, part=part, to=TensorProto.BOOL)
+
+    def _input(self, name: str) -> onnx.ValueInfoProto:
+        spec = self.graph.inputs[name]
+        element = {"float": self.float, "int": TensorProto.INT64, "bool": TensorProto.BOOL}[spec.kind]
+        sizes = [("N" if k == 0 else f"{name}_{k}") if n is None else n for k, n in enumerate(spec.shape)]
+        return helper.make_tensor_value_info(name, element, sizes)
+
+    def _output(self, name: str) -> onnx.ValueInfoProto:
+        shape = self.shape(name)
+        free = any(n is None for spec in self.graph.inputs.values() for n in spec.shape[1:])
+        out = name
+        if name in self.graph.inputs or name in self.graph.params:
+            out = self.unique(f"{name}/output")
+            self.nodes.append(helper.make_node("Identity", [name], [out], name=out))
+        sizes = list(shape) if name in self.graph.params else [("N" if k == 0 else f"{out}_{k}") if free or k == 0 else n for k, n in enumerate(shape)]
+        return helper.make_tensor_value_info(out, self.element(name), sizes)
+
+
+# ----- the table ----------------------------------------------------------------------------------------------------
+
+Rule = Callable[..., Any]
+
+
+def same(kind: str) -> Rule:
+    """The ONNX operator of this name, without settings."""
+    return lambda e, op, *xs: e.put(kind, *xs)
+
+
+def reduction(kind: str) -> Rule:
+    """A reduction over the operator's axes."""
+
+    def rule(e: Emitter, op: Any, x: str) -> None:
+        if op.axes:
+            e.put(kind, x, e.ints(op.axes, "axes"), keepdims=int(op.keepdims))
+        else:
+            e.put("Identity", x)                            # no axes means all of them in ONNX
+
+    return rule
+
+
+def dense(e: Emitter, op: Any, x: str, w: str, *b: str) -> None:
+    """Gemm for a matrix, else MatMul with the transposed weight, and Add."""
+    if len(e.shape(x)) == 2:
+        e.put("Gemm", x, w, *b, transB=1)
+        return
+    turned = e.put("Transpose", w, part="weight", perm=[1, 0])
+    if b:
+        e.put("Add", e.put("MatMul", x, turned, part="product"), *b)
+    else:
+        e.put("MatMul", x, turned)
+
+
+def window(op: Any, rank: int, **more: Any) -> dict[str, Any]:
+    """strides, dilations and pads of a convolution or pool, those that are not the default."""
+    pads = op.pads or ((0, 0),) * rank
+    return {
+        "strides": list(op.stride) or None, "dilations": list(op.dilation) or None,
+        "pads": [a for a, _ in pads] + [b for _, b in pads], **more,
+    }
+
+
+def conv(e: Emitter, op: Any, x: str, w: str, *b: str) -> None:
+    """Conv."""
+    e.put("Conv", x, w, *b, **window(op, len(e.shape(w)) - 2, group=op.groups))
+
+
+def conv_transpose(e: Emitter, op: Any, x: str, w: str, *b: str) -> None:
+    """ConvTranspose."""
+    more = {"group": op.groups, "output_padding": list(op.output_padding) or None}
+    e.put("ConvTranspose", x, w, *b, **window(op, len(e.shape(w)) - 2, **more))
+
+
+def pool(kind: str) -> Rule:
+    """MaxPool, AveragePool, LpPool; their stride is the kernel by default, ONNX's is 1."""
+
+    def rule(e: Emitter, op: Any, x: str) -> None:
+        more: dict[str, Any] = {"kernel_shape": list(op.kernel), "ceil_mode": int(op.ceil)}
+        if kind == "LpPool":
+            if op.p != int(op.p):
+                raise ConversionError(f"node {e.current.name!r}: ONNX's LpPool has whole exponents only, not {op.p}")
+            more["p"] = int(op.p)
+        factor = 1.0
+        if kind == "AveragePool":
+            more["count_include_pad"] = int(op.count_include_pad or op.divisor is not None)
+            if op.dilation and e.opset < 19:
+                raise ConversionError(f"node {e.current.name!r}: ONNX's AveragePool knows dilation from opset 19 on, not {e.opset}")
+            if op.divisor is not None:
+                if op.ceil:
+                    raise ConversionError(f"node {e.current.name!r}: ONNX's AveragePool has no divisor, and with ceil windows differ in size")
+                factor = prod(op.kernel) / op.divisor
+        attributes = window(op, len(op.kernel), **more)
+        attributes["strides"] = list(op.stride or op.kernel)
+        if factor == 1.0:
+            e.put(kind, x, **attributes)
+        else:
+            e.put("Mul", e.put(kind, x, part="mean", **attributes), e.floats(factor, "factor"))
+
+    return rule
+
+
+def adaptive(kind: str) -> Rule:
+    """A pool with equal windows where the sizes divide; other means as a product with a matrix for each axis."""
+
+    def rule(e: Emitter, op: Any, x: str) -> None:
+        space = e.shape(x)[2:]
+        if all(n % k == 0 for n, k in zip(space, op.size)):
+            size = [n // k for n, k in zip(space, op.size)]
+            e.put(kind, x, kernel_shape=size, strides=size)
+            return
+        if kind == "MaxPool":
+            raise ConversionError(f"node {e.current.name!r}: {op} on {space} has windows of different sizes, which ONNX lacks for a maximum")
+        names = [e.floats(_shares(n, k), f"shares{j}") for j, (n, k) in enumerate(zip(space, op.size))]
+        old, new = "ijk"[: len(space)], "abc"[: len(space)]
+        e.put("Einsum", x, *names, equation=",".join([f"zy{old}", *(b + a for a, b in zip(old, new))]) + f"->zy{new}")
+
+    return rule
+
+
+def _shares(n: int, size: int) -> Array:
+    """(size, n): the means over windows [floor(o n / size), ceil((o + 1) n / size))."""
+    out = np.zeros((size, n))
+    for o in range(size):
+        start, stop = o * n // size, -(-(o + 1) * n // size)
+        out[o, start:stop] = 1 / (stop - start)
+    return out
+
+
+def clip(e: Emitter, op: Any, x: str) -> None:
+    """Clip with the bounds that are given."""
+    low, high = (0.0, 6.0) if type(op).__name__ == "ReLU6" else (op.low, op.high)
+    bounds = ["" if b is None else e.floats(b, part) for b, part in ((low, "low"), (high, "high"))]
+    e.put("Clip", x, *bounds)
+
+
+def celu(e: Emitter, op: Any, x: str) -> None:
+    """alpha * ELU(x / alpha); Celu itself is for float32 only before opset 28."""
+    if e.float == TensorProto.FLOAT:
+        e.put("Celu", x, alpha=float(op.alpha))
+        return
+    alpha = e.floats(op.alpha, "alpha")
+    e.put("Mul", e.put("Elu", e.put("Div", x, alpha, part="scaled"), part="elu"), alpha)
+
+
+def gelu(e: Emitter, op: Any, x: str) -> None:
+    """Gelu, before opset 20 written out."""
+    if e.opset >= 20:
+        e.put("Gelu", x, approximate=op.approximate)
+        return
+    if op.approximate == "none":
+        curve = e.put("Erf", e.put("Mul", x, e.floats(0.5**0.5, "root"), part="scaled"), part="erf")
+    else:
+        cube = e.put("Mul", e.put("Mul", x, x, part="square"), x, part="cube")
+        inner = e.put("Add", x, e.put("Mul", cube, e.floats(0.044715, "third"), part="bent"), part="sum")
+        curve = e.put("Tanh", e.put("Mul", inner, e.floats((2 / np.pi) ** 0.5, "root"), part="scaled"), part="tanh")
+    half = e.put("Mul", x, e.floats(0.5, "half"), part="halved")
+    e.put("Mul", half, e.put("Add", curve, e.floats(1, "one"), part="raised"))
+
+
+def silu(e: Emitter, op: Any, x: str) -> None:
+    """x * sigmoid(x)."""
+    e.put("Mul", x, e.put("Sigmoid", x, part="sigmoid"))
+
+
+def softplus(e: Emitter, op: Any, x: str) -> None:
+    """log(1 + exp(beta x)) / beta."""
+    if op.beta == 1.0:
+        e.put("Softplus", x)
+        return
+    beta = e.floats(op.beta, "beta")
+    e.put("Div", e.put("Softplus", e.put("Mul", x, beta, part="scaled"), part="softplus"), beta)
+
+
+def compare(e: Emitter, op: Any, a: str, b: str) -> None:
+    """Equal and its relatives; "ne" is Not(Equal)."""
+    kinds = {"lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual", "eq": "Equal"}
+    if op.kind == "ne":
+        e.put("Not", e.put("Equal", a, b, part="equal"))
+    else:
+        e.put(kinds[op.kind], a, b)
+
+
+def logical(e: Emitter, op: Any, a: str, b: str) -> None:
+    """And, Or, Xor of booleans."""
+    e.put({"and": "And", "or": "Or", "xor": "Xor"}[op.kind], e.truth(a, "left"), e.truth(b, "right"))
+
+
+def pad(e: Emitter, op: Any, x: str) -> None:
+    """Pad; entries are taken away by Slice, which every runtime does alike."""
+    axes = range(-len(op.pads), 0)
+    cut = [(k, max(-a, 0), min(b, 0)) for k, (a, b) in zip(axes, op.pads) if a < 0 or b < 0]
+    grown = [(k, max(a, 0), max(b, 0)) for k, (a, b) in zip(axes, op.pads) if a > 0 or b > 0]
+    if cut:
+        bounds = [[a for _, a, _ in cut], [b or LAST for _, _, b in cut], [k for k, _, _ in cut]]
+        x = e.put("Slice", x, *(e.ints(v, p) for v, p in zip(bounds, ("starts", "ends", "cut"))), part="cropped" if grown else "")
+    if grown:
+        pads = e.ints([a for _, a, _ in grown] + [b for _, _, b in grown], "pads")
+        value = e.floats(float(op.value), "value") if op.mode == "constant" else ""
+        e.put("Pad", x, pads, value, e.ints([k for k, _, _ in grown], "axes"), mode=op.mode)
+    elif not cut:
+        e.put("Identity", x)
+
+
+LAST = np.iinfo(np.int64).max
+
+
+def slices(e: Emitter, op: Any, x: str) -> None:
+    """Slice along one axis; None becomes the end that the step starts from or goes to."""
+    start = op.start if op.start is not None else 0 if op.step > 0 else LAST
+    stop = op.stop if op.stop is not None else LAST if op.step > 0 else -LAST
+    e.put("Slice", x, *(e.ints([v], p) for v, p in ((start, "start"), (stop, "stop"), (op.axis, "axis"), (op.step, "step"))))
+
+
+def piece(e: Emitter, op: Any, x: str) -> None:
+    """One piece of a Split, as a Slice."""
+    start = sum(op.sizes[: op.index])
+    e.put("Slice", x, *(e.ints([v], p) for v, p in ((start, "start"), (start + op.sizes[op.index], "stop"), (op.axis, "axis"))))
+
+
+def expansion(e: Emitter, op: Any, x: str, *like: str) -> None:
+    """Expand: 1 keeps a size, and the batch is that of ``like``."""
+    tail = [1 if n == -1 else n for n in op.shape]
+    if not like:
+        e.put("Expand", x, e.ints([1, *tail], "sizes"))
+        return
+    batch = e.put("Shape", like[0], part="batch", start=0, end=1)
+    e.put("Expand", x, e.put("Concat", batch, e.ints(tail, "tail"), part="sizes", axis=0))
+
+
+def upsample(e: Emitter, op: Any, x: str) -> None:
+    """Resize with torch's coordinates."""
+    settings: dict[str, Any] = {"axes": list(range(2, 2 + len(op.size))), "mode": op.mode}
+    if op.mode == "nearest":
+        settings |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    else:
+        settings["coordinate_transformation_mode"] = "align_corners" if op.align_corners else "half_pixel"
+    if not op.scales or op.align_corners:
+        e.put("Resize", x, "", "", e.ints(op.size, "sizes"), **settings)
+        return
+    scales = np.asarray(op.scales, np.float32)
+    if any(int(np.floor(n * float(s))) != k for n, s, k in zip(e.shape(x)[2:], scales, op.size)):
+        raise ConversionError(f"node {e.current.name!r}: {op} has another size than ONNX computes from its scales")
+    e.put("Resize", x, "", e._constant(scales, "scales"), **settings)
+
+
+def lrn(e: Emitter, op: Any, x: str) -> None:
+    """LRN, whose windows of even size reach one channel further down, the graph's one further up: so the channels are turned around."""
+    settings = {"size": op.size, "alpha": float(op.alpha), "beta": float(op.beta), "bias": float(op.k)}
+    if op.size % 2:
+        e.put("LRN", x, **settings)
+        return
+    bounds = [e.ints([v], p) for v, p in ((LAST, "start"), (-LAST, "stop"), (1, "axis"), (-1, "step"))]
+    turned = e.put("Slice", x, *bounds, part="turned")
+    e.put("Slice", e.put("LRN", turned, part="normalised", **settings), *bounds)
+
+
+def normalized(kind: str) -> Rule:
+    """A normalisation whose scale and bias ONNX wants written out: ones and zeros where the graph has none."""
+
+    def rule(e: Emitter, op: Any, x: str, *params: str) -> None:
+        channels = kind in ("GroupNormalization", "InstanceNormalization")
+        shape = e.shape(x)[1:2] if channels else e.shape(x)[len(e.shape(x)) - op.axes :] if not params else ()
+        scale = params[0] if params else e.floats(np.ones(shape), "scale")
+        bias = list(params[1:]) or ([e.floats(np.zeros(shape or e.shape(scale)), "bias")] if channels else [])
+        more = {"num_groups": op.groups} if kind == "GroupNormalization" else {} if channels else {"axis": -op.axes}
+        e.put(kind, x, scale, *bias, epsilon=float(op.eps), **more)
+
+    return rule
+
+
+EMIT: dict[str, Rule] = {
+    # linear, convolution, pooling
+    "Dense": dense, "MatMul": same("MatMul"), "Einsum": lambda e, op, *xs: e.put("Einsum", *xs, equation=op.equation),
+    "Conv": conv, "ConvTranspose": conv_transpose, "MaxPool": pool("MaxPool"), "AvgPool": pool("AveragePool"), "LpPool": pool("LpPool"),
+    "AdaptiveAvgPool": adaptive("AveragePool"), "AdaptiveMaxPool": adaptive("MaxPool"), "GlobalAvgPool": same("GlobalAveragePool"),
+    "GlobalMaxPool": same("GlobalMaxPool"),
+    # activations
+    "ReLU": same("Relu"), "LeakyReLU": lambda e, op, x: e.put("LeakyRelu", x, alpha=float(op.slope)), "PReLU": same("PRelu"),
+    "ReLU6": clip, "Clip": clip, "ELU": lambda e, op, x: e.put("Elu", x, alpha=float(op.alpha)), "SELU": same("Selu"), "CELU": celu,
+    "Sigmoid": same("Sigmoid"), "HardSigmoid": lambda e, op, x: e.put("HardSigmoid", x, alpha=float(op.slope), beta=float(op.shift)),
+    "HardSwish": same("HardSwish"), "Tanh": same("Tanh"), "GELU": gelu, "SiLU": silu, "Mish": same("Mish"), "Softplus": softplus,
+    "Softsign": same("Softsign"),
+    # functions of one number
+    "Exp": same("Exp"), "Log": same("Log"), "Sqrt": same("Sqrt"), "Reciprocal": same("Reciprocal"), "Abs": same("Abs"),
+    "Neg": same("Neg"), "Erf": same("Erf"), "Sin": same("Sin"), "Cos": same("Cos"), "Floor": same("Floor"), "Ceil": same("Ceil"),
+    "Round": same("Round"), "Sign": same("Sign"),
+    "Expm1": lambda e, op, x: e.put("Sub", e.put("Exp", x, part="exp"), e.floats(1, "one")),
+    "Log1p": lambda e, op, x: e.put("Log", e.put("Add", x, e.floats(1, "one"), part="raised")),
+    "Rsqrt": lambda e, op, x: e.put("Reciprocal", e.put("Sqrt", x, part="sqrt")),
+    "Pow": lambda e, op, x: e.put("Pow", x, e.floats(op.exponent, "exponent")),
+    # functions of two numbers, and what only goes forward
+    "Add": same("Add"), "Sub": same("Sub"), "Mul": same("Mul"), "Div": same("Div"), "Maximum": same("Max"), "Minimum": same("Min"),
+    "Where": lambda e, op, c, a, b: e.put("Where", e.truth(c, "condition"), a, b), "Compare": compare, "Logical": logical,
+    "Not": lambda e, op, x: e.put("Not", e.truth(x, "truth")), "ToFloat": lambda e, op, x: e.put("Cast", x, to=e.float),
+    "ToInt": lambda e, op, x: e.put("Cast", x, to=TensorProto.INT64), "ToBool": lambda e, op, x: e.put("Cast", x, to=TensorProto.BOOL),
+    # reductions
+    "Sum": reduction("ReduceSum"), "Mean": reduction("ReduceMean"), "ReduceMax": reduction("ReduceMax"), "ReduceMin": reduction("ReduceMin"),
+    # shape
+    "Reshape": lambda e, op, x: e.put("Reshape", x, e.ints([0, *op.shape], "shape")),
+    "Flatten": lambda e, op, x: e.put("Flatten", x, axis=1) if op.start == 1 else e.put("Reshape", x, e.ints([0] * op.start + [-1], "shape")),
+    "Transpose": lambda e, op, x: e.put("Transpose", x, perm=list(op.perm)),
+    "Concat": lambda e, op, *xs: e.put("Concat", *xs, axis=op.axis), "Split": piece, "Slice": slices, "Pad": pad,
+    "Gather": lambda e, op, x, at: e.put("Gather", x, at, axis=op.axis),
+    "Embedding": lambda e, op, table, ids: e.put("Gather", table, ids, axis=0), "Expand": expansion,
+    "Squeeze": lambda e, op, x: e.put("Squeeze", x, e.ints(op.axes, "axes")),
+    "Unsqueeze": lambda e, op, x: e.put("Unsqueeze", x, e.ints(op.axes, "axes")), "Upsample": upsample, "Identity": same("Identity"),
+    "Dropout": lambda e, op, x: e.put("Dropout", x, e.floats(op.rate, "rate")), "Detach": same("Identity"),
+    # normalisation
+    "BatchNorm": lambda e, op, *xs: e.put("BatchNormalization", *xs, epsilon=float(op.eps)),
+    "LayerNorm": normalized("LayerNormalization"), "GroupNorm": normalized("GroupNormalization"),
+    "InstanceNorm": normalized("InstanceNormalization"), "RMSNorm": normalized("RMSNormalization"),
+    "LocalResponseNorm": lrn,
+    "Softmax": lambda e, op, x: e.put("Softmax", x, axis=op.axis), "LogSoftmax": lambda e, op, x: e.put("LogSoftmax", x, axis=op.axis),
+}

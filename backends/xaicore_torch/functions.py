@@ -1,0 +1,244 @@
+"""Every operator as torch computes it: ``FUNCTIONS`` maps an operator's class to a function of the operator and its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+
+from xaicore import ops
+
+# ----- convolution and pools --------------------------------------------------------------------------------------
+
+
+def same(pads: Sequence[tuple[int, int]]) -> tuple[int, ...] | None:
+    """Padding as torch's layers take it, one number for each axis; None when an axis has two."""
+    return tuple(a for a, _ in pads) if all(a == b for a, b in pads) else None
+
+
+def flat(pads: Sequence[tuple[int, int]]) -> list[int]:
+    """Padding as F.pad takes it, from the last axis forwards."""
+    return [n for pair in reversed(pads) for n in pair]
+
+
+def conv(op: ops.Conv, x: Any, w: Any, b: Any = None) -> Any:
+    """Uneven padding is added before."""
+    rank = w.ndim - 2
+    run = (F.conv1d, F.conv2d, F.conv3d)[rank - 1]
+    even = same(op.pads)
+    if even is None:
+        x = F.pad(x, flat(op.pads))
+    return run(x, w, b, op.stride or 1, even or 0, op.dilation or 1, op.groups)
+
+
+def conv_transpose(op: ops.ConvTranspose, x: Any, w: Any, b: Any = None) -> Any:
+    """Uneven padding is cut off behind."""
+    rank = w.ndim - 2
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[rank - 1]
+    even = same(op.pads)
+    y = run(x, w, b, op.stride or 1, even or 0, op.output_padding or 0, op.groups, op.dilation or 1)
+    return y if even is not None else F.pad(y, [-n for n in flat(op.pads)])
+
+
+def max_pool(op: ops.MaxPool, x: Any) -> Any:
+    """Padding that torch's own pool refuses (uneven, or wider than half a window) is added before, as minus infinity."""
+    even = same(op.pads)
+    run = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[len(op.kernel) - 1]
+    if even is not None and all(p <= k // 2 for p, k in zip(even, op.kernel)):
+        return run(x, op.kernel, op.stride or None, even or 0, op.dilation or 1, op.ceil)
+    stride, dilation, _ = op.settings()
+    return run(F.pad(x, flat(_reach(op, x)), value=-torch.inf), op.kernel, stride, 0, dilation)
+
+
+def avg_pool(op: ops.AvgPool, x: Any) -> Any:
+    """Sums over windows, divided by how many entries count."""
+    even = same(op.pads)
+    run: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[len(op.kernel) - 1]
+    plain = even is not None and all(p <= k // 2 for p, k in zip(even, op.kernel)) and set(op.dilation) <= {1}
+    if plain and (op.divisor is None or len(op.kernel) > 1):
+        divisor = () if op.divisor is None else (op.divisor,)
+        return run(x, op.kernel, op.stride or None, even or 0, op.ceil, op.count_include_pad, *divisor)
+    total = _window_sum(op, F.pad(x, flat(_reach(op, x))))
+    if op.divisor is not None:
+        return total / op.divisor
+    ones = torch.ones(1, 1, *x.shape[2:], dtype=x.dtype)
+    ones = F.pad(ones, flat(op.settings()[2]), value=float(op.count_include_pad))
+    beyond = [(0, b - after) for (_, b), (_, after) in zip(_reach(op, x), op.settings()[2])]
+    return total / _window_sum(op, F.pad(ones, flat(beyond)))
+
+
+def lp_pool(op: ops.LpPool, x: Any) -> Any:
+    """(sum |x|^p)^(1/p)."""
+    return _window_sum(op, F.pad(x.abs() ** op.p, flat(_reach(op, x)))) ** (1 / op.p)
+
+
+def _reach(op: Any, x: Any) -> list[tuple[int, int]]:
+    """What must be added before and behind each axis so that the windows fit exactly; negative behind when they leave a rest."""
+    found = []
+    for n, k, s, d, (before, after) in zip(x.shape[2:], op.kernel, *op.settings(), strict=True):
+        room = n + before + after - (k - 1) * d - 1
+        count = (-(-room // s) if op.ceil else room // s) + 1
+        count -= (count - 1) * s >= n + before
+        found.append((before, (count - 1) * s + (k - 1) * d + 1 - n - before))
+    return found
+
+
+def _window_sum(op: Any, x: Any) -> Any:
+    stride, dilation, _ = op.settings()
+    channels = x.shape[1]
+    ones = torch.ones(channels, 1, *op.kernel, dtype=x.dtype)
+    return (F.conv1d, F.conv2d, F.conv3d)[len(op.kernel) - 1](x, ones, None, stride, 0, dilation, channels)
+
+
+def adaptive(run: Sequence[Any], op: Any, x: Any) -> Any:
+    """Adaptive pools, and global ones, whose output is 1."""
+    rank = x.ndim - 2
+    return run[rank - 1](x, getattr(op, "size", (1,) * rank))
+
+
+# ----- shapes -----------------------------------------------------------------------------------------------------
+
+
+def flatten(op: ops.Flatten, x: Any) -> Any:
+    """At the rank of x an axis is appended."""
+    return x.unsqueeze(-1) if x.ndim == op.start else x.flatten(op.start)
+
+
+def slice_(op: ops.Slice, x: Any) -> Any:
+    """torch knows no negative step."""
+    if op.step > 0:
+        return x[(slice(None),) * (op.axis % x.ndim) + (slice(op.start, op.stop, op.step),)]
+    if (op.start, op.stop, op.step) == (None, None, -1):
+        return x.flip(op.axis)
+    return x.index_select(op.axis, torch.tensor(list(range(x.shape[op.axis])[op.start : op.stop : op.step])))
+
+
+def pad(op: ops.Pad, x: Any) -> Any:
+    """Mirrored and repeated edges are looked up axis by axis where torch cannot pad so: it does on images (N, C, *S) only."""
+    if op.mode == "constant":
+        return F.pad(x, flat(op.pads), value=float(op.value))
+    if len(op.pads) == x.ndim - 2 <= 3:
+        return F.pad(x, flat(op.pads), "reflect" if op.mode == "reflect" else "replicate")
+    for k, (before, after) in enumerate(op.pads):
+        axis = x.ndim - len(op.pads) + k
+        places = np.pad(np.arange(x.shape[axis]), (before, after), "reflect" if op.mode == "reflect" else "edge")
+        x = x.index_select(axis, torch.from_numpy(places))
+    return x
+
+
+def gather(op: ops.Gather, x: Any, indices: Any) -> Any:
+    """Advanced indexing on one axis."""
+    if indices.ndim == 0:
+        return x.index_select(op.axis, indices[None]).squeeze(op.axis)
+    return x[(slice(None),) * (op.axis % x.ndim) + (indices,)]
+
+
+def expand(op: ops.Expand, x: Any, like: Any = None) -> Any:
+    """The batch is that of x, or of ``like`` when x has one sample."""
+    return x.expand(like.shape[0] if like is not None else -1, *op.shape)
+
+
+def unsqueeze(op: ops.Unsqueeze, x: Any) -> Any:
+    """Positions count in the result."""
+    for axis in sorted(a % (x.ndim + len(op.axes)) for a in op.axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def upsample(op: ops.Upsample, x: Any) -> Any:
+    """By scales if they give the size, else by the size."""
+    mode = "nearest" if op.mode == "nearest" else ("linear", "bilinear", "trilinear")[len(op.size) - 1]
+    by_scale = op.scales and all(int(n * s) == m for n, s, m in zip(x.shape[2:], op.scales, op.size))
+    where: dict[str, Any] = {"scale_factor": op.scales} if by_scale else {"size": op.size}
+    return F.interpolate(x, mode=mode, align_corners=op.align_corners if op.mode == "linear" else None, **where)
+
+
+# ----- the rest ---------------------------------------------------------------------------------------------------
+
+
+def reduce_with(run: Callable[..., Any]) -> Callable[..., Any]:
+    """torch takes no axes for all axes."""
+    return lambda op, x: run(x, dim=op.axes, keepdim=op.keepdims) if op.axes else x
+
+
+def variance(op: ops.Variance, x: Any) -> Any:
+    """With its degrees of freedom."""
+    return torch.var(x, dim=op.axes, correction=op.ddof, keepdim=op.keepdims) if op.axes else torch.zeros_like(x)
+
+
+def hard_sigmoid(op: ops.HardSigmoid, x: Any) -> Any:
+    """With any slope; torch has one for slope 1/6 and shift 1/2."""
+    usual = (op.slope, op.shift) == (1 / 6, 0.5)
+    return F.hardsigmoid(x) if usual else torch.clamp(x * float(op.slope) + float(op.shift), 0, 1)
+
+
+def prelu(op: ops.PReLU, x: Any, slope: Any) -> Any:
+    """torch's own has one slope, or one for each channel."""
+    if slope.numel() == 1 or (slope.ndim == x.ndim - 1 and slope.numel() == slope.shape[0] == x.shape[1]):
+        return F.prelu(x, slope.reshape(-1))
+    return torch.where(x > 0, x, slope * x)
+
+
+def instance_norm(op: ops.InstanceNorm, x: Any, gamma: Any = None, beta: Any = None) -> Any:
+    """By each sample's own statistics."""
+    return F.instance_norm(x, weight=gamma, bias=beta, eps=op.eps)
+
+
+def to_float(op: ops.ToFloat, x: Any) -> Any:
+    """A float stays."""
+    return x if x.is_floating_point() else x.to({"float32": torch.float32}.get(op.dtype, torch.float64))
+
+
+def one(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors alone."""
+    return lambda op, *xs: run(*xs)
+
+
+MAX_POOLS = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)
+AVG_POOLS = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)
+
+FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
+    # linear, convolution, pooling
+    ops.Dense: one(F.linear), ops.MatMul: one(torch.matmul), ops.Einsum: lambda op, *xs: torch.einsum(op.equation, *xs),
+    ops.Conv: conv, ops.ConvTranspose: conv_transpose, ops.MaxPool: max_pool, ops.AvgPool: avg_pool, ops.LpPool: lp_pool,
+    ops.AdaptiveAvgPool: lambda op, x: adaptive(AVG_POOLS, op, x), ops.AdaptiveMaxPool: lambda op, x: adaptive(MAX_POOLS, op, x),
+    ops.GlobalAvgPool: lambda op, x: adaptive(AVG_POOLS, op, x), ops.GlobalMaxPool: lambda op, x: adaptive(MAX_POOLS, op, x),
+    # activations
+    ops.ReLU: one(F.relu), ops.LeakyReLU: lambda op, x: F.leaky_relu(x, float(op.slope)), ops.ReLU6: one(F.relu6),
+    ops.PReLU: prelu, ops.Clip: lambda op, x: torch.clamp(x, op.low, op.high),
+    ops.ELU: lambda op, x: F.elu(x, float(op.alpha)), ops.SELU: one(F.selu), ops.CELU: lambda op, x: F.celu(x, float(op.alpha)),
+    ops.Sigmoid: one(torch.sigmoid), ops.HardSigmoid: hard_sigmoid, ops.HardSwish: one(F.hardswish), ops.Tanh: one(torch.tanh),
+    ops.GELU: lambda op, x: F.gelu(x, approximate=op.approximate), ops.SiLU: one(F.silu), ops.Mish: one(F.mish),
+    ops.Softplus: lambda op, x: F.softplus(x, float(op.beta)), ops.Softsign: one(F.softsign),
+    # functions of one number
+    ops.Exp: one(torch.exp), ops.Expm1: one(torch.expm1), ops.Log: one(torch.log), ops.Log1p: one(torch.log1p), ops.Sqrt: one(torch.sqrt),
+    ops.Rsqrt: one(torch.rsqrt), ops.Reciprocal: one(torch.reciprocal), ops.Abs: one(torch.abs), ops.Neg: one(torch.neg),
+    ops.Pow: lambda op, x: torch.pow(x, float(op.exponent)), ops.Erf: one(torch.erf), ops.Sin: one(torch.sin), ops.Cos: one(torch.cos),
+    ops.Floor: one(torch.floor), ops.Ceil: one(torch.ceil), ops.Round: one(torch.round), ops.Sign: one(torch.sign),
+    # functions of two numbers
+    ops.Add: one(torch.add), ops.Sub: one(torch.sub), ops.Mul: one(torch.mul), ops.Div: one(torch.div), ops.Maximum: one(torch.maximum),
+    ops.Minimum: one(torch.minimum), ops.Where: one(torch.where),
+    # forward only
+    ops.Compare: lambda op, a, b: getattr(torch, op.kind)(a, b), ops.Logical: lambda op, a, b: getattr(torch, f"logical_{op.kind}")(a, b),
+    ops.Not: one(torch.logical_not), ops.ToFloat: to_float, ops.ToInt: one(lambda x: x.to(torch.int64)), ops.ToBool: one(lambda x: x != 0),
+    # reductions
+    ops.Sum: reduce_with(torch.sum), ops.Mean: reduce_with(torch.mean), ops.ReduceMax: reduce_with(torch.amax),
+    ops.ReduceMin: reduce_with(torch.amin), ops.Variance: variance,
+    # shape
+    ops.Reshape: lambda op, x: x.reshape(x.shape[0], *op.shape), ops.Flatten: flatten, ops.Transpose: lambda op, x: x.permute(op.perm),
+    ops.Concat: lambda op, *xs: torch.cat(xs, op.axis), ops.Split: lambda op, x: x.split(op.sizes, op.axis)[op.index], ops.Slice: slice_,
+    ops.Pad: pad, ops.Gather: gather, ops.Embedding: one(lambda table, ids: F.embedding(ids, table)), ops.Expand: expand,
+    ops.Squeeze: lambda op, x: x.squeeze(op.axes), ops.Unsqueeze: unsqueeze, ops.Upsample: upsample, ops.Identity: one(lambda x: x),
+    ops.Dropout: one(lambda x: x), ops.Detach: one(lambda x: x.detach()),
+    # normalisation
+    ops.BatchNorm: lambda op, x, gamma, beta, mean, var: F.batch_norm(x, mean, var, gamma, beta, False, 0.0, op.eps),
+    ops.LayerNorm: lambda op, x, *p: F.layer_norm(x, x.shape[-op.axes :], *p, eps=op.eps),
+    ops.GroupNorm: lambda op, x, *p: F.group_norm(x, op.groups, *p, eps=op.eps), ops.InstanceNorm: instance_norm,
+    ops.RMSNorm: lambda op, x, *p: F.rms_norm(x, x.shape[-op.axes :], *p, eps=op.eps),
+    ops.LocalResponseNorm: lambda op, x: F.local_response_norm(x, op.size, op.alpha, op.beta, op.k),
+    ops.Softmax: lambda op, x: torch.softmax(x, op.axis), ops.LogSoftmax: lambda op, x: torch.log_softmax(x, op.axis),
+}

@@ -1,0 +1,118 @@
+"""What every method that evaluates f many times must do: no dependence on batches, honest progress, no state."""
+
+from fractions import Fraction as F
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.nets import NET_B, X_B, close
+
+import xaicore as xc
+from xaicore.oracle.strategies import cnns, inputs_of, numbers
+
+METHODS = {
+    "integrated_gradients": {"steps": 7}, "integrated_gradients.exact": {}, "smoothgrad": {"samples": 5}, "vargrad": {"samples": 5},
+    "smoothgrad_squared": {"samples": 5}, "occlusion": {"window": 2}, "grad_cam": {},
+}
+SEVERAL = [m for m in METHODS if m != "grad_cam"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(data=st.data())
+def test_a_batch_is_a_loop(method, data):
+    """Noise too: every sample gets the same draws."""
+    graph = data.draw(cnns())
+    x = data.draw(inputs_of(graph, batch=(3, 3)))
+    target = [0, 2, 1]
+    whole = np.asarray(xc.explain(graph, x, method, target=target, **METHODS[method]))
+    single = [np.asarray(xc.explain(graph, x[n:n + 1], method, target=target[n], **METHODS[method])) for n in range(3)]
+    assert close(whole, np.concatenate(single), 1e-12)
+
+
+@pytest.mark.parametrize("method", SEVERAL)
+@given(data=st.data())
+def test_batch_size(method, data):
+    graph = data.draw(cnns())
+    x = data.draw(inputs_of(graph))
+    found = [np.asarray(xc.explain(graph, x, method, target=0, batch_size=size, **METHODS[method])) for size in (1, 4, 1000)]
+    assert close(found[0], found[1], 1e-12)
+    assert close(found[0], found[2], 1e-12)
+
+
+@pytest.mark.parametrize("method", SEVERAL)
+@pytest.mark.parametrize("batch_size", [1, 4, 1000])
+def test_progress(method, batch_size):
+    """Called before and after the work, never backwards, to the end, and while the work goes on."""
+    calls = []
+    xc.explain(NET_B, np.concatenate([X_B, 2 * X_B]), method, batch_size=batch_size, progress=lambda done, count: calls.append((done, count)),
+               **{**METHODS[method], **({"window": 1} if method == "occlusion" else {})})
+    done, counts = zip(*calls)
+    assert len(set(counts)) == 1
+    assert done[0] == 0
+    assert done[-1] == counts[0]
+    assert list(done) == sorted(set(done))
+    assert len(done) == 1 + -(-counts[0] // batch_size)
+
+
+def test_progress_is_reported_while_the_work_goes_on():
+    """A report that raises ends the work: the second batch is never evaluated."""
+    class StopError(Exception):
+        pass
+
+    def report(done, count):
+        if done:
+            raise StopError
+
+    with pytest.raises(StopError):
+        xc.explain(NET_B, X_B, "integrated_gradients", steps=10**9 // 10**6, batch_size=1, progress=report)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_float32_and_repetition(method, seed):
+    from tests.methods.test_paths import cnn
+
+    rng = np.random.default_rng(seed)
+    graph, x = cnn(rng, 4, 2), numbers(rng, (2, 1, 4, 4))
+    before = x.copy()
+    double = xc.explain(graph, x, method, target=0, **METHODS[method])
+    again = xc.explain(graph, x, method, target=0, **METHODS[method])
+    assert (np.asarray(double) == np.asarray(again)).all()
+    assert (x == before).all()
+    if method in ("integrated_gradients.exact", "occlusion", "grad_cam"):           # the others jump where a node meets a kink
+        single = xc.explain(graph.astype("float32"), x, method, target=0, **METHODS[method])
+        assert np.asarray(single).dtype == np.float32
+        assert close(single, np.asarray(double), 1e-5)                              # float32 rounds to 6e-8; nets of about ten nodes
+    elif method != "grad_cam":
+        assert np.asarray(xc.explain(graph.astype("float32"), x, method, target=0, **METHODS[method])).dtype == np.float32
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients.exact", "occlusion", "grad_cam", "smoothgrad", "integrated_gradients"])
+@given(data=st.data())
+def test_exact_mode(method, data):
+    """Rationals in, rationals out, and the float64 result to its rounding."""
+    graph = data.draw(cnns())
+    x = data.draw(inputs_of(graph, batch=(1, 1)))
+    settings = dict(METHODS[method])
+    if method == "smoothgrad":
+        settings = {"noise_array": np.zeros((1, *x.shape), dtype=int)}
+    if method == "integrated_gradients":
+        settings = {"steps": 3, "quadrature": "midpoint"}
+    rational = np.vectorize(F, otypes=[object])(x)
+    a = xc.explain(graph.astype("exact"), rational, method, target=0, **settings)
+    assert all(isinstance(v, F) for v in np.asarray(a).reshape(-1))
+    assert close(xc.explain(graph, x, method, target=0, **settings), np.asarray(a), 1e-12)
+
+
+@pytest.mark.parametrize("method", SEVERAL)
+def test_at_a_layer_is_the_method_on_the_rest(method):
+    """layer='relu1' of NET B is the method on h -> (1, 2) h at h = (2, 1)."""
+    from tests.nets import mlp
+
+    settings = {**METHODS[method], **({"window": 1} if method == "occlusion" else {})}
+    rest = mlp([[[1.0, 2.0]]], [None])
+    a = xc.explain(NET_B, X_B, method, layer="relu1", **settings)
+    assert list(a.values) == ["relu1"]
+    assert close(a, np.asarray(xc.explain(rest, [[2.0, 1.0]], method, **settings)), 1e-14)
+    assert a.settings["layer"] == "relu1"
