@@ -4,7 +4,8 @@
 
 The gradient of the loss comes from ``trace.backward`` with the gradient rule set, asked for with respect to the parameters;
 NumPy does the rest (Adam, cosine learning rate). No other framework takes part, so a network that learns is at the same
-time a check of every weight vjp that it uses. Same seed, same machine, same number of BLAS threads: same file.
+time a check of every weight vjp that it uses. Same seed and same NumPy build: same file (BLAS runs on one thread, as the order of its
+sums depends on their number).
 
 It writes digits.json (xaicore's own format), digits.onnx, digits_heldout.npz and digit_<d>.png, and prints the accuracy on the
 held-out quarter. Data: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998, as
@@ -14,10 +15,13 @@ shipped by scikit-learn.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")    # read when NumPy loads
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The array helpers: examples, adjoint pairs, exact arithmetic."""
+"""The array functions: examples, adjoint pairs, exact arithmetic."""
 
 from __future__ import annotations
 

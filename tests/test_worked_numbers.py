@@ -4,9 +4,9 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
-from tests.nets import NET_A, NET_B, X_A, X_B, close
 
 import xaicore as xc
+from tests.nets import NET_A, NET_B, X_A, X_B, close
 
 CASES = [
     # method, settings, NET A at (3, 1), NET B at (2, 1)

@@ -1,4 +1,4 @@
-"""Array helpers that several layers share: broadcasting and its adjoint, sign parts, exact scalars, sliding windows.
+"""Array functions that several layers share: broadcasting and its adjoint, sign parts, exact scalars, sliding windows.
 
 No operator, graph or rule appears in here. Everything works on float32, float64 and object arrays of ``Fraction``.
 """

@@ -130,7 +130,7 @@ def _framework_feeds(functional: Any, feeds: Mapping[str, Array] | None) -> list
 
 def _packed(functional: Any, given: list[Any] | None) -> Any:
     """The tensors in the structure in which the model takes its inputs."""
-    return keras.tree.pack_sequence_as(functional._inputs_struct, given)
+    return keras.tree.pack_sequence_as(functional.input, given)
 
 
 def _layouts(convert: Converter, specs: Mapping[str, InputSpec]) -> dict[str, str]:

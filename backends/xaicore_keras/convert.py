@@ -170,7 +170,7 @@ class Converter:
     layouts: dict[str, str] = field(default_factory=dict)
     fixed: bool = False
     _params: dict[tuple[int, str], tuple[str, Any]] = field(default_factory=dict)
-    _turned: dict[str, str] = field(default_factory=dict)
+    _turned: dict[tuple[str, bool], str] = field(default_factory=dict)
     _layers: dict[str, str] = field(default_factory=dict)
 
     # ----- the walk ---------------------------------------------------------------------------------------------
@@ -276,12 +276,14 @@ class Converter:
         return replace(v, name=self._turn(v, (0, v.rank - 1, *range(1, v.rank - 1)), "channels_first"), moved=True)
 
     def _turn(self, v: Value, perm: tuple[int, ...], tag: str) -> str:
-        if v.name not in self._turned:
+        """The value in the other layout. Its name alone does not tell which: after a transpose in Keras, one node is both."""
+        key = v.name, v.moved
+        if key not in self._turned:
             layer = self._layers.get(v.name, v.name)
             turned = self.b.add(Transpose(perm), v.name, name=f"{v.name}/{tag}", layer=layer, origin="change of layout")
-            self._turned[v.name], self._turned[turned] = turned, v.name
+            self._turned[key], self._turned[turned, not v.moved] = turned, v.name
             self._layers[turned] = layer
-        return self._turned[v.name]
+        return self._turned[key]
 
     # ----- weights ----------------------------------------------------------------------------------------------
 

@@ -60,16 +60,15 @@ LAYERS: Mapping[str, Lowering] = {
     ),
 }
 
-SPATIAL_OPERATIONS: Mapping[str, Lowering] = {
-    "Conv": spatial.conv, "DepthwiseConv": spatial.depthwise, "SeparableConv": spatial.separable, "ConvTranspose": spatial.conv_transpose,
-    "MaxPool": spatial.max_pool, "AveragePool": spatial.average_pool, "AdaptiveMaxPool": spatial.adaptive_pool,
-    "AdaptiveAveragePool": spatial.adaptive_pool, "Resize": spatial.resizing, "Concatenate": layers.concatenate,
-    "Normalize": layers.unit_norm, "DotProductAttention": attention.dot_product_attention,
+LAYER_LIKE: Mapping[str, Lowering] = {      # no adaptive pools, no conv_transpose: Keras records wrong shapes or settings for these
+    "Conv": spatial.conv, "DepthwiseConv": spatial.depthwise, "SeparableConv": spatial.separable,
+    "MaxPool": spatial.max_pool, "AveragePool": spatial.average_pool, "Resize": spatial.resizing,
+    "Concatenate": layers.concatenate, "Normalize": layers.unit_norm, "DotProductAttention": attention.dot_product_attention,
 }
 
 TABLE: Mapping[str, Lowering] = {
     **{f"keras.layers.{k}": v for k, v in LAYERS.items()},
-    **{f"keras.ops.{k}": v for k, v in {**ops.OPERATIONS, **shape.OPERATIONS, **SPATIAL_OPERATIONS}.items()},
+    **{f"keras.ops.{k}": v for k, v in {**ops.OPERATIONS, **shape.OPERATIONS, **LAYER_LIKE}.items()},
     **{f"keras.ops.{k}": partial(activation_operation, name) for k, name in OPERATIONS.items()},
     "keras.activations.ReLU": partial(activation_operation, "relu"), "keras.activations.Mish": partial(activation_operation, "mish"),
     "keras.applications.LayerScale": layers.layer_scale, "keras.applications.CustomScaleLayer": layers.scaled_residual,

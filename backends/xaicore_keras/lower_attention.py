@@ -69,12 +69,15 @@ def _masks(c: Call, query: Value, value: Value, key: Value) -> list[str]:
             done.add((mask.name, axes))
             out.append(c.add(Unsqueeze(axes), mask, tag="mask"))
     given = c.kwargs.get("attention_mask")
-    if given is not None:
-        if not isinstance(given, Value):
-            given = Value(c.to.b.constant(np.asarray(given).astype(bool), f"{c.name}/attention_mask"), np.shape(given), "bool")
-        elif given.kind != "bool":
-            given = replace(given, name=c.add(ToBool(), given, tag="mask"))
-        out.append(c.add(Unsqueeze((1,)), given, tag="mask") if given.rank == 3 else given.name)
+    if isinstance(given, Value):
+        if given.rank not in (3, 4):
+            raise c.refuse(f"is given an attention_mask {given.shape}", "give one of shape (N, T, S)")
+        name = given.name if given.kind == "bool" else c.add(ToBool(), given, tag="mask")
+        out.append(c.add(Unsqueeze((1,)), name, tag="mask") if given.rank == 3 else name)
+    elif given is not None:
+        keep = np.asarray(given).astype(bool)
+        keep = keep[:, None] if keep.ndim == 3 else keep.reshape((1,) * (4 - keep.ndim) + keep.shape)
+        out.append(c.to.b.constant(keep, f"{c.name}/attention_mask"))
     if c.kwargs.get("use_causal_mask"):
         rows, columns = c.size(query, 1), c.size(value, 1)
         out.append(c.to.b.constant(np.tril(np.ones((1, 1, rows, columns), bool)), f"{c.name}/causal_mask"))

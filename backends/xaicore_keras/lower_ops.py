@@ -227,7 +227,7 @@ PAIRS: dict[str, Op] = {
 }
 
 EACH: dict[str, Op] = {
-    "Negative": Neg(), "Absolute": Abs(), "Abs": Abs(), "Square": Pow(2), "Sqrt": Sqrt(), "Rsqrt": Rsqrt(), "Reciprocal": Reciprocal(),
+    "Negative": Neg(), "Absolute": Abs(), "Square": Pow(2), "Sqrt": Sqrt(), "Rsqrt": Rsqrt(), "Reciprocal": Reciprocal(),
     "Expm1": Expm1(), "Log": Log(), "Log1p": Log1p(), "Erf": Erf(), "Sin": Sin(), "Cos": Cos(), "Sign": Sign(), "Floor": Floor(),
     "Ceil": Ceil(), "StopGradient": Detach(), "Copy": Identity(),
 }

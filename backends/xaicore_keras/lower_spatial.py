@@ -170,7 +170,7 @@ def separable(c: Call) -> Value:
 
 
 def conv_transpose(c: Call) -> Value:
-    """Conv1DTranspose to 3D, and keras.ops.conv_transpose.
+    """Conv1DTranspose to 3D.
 
     With k the dilated kernel size and s the stride: "valid" appends max(k, s) - k entries (or output_padding). "same" keeps
     n * s entries, (n - 1) * s + k % 2 + output_padding where that is given, and cuts the rest, the smaller half first.

@@ -34,7 +34,10 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     elif isinstance(model, onnx.ModelProto):
         proto = checked(model)
     else:
-        raise BackendError(f"the ONNX backend takes an onnx.ModelProto or its bytes, not {type(model).__name__}; a file: xaicore.load(path)")
+        raise BackendError(
+            f"the ONNX backend takes an onnx.ModelProto or its bytes, not {type(model).__name__}; a file: "
+            "xaicore.load(path)"
+        )
     return convert(proto, example, dtype=dtype, verified=verify, unbatched=unbatched)
 
 

@@ -14,7 +14,7 @@ from xaicore.errors import ConversionError
 from xaicore.numerics import Array
 from xaicore.ops import Dense, Expand, Op, Reshape, Unsqueeze
 from xaicore_onnx.naming import layer_of
-from xaicore_onnx.values import Known, Live, MixesSamples, to_graph
+from xaicore_onnx.values import Known, Live, MixingError, to_graph
 
 if TYPE_CHECKING:
     from xaicore_onnx.convert import Converter
@@ -53,7 +53,10 @@ class Call:
         """Input ``i``, which must depend on an input of the model."""
         value = self.x(i)
         if isinstance(value, Known):
-            raise ConversionError(f"input {i} of {self.who} is a constant ({value.name!r}) while another depends on the model's input: not converted")
+            raise ConversionError(
+                f"input {i} of {self.who} is a constant ({value.name!r}) while another depends on the model's input: not "
+                "converted"
+            )
         return value
 
     def known(self, i: int, what: str) -> Known:
@@ -70,7 +73,7 @@ class Call:
         """Input ``i``, which must be a constant that does not depend on the batch size either."""
         value = self.known(i, what)
         if not value.fixed:
-            raise MixesSamples(f"the {what} of {self.who} depends on the batch size; each sample must be computed by itself")
+            raise MixingError(f"the {what} of {self.who} depends on the batch size; each sample must be computed by itself")
         return value.low
 
     def numbers(self, i: int, what: str) -> list[int]:
@@ -98,13 +101,13 @@ class Call:
         shape = self.converter.shapes[name]
         rows = self.converter.batches[0]
         if not shape or shape[0] != rows:
-            raise MixesSamples(f"{self.who}: {op} gives shape {shape} for a batch of {rows}, so the batch got lost")
+            raise MixingError(f"{self.who}: {op} gives shape {shape} for a batch of {rows}, so the batch got lost")
         return Live(name, shape[1:], self.converter.kinds[name], at, outer, inner)
 
     def param(self, value: Known) -> str:
         """The name of the parameter that holds a constant: an initialiser keeps its own."""
         if not value.fixed:
-            raise MixesSamples(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
+            raise MixingError(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
         return self.converter.param(value.name, value.low)
 
     def derived(self, x: Array, name: str) -> str:
@@ -130,7 +133,7 @@ class Call:
         if x.at is None and x.tail[:1] == (1,):
             return self.put(Reshape(x.tail[1:]), x, layout=(0, 1, 1), part="batch")
         where = "no batch" if x.at is None else "other axes joined with the batch" if x.at == 0 else f"the batch on axis {x.at}"
-        raise MixesSamples(f"{self.who} takes (N, C, ...), but its input {x.name!r} has {where}")
+        raise MixingError(f"{self.who} takes (N, C, ...), but its input {x.name!r} has {where}")
 
     def batched(self, value: Known, like: Live, layout: Layout | None = None) -> Live:
         """A constant as a value with the batch of ``like``: one copy of it for each sample."""
@@ -146,21 +149,22 @@ class Call:
         at, outer, inner = layout
         if at is None:
             if not value.fixed:
-                raise MixesSamples(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
+                raise MixingError(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
             return low[None]
         size, (n, m) = outer * inner, self.converter.batches
         if low.shape[at] == 1 and high.shape[at] == 1:
             ones = [1] * ((outer > 1) + (inner > 1))
             return low.reshape(1, *low.shape[:at], *ones, *low.shape[at + 1:])
         if low.shape[at] != n * size or high.shape[at] not in (n * size, m * size):
-            raise MixesSamples(
-                f"the constant {value.name!r} {value.low.shape} that {self.who} reads meets the batch with its axis {at} of {low.shape[at]} "
+            raise MixingError(
+                f"the constant {value.name!r} {value.low.shape} that {self.who} reads meets the batch with its axis {at} of "
+                f"{low.shape[at]} "
                 f"entries"
             )
         rows = to_graph(high, layout)
         if not (rows == rows[:1]).all():
             if high.shape != low.shape:
-                raise MixesSamples(f"the constant {value.name!r} that {self.who} reads is another one for each place in the batch")
+                raise MixingError(f"the constant {value.name!r} that {self.who} reads is another one for each place in the batch")
             self.converter.hard_coded = self.converter.hard_coded or n > 1
             return rows
         return rows[:1]
@@ -173,8 +177,9 @@ class Call:
         first = grown[id(lives[0])]
         for other in grown.values():
             if other.layout != first.layout:
-                raise MixesSamples(
-                    f"{self.who} broadcasts {first.name!r} and {other.name!r}, whose batches lie on different axes, so that samples would mix"
+                raise MixingError(
+                    f"{self.who} broadcasts {first.name!r} and {other.name!r}, whose batches lie on different axes, so that samples "
+                    "would mix"
                 )
         return [grown[id(v)].name if isinstance(v, Live) else self.beside(v, first, rank) for v in values], first
 

@@ -43,13 +43,18 @@ Sizes = tuple[int | str | None, ...]
 """The declared shape of an input: a number, a name of a free size, or None."""
 
 
-def convert(model: onnx.ModelProto, example: Any = None, *, dtype: str = "float64", verified: bool = True, unbatched: bool = False) -> Graph:
+def convert(
+    model: onnx.ModelProto, example: Any = None, *, dtype: str = "float64", verified: bool = True, unbatched: bool = False
+) -> Graph:
     """The graph of a checked model; see ``xaicore_onnx.to_graph``."""
     model = spelled_out(model, {*TABLE, *ALSO_FOLDED, "Constant"})
     declared = declared_inputs(model)
     examples = named(example, [name for name, _, _ in declared])
     batch, fixed = batch_of(declared, examples, unbatched)
     feeds = [_feed(name, sizes, kind, examples.get(name), unbatched) for name, sizes, kind in declared]
+    total = batch * sum(prod(f.tail) for f in feeds)
+    if total > MAX_VALUE:
+        raise FileRefused(f"the inputs have {total:,} entries; {MAX_VALUE:,} are allowed. The file is broken or hostile")
     try:
         first = run(model, feeds, batch, fixed and batch == 1, unbatched)
     except XaicoreError as error:
@@ -113,7 +118,10 @@ def named(example: Any, names: Sequence[str]) -> dict[str, Array]:
         given = {names[0]: example}
     strange = [k for k in given if k not in names]
     if strange or len(given) != len(names):
-        raise InputError(f"the example has {', '.join(given) or 'nothing'}, but the model has the inputs {', '.join(names)}; give each of them")
+        raise InputError(
+            f"the example has {', '.join(given) or 'nothing'}, but the model has the inputs {', '.join(names)}; give each of "
+            "them"
+        )
     return {k: np.asarray(v.detach().cpu().numpy() if hasattr(v, "detach") else v) for k, v in given.items()}
 
 
@@ -130,7 +138,8 @@ def batch_of(declared: Sequence[tuple[str, Sizes, str]], examples: Mapping[str, 
     literal = {sizes[0] for _, sizes, _ in declared if isinstance(sizes[0], int)}
     if len(literal) > 1:
         raise ConversionError(
-            f"the inputs have different sizes on axis 0 ({', '.join(f'{name} {sizes[0]}' for name, sizes, _ in declared)}), which is the batch "
+            f"the inputs have different sizes on axis 0 ({', '.join(f'{name} {sizes[0]}' for name, sizes, _ in declared)}), "
+            "which is the batch "
             f"of every input here; if the model takes one sample without a batch axis, use unbatched=True"
         )
     return (int(literal.pop()), True) if literal else (1, False)
@@ -147,8 +156,6 @@ def _feed(name: str, sizes: Sizes, kind: str, example: Array | None, unbatched: 
         if isinstance(size, int) and example is not None and example.shape[k] != size:
             raise InputError(f"the example for input {name!r} has shape {example.shape}, but the file says {size} for axis {k}")
         tail.append(size if isinstance(size, int) else example.shape[k] if example is not None else FREE_SIZE)
-    if prod(tail) > MAX_VALUE:
-        raise FileRefused(f"input {name!r} has {prod(tail):,} entries for one sample; {MAX_VALUE:,} are allowed. The file is broken or hostile")
     return Feed(name, tuple(tail), kind)
 
 
@@ -224,7 +231,9 @@ def _close(a: Array, b: Array, tolerance: float) -> bool:
 # ----- the reference evaluator ------------------------------------------------------------------------------------
 
 
-def compare(model: onnx.ModelProto, graph: Graph, conversion: Conversion, examples: Mapping[str, Array], batch: int | None, unbatched: bool) -> None:
+def compare(
+    model: onnx.ModelProto, graph: Graph, conversion: Conversion, examples: Mapping[str, Array], batch: int | None, unbatched: bool
+) -> None:
     """Raises Mismatch at the first node whose value differs from that of onnx.reference; all values that both know are compared.
 
     A file with a fixed batch is run on pieces of that size, a model for one sample on every sample by itself.
@@ -239,7 +248,7 @@ def compare(model: onnx.ModelProto, graph: Graph, conversion: Conversion, exampl
     step = 1 if unbatched or any(layout[0] is None for _, layout in conversion.origin.values()) else batch or count
     if count % step:
         raise InputError(f"the example has {count} samples, but the file takes batches of {step}; give a multiple of {step}")
-    pieces = [_reference(model, graph, {k: v[n:n + step] for k, v in feeds.items()}, conversion, unbatched) for n in range(0, count, step)]
+    pieces = [_reference(model, {k: v[n:n + step] for k, v in feeds.items()}, conversion, unbatched) for n in range(0, count, step)]
     expected = {k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}
     expected.update({o: graph.params[o] for o in graph.outputs if o in graph.params})
     floats = {x.dtype.str[1:] for x in expected.values() if x.dtype.kind == "f"}
@@ -252,7 +261,7 @@ def _sized(graph: Graph, first: Graph) -> Graph:
     return replace(graph, inputs={k: InputSpec((spec.shape[0], *first.inputs[k].shape[1:]), spec.kind) for k, spec in graph.inputs.items()})
 
 
-def _reference(model: onnx.ModelProto, graph: Graph, feeds: Mapping[str, Array], conversion: Conversion, unbatched: bool) -> dict[str, Array]:
+def _reference(model: onnx.ModelProto, feeds: Mapping[str, Array], conversion: Conversion, unbatched: bool) -> dict[str, Array]:
     """The values of onnx.reference by graph name, in the graph's order of axes."""
     types = {v.name: onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in model.graph.input}
     given = {k: (v[0] if unbatched else v).astype(types[k]) for k, v in feeds.items()}

@@ -24,7 +24,7 @@ from xaicore_onnx.call import Call, Layout, Lowering, Results, Value
 from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
 from xaicore_onnx.naming import transposed_name
 from xaicore_onnx.safe import array_of
-from xaicore_onnx.values import Known, Live, MixesSamples
+from xaicore_onnx.values import Known, Live, MixingError
 
 DTYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
 
@@ -102,6 +102,8 @@ class Converter:
                 if str(error).startswith("node "):
                     raise
                 raise type(error)(f"{who}: {error}") from error
+            except MemoryError as error:
+                raise FileRefused(f"{who} asks for more memory than there is ({error}); the file is broken or hostile") from error
             except Exception as error:
                 # A damaged file can put any number anywhere, and NumPy and the reference evaluator then raise whatever they raise.
                 raise ConversionError(
@@ -128,15 +130,15 @@ class Converter:
         if node.op_type not in self.table:
             raise ConversionError(
                 f"{node.op_type} has no counterpart here. Export the model with another operator in its place, or cut the model "
-                f"before it (onnx.utils.extract_model). Converted are: {', '.join(sorted(self.table))}"
+                f"before it (onnx.utils.extract_model)"
             )
-        shapes = [None if v is None else v.high.shape if isinstance(v, Known) else v.shape(1) for v in inputs]
+        shapes = [None if v is None else v.high.shape if isinstance(v, Known) else v.shape(self.batches[0]) for v in inputs]
         check_size(node, shapes, [v.high if isinstance(v, Known) else None for v in inputs], MAX_VALUE)
         self.fresh = []
         call = Call(self, node, inputs)
         try:
             results = self.table[node.op_type](call)
-        except MixesSamples:
+        except MixingError:
             if not self.single:
                 raise
             for name in self.fresh:
@@ -182,7 +184,10 @@ class Converter:
     def _fold(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> None:
         """Evaluates a node whose inputs are all known, at both batch sizes where they differ."""
         if node.op_type not in self.table and node.op_type not in ALSO_FOLDED:
-            raise ConversionError(f"{node.op_type} of constants is not evaluated; simplify the model before (onnxsim, onnxscript's optimizer)")
+            raise ConversionError(
+                f"{node.op_type} of constants is not evaluated; simplify the model before (onnxsim, onnxscript's "
+                "optimizer)"
+            )
         known = [v for v in inputs if isinstance(v, Known)]
         low, high = ([None if v is None else getattr(v, end) for v in inputs] for end in ("low", "high"))
         for arrays in (low, high):
@@ -277,7 +282,9 @@ class Converter:
             raise ConversionError(f"the output {name!r} is not computed by any node; known: {nearest(name, self.values)}")
         value, call = self.values[name], Call(self, helper.make_node("Identity", [name], [name], name=name), [])
         if isinstance(value, Known):
-            return call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)).name if not value.fixed else self.param(value.name, value.low)
+            if value.fixed:
+                return self.param(value.name, value.low)
+            return call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)).name
         if value.at is None and self.single and value.tail[:1] == (1,) and self._has_batch():
             self.fresh = []
             value = self._name(call.images(value), f"{value.name}/output", name, call.node)

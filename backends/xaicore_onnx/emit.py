@@ -153,8 +153,10 @@ class Emitter:
         if name in self.graph.inputs or name in self.graph.params:
             out = self.unique(f"{name}/output")
             self.nodes.append(helper.make_node("Identity", [name], [out], name=out))
-        sizes = list(shape) if name in self.graph.params else [("N" if k == 0 else f"{out}_{k}") if free or k == 0 else n for k, n in enumerate(shape)]
-        return helper.make_tensor_value_info(out, self.element(name), sizes)
+        if name in self.graph.params:
+            return helper.make_tensor_value_info(out, self.element(name), shape)
+        tail = [f"{out}_{k}" if free else n for k, n in enumerate(shape[1:], 1)]
+        return helper.make_tensor_value_info(out, self.element(name), ["N", *tail])
 
 
 # ----- the table ----------------------------------------------------------------------------------------------------
@@ -227,7 +229,10 @@ def pool(kind: str) -> Rule:
                 raise ConversionError(f"node {e.current.name!r}: ONNX's AveragePool knows dilation from opset 19 on, not {e.opset}")
             if op.divisor is not None:
                 if op.ceil:
-                    raise ConversionError(f"node {e.current.name!r}: ONNX's AveragePool has no divisor, and with ceil windows differ in size")
+                    raise ConversionError(
+                        f"node {e.current.name!r}: ONNX's AveragePool has no divisor, and with ceil windows differ in "
+                        "size"
+                    )
                 factor = prod(op.kernel) / op.divisor
         attributes = window(op, len(op.kernel), **more)
         attributes["strides"] = list(op.stride or op.kernel)
@@ -249,7 +254,10 @@ def adaptive(kind: str) -> Rule:
             e.put(kind, x, kernel_shape=size, strides=size)
             return
         if kind == "MaxPool":
-            raise ConversionError(f"node {e.current.name!r}: {op} on {space} has windows of different sizes, which ONNX lacks for a maximum")
+            raise ConversionError(
+                f"node {e.current.name!r}: {op} on {space} has windows of different sizes, which ONNX lacks for a "
+                "maximum"
+            )
         names = [e.floats(_shares(n, k), f"shares{j}") for j, (n, k) in enumerate(zip(space, op.size))]
         old, new = "ijk"[: len(space)], "abc"[: len(space)]
         e.put("Einsum", x, *names, equation=",".join([f"zy{old}", *(b + a for a, b in zip(old, new))]) + f"->zy{new}")
@@ -323,6 +331,14 @@ def compare(e: Emitter, op: Any, a: str, b: str) -> None:
 def logical(e: Emitter, op: Any, a: str, b: str) -> None:
     """And, Or, Xor of booleans."""
     e.put({"and": "And", "or": "Or", "xor": "Xor"}[op.kind], e.truth(a, "left"), e.truth(b, "right"))
+
+
+def flatten(e: Emitter, op: Any, x: str) -> None:
+    """Flatten keeps two axes in ONNX; from a later axis on it is a Reshape."""
+    if op.start == 1:
+        e.put("Flatten", x, axis=1)
+    else:
+        e.put("Reshape", x, e.ints([0] * op.start + [-1], "shape"))
 
 
 def pad(e: Emitter, op: Any, x: str) -> None:
@@ -434,10 +450,11 @@ EMIT: dict[str, Rule] = {
     "Not": lambda e, op, x: e.put("Not", e.truth(x, "truth")), "ToFloat": lambda e, op, x: e.put("Cast", x, to=e.float),
     "ToInt": lambda e, op, x: e.put("Cast", x, to=TensorProto.INT64), "ToBool": lambda e, op, x: e.put("Cast", x, to=TensorProto.BOOL),
     # reductions
-    "Sum": reduction("ReduceSum"), "Mean": reduction("ReduceMean"), "ReduceMax": reduction("ReduceMax"), "ReduceMin": reduction("ReduceMin"),
+    "Sum": reduction("ReduceSum"), "Mean": reduction("ReduceMean"), "ReduceMax": reduction("ReduceMax"),
+    "ReduceMin": reduction("ReduceMin"),
     # shape
     "Reshape": lambda e, op, x: e.put("Reshape", x, e.ints([0, *op.shape], "shape")),
-    "Flatten": lambda e, op, x: e.put("Flatten", x, axis=1) if op.start == 1 else e.put("Reshape", x, e.ints([0] * op.start + [-1], "shape")),
+    "Flatten": flatten,
     "Transpose": lambda e, op, x: e.put("Transpose", x, perm=list(op.perm)),
     "Concat": lambda e, op, *xs: e.put("Concat", *xs, axis=op.axis), "Split": piece, "Slice": slices, "Pad": pad,
     "Gather": lambda e, op, x, at: e.put("Gather", x, at, axis=op.axis),

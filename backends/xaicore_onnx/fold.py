@@ -28,9 +28,13 @@ MAX_VALUE = 200_000_000
 
 Shape = Sequence[int]
 
-ALSO_FOLDED = frozenset(
-    ["ArgMax", "ArgMin", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "CenterCropPad", "Compress", "ConstantOfShape", "CumSum", "DequantizeLinear", "EyeLike", "GatherElements", "GatherND", "Hardmax", "IsInf", "Mod", "NonZero", "OneHot", "Range", "ReduceProd", "ReverseSequence", "Scatter", "ScatterElements", "ScatterND", "Size", "TopK", "Unique", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan"]
-)
+ALSO_FOLDED = frozenset({
+    "ConstantOfShape", "EyeLike", "OneHot", "Range",
+    "Compress", "GatherElements", "GatherND", "NonZero", "ReverseSequence", "Scatter", "ScatterElements", "ScatterND", "TopK", "Unique",
+    "ArgMax", "ArgMin", "Hardmax", "ReduceProd", "CenterCropPad", "DequantizeLinear",
+    "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "IsInf", "Mod",
+    "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan",
+})
 """Operators that are evaluated on constants, though they have no counterpart on values that depend on an input."""
 
 
@@ -158,6 +162,11 @@ def _resize(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mappi
     return prod(shapes[0]) * prod(max(1.0, float(s)) for s in scales or [])
 
 
+def _neighbours(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
+    x = shapes[0]
+    return prod(x) + prod(x) / max(1, x[1] if len(x) > 1 else 1) * abs(attrs.get("size", 1))
+
+
 def _gather(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
     axis = attrs.get("axis", 0)
     length = shapes[0][axis] if -len(shapes[0]) <= axis < len(shapes[0]) else 1
@@ -197,6 +206,6 @@ GROWTH: dict[str, Callable[[Sequence[Shape], Sequence[Array | None], Mapping[str
     "Expand": _expand, "Tile": _tile, "ConstantOfShape": _of_shape, "Range": _range, "Pad": _padded,
     "Conv": _window, "AveragePool": _window, "MaxPool": _window, "LpPool": _window, "ConvTranspose": _conv_transpose,
     "Resize": _resize, "Upsample": _resize, "Gather": _gather, "GatherND": _gather_nd, "OneHot": _one_hot,
-    "MatMul": _matmul, "Gemm": _gemm, "Einsum": _einsum,
+    "LRN": _neighbours, "MatMul": _matmul, "Gemm": _gemm, "Einsum": _einsum,
 }  # fmt: skip
 """Operators whose result can be larger than their inputs and their common shape, and an upper bound on it."""

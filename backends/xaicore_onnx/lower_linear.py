@@ -11,7 +11,7 @@ from xaicore.numerics import Array
 from xaicore.ops import Add, Conv, ConvTranspose, Dense, Einsum, MatMul, Mul, Squeeze, Sum, Transpose, Unsqueeze
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.naming import swapped
-from xaicore_onnx.values import Known, Live, MixesSamples
+from xaicore_onnx.values import Known, Live, MixingError
 
 # ----- matrices ---------------------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def dense(c: Call, a: Live, b: Known, bias: Value | None, alpha: float, beta: fl
     _need_features(c, a)
     w = b.low.T if alpha == 1.0 else b.low.T.astype(np.float64) * alpha
     weight = c.derived(w, swapped(b.name) if alpha == 1.0 else f"{b.name}/alpha")
-    if not isinstance(bias, Known) or not bias.fixed or bias.low.size not in (1, len(w)) or bias.low.shape[-1:] not in ((), (1,), (len(w),)):
+    if not isinstance(bias, Known) or not bias.fixed or bias.low.shape not in ((), (1,), (len(w),), (1, 1), (1, len(w))):
         return c.put(Dense(), a, weight), bias
     if bias.low.shape == (len(w),) and beta == 1.0:
         return c.put(Dense(), a, weight, c.param(bias)), None
@@ -95,7 +95,10 @@ def product(c: Call, a: Value, b: Value) -> Live:
     like = lives[0]
     for one in lives:
         if one.layout != like.layout or (one.at is not None and one.at >= rank - 2):
-            raise MixesSamples(f"{c.who} sums or matches samples with each other: the batch of {one.name!r} lies on axis {one.at} of {rank}")
+            raise MixingError(
+                f"{c.who} sums or matches samples with each other: the batch of {one.name!r} lies on axis {one.at} of "
+                f"{rank}"
+            )
     names = []
     for v in (a, b):
         if isinstance(v, Live):
@@ -112,7 +115,7 @@ def _unsqueezed(c: Call, x: Value, k: int) -> Value:
     if isinstance(x, Known):
         return Known(f"{x.name}/matrix", np.expand_dims(x.low, k), np.expand_dims(x.high, k))
     if x.at is not None:
-        raise MixesSamples(f"{c.who} takes the vector {x.name!r} whose only axis is the batch")
+        raise MixingError(f"{c.who} takes the vector {x.name!r} whose only axis is the batch")
     return c.put(Unsqueeze((k + 1,)), x)
 
 
@@ -126,7 +129,7 @@ def einsum(c: Call) -> Results:
     inputs, target = _terms(c)
     lives = [v for v in c.inputs if isinstance(v, Live)]
     if any(v.layout != lives[0].layout for v in lives) or not (lives[0].plain or lives[0].at is None):
-        raise MixesSamples(f"Einsum wants the batch on axis 0 of {', '.join(repr(v.name) for v in lives)}, but it lies elsewhere")
+        raise MixingError(f"Einsum wants the batch on axis 0 of {', '.join(repr(v.name) for v in lives)}, but it lies elsewhere")
     if any(len(set(term)) != len(term) for term in inputs):
         raise ConversionError(f"Einsum {c.attr('equation')!r} takes a diagonal (a label twice in one input), which is not converted")
     batch = "" if lives[0].plain else next(k for k in LABELS if k not in "".join(inputs))
@@ -137,7 +140,7 @@ def einsum(c: Call) -> Results:
         terms.append(batch + term if isinstance(v, Live) else term)
         names.append(v.name if isinstance(v, Live) else c.param(c.known(len(names), "constant")))
         if target[:1] in term[1:] or (isinstance(v, Live) and terms[-1][:1] != target[:1]):
-            raise MixesSamples(f"Einsum {c.attr('equation')!r} does not keep the batch as first axis of what depends on the input")
+            raise MixingError(f"Einsum {c.attr('equation')!r} does not keep the batch as first axis of what depends on the input")
     kept = [k for k in terms[0] if k in target]
     if len(terms) == 1 and kept == list(target):
         summed = tuple(k for k, label in enumerate(terms[0]) if label not in target)
@@ -217,7 +220,10 @@ def window_settings(c: Call, kernel: Sequence[int]) -> tuple[Sizes, Sizes, Sizes
     ones = (1,) * len(named)
     stride, dilation = tuple(c.attr("strides") or ones), tuple(c.attr("dilations") or ones)
     if not len(stride) == len(dilation) == len(named) or min((*stride, *dilation, *named), default=0) < 1:
-        raise ConversionError(f"{c.who} has kernel {named}, strides {stride}, dilations {dilation}: one number of at least 1 per axis is expected")
+        raise ConversionError(
+            f"{c.who} has kernel {named}, strides {stride}, dilations {dilation}: one number of at least 1 per axis is "
+            "expected"
+        )
     return named, stride, dilation
 
 

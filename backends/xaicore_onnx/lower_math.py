@@ -122,7 +122,9 @@ def clip(c: Call) -> Results:
     bounds = [c.attr("min"), c.attr("max")] if c.opset < 11 else [c.x(k) if c.has(k) else None for k in (1, 2)]
     numbers = [_bound(b) for b in bounds]
     if x.kind == "f" and all(b is None or n is not None for b, n in zip(bounds, numbers)):
-        low, high = (None if n is None or abs(n) >= np.finfo(np.float32).max else n for n in numbers)
+        low, high = numbers
+        largest = float(np.finfo(np.float32).max)           # what exporters write for "no bound"
+        low, high = None if low is None or low <= -largest else low, None if high is None or high >= largest else high
         return c.put(ReLU6() if (low, high) == (0.0, 6.0) else Clip(low, high), x)
     for op, bound in zip((Maximum(), Minimum()), bounds):
         if isinstance(bound, (Known, Live)):
@@ -227,7 +229,10 @@ def power(c: Call) -> Results:
     x, exponents = c.live(0), c.array(1, "exponent")
     first, *rest = (float(v) for v in np.unique(exponents))
     if len(rest) >= MAX_EXPONENTS:
-        raise ConversionError(f"Pow has {1 + len(rest)} different exponents; up to {MAX_EXPONENTS} are converted. Split the model, or use one")
+        raise ConversionError(
+            f"Pow has {1 + len(rest)} different exponents; up to {MAX_EXPONENTS} are converted. Split the model, or use "
+            "one"
+        )
     if not rest and broadcast((x.shape(1), exponents.shape)) != x.shape(1):
         rest = [first]                                      # one exponent all over, in an array that enlarges x
     y = _to_power(c, x, first)

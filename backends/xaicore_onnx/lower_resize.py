@@ -17,7 +17,10 @@ from xaicore.numerics import Array
 from xaicore.ops import Add, Gather, Upsample
 from xaicore_onnx.call import Call, Lowering, Results
 from xaicore_onnx.lower_linear import along_axis
-from xaicore_onnx.values import Live, MixesSamples, onnx_axis
+from xaicore_onnx.values import Live, MixingError, onnx_axis
+
+MAX_SIZE, MAX_WEIGHTS = 1 << 16, 1 << 25
+"""Of one resized axis: what is far beyond any image, and still takes no more than a second and 256 MB."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,10 @@ def _numbers_beside_batch(c: Call, x: Live, axes: Sequence[int]) -> list[float]:
     value = c.known(2, "scales")
     low, high = (np.asarray(v, np.float64).reshape(-1) for v in (value.low, value.high))
     if len(low) != len(axes) or not (low == high).all():
-        raise ConversionError(f"{c.who} has {len(low)} scales for {len(axes)} axes, or scales that depend on the batch size; the file is inconsistent")
+        raise ConversionError(
+            f"{c.who} has {len(low)} scales for {len(axes)} axes, or scales that depend on the batch size; the file is "
+            "inconsistent"
+        )
     return [float(v) for v in low]
 
 
@@ -126,7 +132,10 @@ def _of_sizes(c: Call, x: Live, axes: Sequence[int]) -> tuple[list[float], list[
     sizes, have = [int(v) for v in value.low.reshape(-1)], [x.shape(n)[k] for k in axes]
     beside = [int(v) for k, v in zip(axes, value.high.reshape(-1)) if k != x.at]
     if len(sizes) != len(axes) or beside != [v for k, v in zip(axes, sizes) if k != x.at]:
-        raise ConversionError(f"{c.who} has {len(sizes)} sizes for {len(axes)} axes, or sizes that depend on the batch size; the file is inconsistent")
+        raise ConversionError(
+            f"{c.who} has {len(sizes)} sizes for {len(axes)} axes, or sizes that depend on the batch size; the file is "
+            "inconsistent"
+        )
     policy = c.attr("keep_aspect_ratio_policy", "stretch")
     scales = [a / b for a, b in zip(sizes, have)]
     if policy != "stretch":
@@ -141,19 +150,24 @@ def _apply(
 ) -> Live:
     """Resizes each axis whose scale is not 1."""
     if rule.mode not in ("nearest", "linear", "cubic") or len(scales) != len(axes):
-        raise ConversionError(f"{c.who} has mode {rule.mode!r} and {len(scales)} scales for {len(axes)} axes; nearest, linear or cubic is expected")
+        raise ConversionError(
+            f"{c.who} has mode {rule.mode!r} and {len(scales)} scales for {len(axes)} axes; nearest, linear or cubic is "
+            "expected"
+        )
     steps = []
     for j, (k, scale) in enumerate(zip(axes, scales)):
         span = roi[j] if roi else (0.0, 1.0)
         if scale == 1 and span == (0.0, 1.0):
             continue
         if k == x.at:
-            raise MixesSamples(f"{c.who} resizes the batch axis")
+            raise MixingError(f"{c.who} resizes the batch axis")
         axis = x.axis(k, c.who)
         n = x.tail[axis - 1]
         size = sizes[j] if sizes else floor(n * (span[1] - span[0]) * scale) if roi else floor(n * scale)
-        if size < 1 or scale <= 0:
-            raise ConversionError(f"{c.who} makes axis {k} of {n} entries {size} long; at least one entry must be left")
+        if not 1 <= size <= MAX_SIZE or n * size > MAX_WEIGHTS or scale <= 0:
+            raise ConversionError(
+                f"{c.who} makes axis {k} of {n} entries {size} long; 1 to {MAX_SIZE}, and at most {MAX_WEIGHTS:,} weights, are computed"
+            )
         steps.append((axis, n, size, scale, rule.places(n, size, scale, span)))
     upsampled = _as_upsample(c, x, rule, steps) if not roi else None
     return upsampled or _by_axis(c, x, rule, steps, outside if roi else None)
@@ -170,9 +184,9 @@ def _as_upsample(c: Call, x: Live, rule: Rule, steps: Sequence[Step]) -> Live | 
     for axis, _, out, _, _ in steps:
         size[axis - 2] = out
     for corners in (False, True) if rule.mode == "linear" else (False,):
-        op = Upsample(tuple(size), rule.mode, corners)                                             # type: ignore[arg-type]
-        if all(np.allclose(_of_upsample(rule.mode, n, out, corners), _matrix(rule, n, scale, at), atol=1e-6) for _, n, out, scale, at in steps):
-            return c.put(op, x)
+        pairs = [(_of_upsample(rule.mode, n, out, corners), _matrix(rule, n, scale, at)) for _, n, out, scale, at in steps]
+        if all(np.allclose(theirs, ours, atol=1e-6) for theirs, ours in pairs):                     # scales are stored in float32
+            return c.put(Upsample(tuple(size), rule.mode, corners), x)                              # type: ignore[arg-type]
     return None
 
 

@@ -30,7 +30,7 @@ from xaicore.ops import (
 )
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.lower_linear import along_axis, transpose
-from xaicore_onnx.values import Known, Live, MixesSamples, broadcast, onnx_axis
+from xaicore_onnx.values import Known, Live, MixingError, broadcast, onnx_axis
 
 # ----- shapes -----------------------------------------------------------------------------------------------------
 
@@ -78,11 +78,17 @@ def reshaped(c: Call, x: Live, low: Sequence[int], high: Sequence[int]) -> Live:
         fitting = [k for k in range(len(low)) if low[k] % n == 0 and _around(low, k, before, n)]
         moving = sorted(fitting, key=lambda k: _around(low, k, before, n) or (0, 0))[:1]             # joined with as little as can be
     if len(moving) != 1 or (low != high and high[moving[0]] * n != low[moving[0]] * m):
-        raise MixesSamples(f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: the batch is not one axis of the result")
+        raise MixingError(
+            f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: the batch is not one axis of the "
+            "result"
+        )
     (at,) = moving
     around = _around(low, at, before, n)
     if around is None:
-        raise MixesSamples(f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: entries of several samples would share a row")
+        raise MixingError(
+            f"{c.who} makes {tuple(low)} of {x.shape(n)} with the batch on axis {x.at}: entries of several samples would share a "
+            "row"
+        )
     outer, inner = around
     tail = (*low[:at], *(k for k in around if k > 1), *low[at + 1:])
     return c.put(Reshape(tuple(tail)), x, layout=(at, outer, inner))
@@ -162,10 +168,10 @@ def expand(c: Call) -> Results:
         high[x.at] = m                                      # the batch size of the file, written down
     shapes = [broadcast((x.shape(n), low)), broadcast((x.shape(m), high))]
     if any(s[x.at] != x.shape(n)[x.at] for s, n in zip(shapes, c.converter.batches) if x.at is not None):
-        raise MixesSamples(f"{c.who} repeats the batch axis of {x.name!r}")
+        raise MixingError(f"{c.who} repeats the batch axis of {x.name!r}")
     first, second = ([v for k, v in enumerate(s) if k != x.at] for s in shapes)
     if first != second:
-        raise MixesSamples(f"{c.who} repeats {x.name!r} as often as there are samples, along another axis than the batch")
+        raise MixingError(f"{c.who} repeats {x.name!r} as often as there are samples, along another axis than the batch")
     sizes = list(x.tail)
     for k, v in enumerate(shapes[0]):
         if k != x.at:
@@ -189,7 +195,7 @@ def concat(c: Call) -> Results:
     lives = [v for v in c.inputs if isinstance(v, Live)]
     like = lives[0]
     if any(v.layout != like.layout or v.rank != like.rank for v in lives):
-        raise MixesSamples(f"{c.who} joins values whose batches lie on different axes: {', '.join(repr(v.name) for v in lives)}")
+        raise MixingError(f"{c.who} joins values whose batches lie on different axes: {', '.join(repr(v.name) for v in lives)}")
     axis = like.axis(c.attr("axis", 1 if c.opset < 4 else 0), c.who)
     kept = [v for v in c.inputs if v is not None and (isinstance(v, Live) or v.low.size)]      # an empty constant adds nothing
     parts = [v if isinstance(v, Live) else c.batched(v, like) for v in kept]
@@ -234,7 +240,7 @@ def slices(c: Call) -> Results:
             continue
         axis = y.axis(k, c.who)
         if cuts[0] != cuts[1]:
-            raise MixesSamples(f"{c.who} cuts axis {k} at a place that depends on the batch size")
+            raise MixingError(f"{c.who} cuts axis {k} at a place that depends on the batch size")
         y = c.put(Slice(axis, *cuts[0], step), y)
     return y
 
@@ -253,7 +259,8 @@ def pad(c: Call) -> Results:
     """Entries added at both ends of axes: a constant, the edge again, a mirror image, or the other end."""
     x, mode = c.live(), c.attr("mode", "constant")
     numbers = c.attr("pads", []) if c.opset < 11 else c.numbers(1, "pads")
-    value = c.attr("value", 0.0) if c.opset < 11 else float(c.array(2, "value").reshape(-1)[0]) if c.has(2) and c.array(2, "value").size else 0.0
+    given = c.array(2, "value").reshape(-1) if c.opset >= 11 and c.has(2) else np.array([c.attr("value", 0.0)])
+    value = float(given[0]) if given.size else 0.0
     axes = c.numbers(3, "axes") if c.opset >= 18 and c.has(3) else list(range(x.rank))
     if len(numbers) != 2 * len(axes):
         raise ConversionError(f"{c.who} has pads {list(numbers)} for {len(axes)} axes; two for each are expected")

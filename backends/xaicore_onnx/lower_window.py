@@ -66,11 +66,18 @@ def global_lp_pool(c: Call) -> Results:
 def batch_norm(c: Call) -> Results:
     """By the stored mean and variance of each channel; a model in training mode is refused."""
     if c.attr("training_mode", 0) or any(c.reads(j) for j in range(1, len(c.node.output))):
-        raise ConversionError("BatchNormalization is in training mode, so its statistics mix samples; export the model in inference mode (model.eval())")
+        raise ConversionError(
+            "BatchNormalization is in training mode, so its statistics mix samples; export the model in inference mode "
+            "(model.eval())"
+        )
     if not c.attr("spatial", 1):
-        raise ConversionError("BatchNormalization with spatial=0 (removed in opset 9) is not converted; export the model with a newer opset")
+        raise ConversionError(
+            "BatchNormalization with spatial=0 (removed in opset 9) is not converted; export the model with a newer "
+            "opset"
+        )
     x = c.images(c.live())
-    return c.put(BatchNorm(c.attr("epsilon", 1e-5)), x, *(c.param(c.known(k, what)) for k, what in enumerate(("", "scale", "bias", "mean", "variance")) if k))
+    statistics = [c.param(c.known(k, what)) for k, what in enumerate(("scale", "bias", "mean", "variance"), 1)]
+    return c.put(BatchNorm(c.attr("epsilon", 1e-5)), x, *statistics)
 
 
 def instance_norm(c: Call) -> Results:
@@ -80,7 +87,8 @@ def instance_norm(c: Call) -> Results:
 
 
 def group_norm(c: Call) -> Results:
-    """By the mean and variance of each group of channels. Before opset 21 scale and bias have one entry for each group, then for each channel."""
+    """By the mean and variance of each group of channels. Scale and bias have one entry for each group before opset 21, for each
+    channel from then on."""
     x, groups = c.images(c.live()), c.attr("num_groups", 0)
     names = []
     for k, what in ((1, "scale"), (2, "bias")):
@@ -128,9 +136,13 @@ def _trailing(c: Call, x: Live) -> tuple[int, list[str]]:
             names.append(c.param(value))
             continue
         flat = c.array(k, what)
-        flat = flat.reshape(flat.shape[max(0, flat.ndim - len(shape)):]) if flat.size == np.prod(flat.shape[-len(shape):], dtype=int) else flat
+        while flat.ndim > len(shape) and flat.shape[0] == 1:
+            flat = flat[0]
         if flat.ndim > len(shape):
-            raise ConversionError(f"the {what} of {c.who} has shape {flat.shape}, which is more than the normalised axes {shape}; not converted")
+            raise ConversionError(
+                f"the {what} of {c.who} has shape {flat.shape}, which is more than the normalised axes {shape}; not "
+                "converted"
+            )
         names.append(c.derived(np.broadcast_to(flat, shape), f"{value.name}/full"))
     return x.rank - axis, names
 

@@ -6,6 +6,8 @@ It is the second opinion on every conversion, and it computes the constants of a
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,89 @@ class ConvTranspose(OneGroup):  # type: ignore[misc]
         return (np.concatenate([super(ConvTranspose, self)._run(x, w, b, group=1, **settings)[0] for x, w, b in parts], axis=1),)
 
 
+class _Pool(OpRun):  # type: ignore[misc]
+    """Pooling window by window, whatever the rank. With pads the evaluator's own put windows at wrong places or beyond the input."""
+
+    op_domain = ""
+
+    def pooled(self, x: Array, total: Callable[[Array, int], Array], window: Window) -> Array:
+        """``total`` of each window, given its entries in the last axis and how many places, padding included, it covers."""
+        axes = [window.places(k, n) for k, n in enumerate(x.shape[2:])]
+        y = np.empty((*x.shape[:2], *(len(one) for one in axes)), x.dtype)
+        for at in np.ndindex(*y.shape[2:]):
+            places = [axis[k][0] for axis, k in zip(axes, at)]
+            covered = math.prod(axis[k][1] for axis, k in zip(axes, at))
+            seen = x[(slice(None), slice(None), *np.ix_(*places))]
+            y[(slice(None), slice(None), *at)] = total(seen.reshape(*x.shape[:2], -1), covered)
+        return y
+
+
+@dataclass(frozen=True)
+class Window:
+    """The settings of a pool, as ONNX states them."""
+
+    kernel: Sequence[int]
+    strides: Sequence[int] | None
+    pads: Sequence[int] | None
+    dilations: Sequence[int] | None
+    auto_pad: str | None
+    ceil: int | None
+
+    def places(self, k: int, n: int) -> list[tuple[list[int], int]]:
+        """For each window along spatial axis ``k`` of ``n`` entries: the entries that it sees, and how many places it covers."""
+        size, rank = self.kernel[k], len(self.kernel)
+        step, gap = (self.strides or [1] * rank)[k], (self.dilations or [1] * rank)[k]
+        before, after = (self.pads or [0] * 2 * rank)[k], (self.pads or [0] * 2 * rank)[k + rank]
+        if self.auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+            missing = max((math.ceil(n / step) - 1) * step + (size - 1) * gap + 1 - n, 0)
+            before = missing // 2 if self.auto_pad == "SAME_UPPER" else missing - missing // 2
+            after = missing - before
+        room = (n + before + after - (size - 1) * gap - 1) / step
+        count = (math.ceil(room) if self.ceil else math.floor(room)) + 1
+        if self.ceil and (count - 1) * step >= n + before:
+            count -= 1                                      # the last window must not start in the padding behind
+        windows = [range(start, start + size * gap, gap) for start in range(-before, -before + count * step, step)]
+        return [([i for i in at if 0 <= i < n], sum(i < n + after for i in at)) for at in windows]
+
+
+class MaxPool(_Pool):
+    """The largest entry of each window."""
+
+    def _run(
+        self, x: Array, auto_pad: str | None = None, ceil_mode: int | None = None, dilations: Sequence[int] | None = None,
+        kernel_shape: Sequence[int] = (), pads: Sequence[int] | None = None, storage_order: int | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[Array]:
+        window = Window(kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
+        return (self.pooled(x, lambda seen, covered: seen.max(axis=-1), window),)
+
+
+class AveragePool(_Pool):
+    """The mean of each window."""
+
+    def _run(
+        self, x: Array, auto_pad: str | None = None, ceil_mode: int | None = None, count_include_pad: int | None = None,
+        dilations: Sequence[int] | None = None, kernel_shape: Sequence[int] = (), pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[Array]:
+        def mean(seen: Array, covered: int) -> Array:
+            return np.asarray(seen.sum(axis=-1) / (covered if count_include_pad else seen.shape[-1]))
+
+        return (self.pooled(x, mean, Window(kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)),)
+
+
+class LpPool(_Pool):
+    """The p-norm of each window."""
+
+    def _run(
+        self, x: Array, auto_pad: str | None = None, ceil_mode: int | None = None, dilations: Sequence[int] | None = None,
+        kernel_shape: Sequence[int] = (), p: int | None = 2, pads: Sequence[int] | None = None, strides: Sequence[int] | None = None,
+    ) -> tuple[Array]:
+        power = p or 2
+        window = Window(kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
+        return (self.pooled(x, lambda seen, covered: (np.abs(seen) ** power).sum(axis=-1) ** (1 / power), window),)
+
+
 def evaluator(model: Any) -> ReferenceEvaluator:
     """A repaired evaluator of a model."""
-    return ReferenceEvaluator(model, new_ops=[LRN, GlobalMaxPool, Erf, ConvTranspose])
+    return ReferenceEvaluator(model, new_ops=[LRN, GlobalMaxPool, Erf, ConvTranspose, MaxPool, AveragePool, LpPool])

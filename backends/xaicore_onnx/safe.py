@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.checker
+import onnx.defs
+import onnx.inliner
+import onnx.numpy_helper
 from onnx import TensorProto
 
 from xaicore.errors import ConversionError, FileRefused

@@ -17,7 +17,7 @@ from xaicore.graph.layout import Layout
 from xaicore.numerics import Array
 
 
-class MixesSamples(ConversionError):
+class MixingError(ConversionError):
     """An operator works along the batch. Where the file's batch is one sample, the converter tries again without a batch axis."""
 
 
@@ -95,10 +95,10 @@ class Live:
         return tuple(tuple(k for k in part if k) for part in place.parts)
 
     def axis(self, k: int, who: str) -> int:
-        """The graph axis of the ONNX axis ``k``; MixesSamples for the axis that holds the batch."""
+        """The graph axis of the ONNX axis ``k``; MixingError for the axis that holds the batch."""
         k = onnx_axis(k, self.rank, who)
         if k == self.at:
-            raise MixesSamples(
+            raise MixingError(
                 f"{who} works along axis {k}, which holds the batch, so that samples would mix; the graph's law is that "
                 f"each sample is explained by itself. If the model takes one sample without a batch axis, use unbatched=True"
             )

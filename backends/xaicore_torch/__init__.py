@@ -44,7 +44,7 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
 
 def _verify(lowered: Lowered, program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Compares the value of every node with torch's own, in the model's dtype."""
-    fed = [v for v in pytree.tree_leaves((args, kwargs))]
+    fed = pytree.tree_leaves((args, kwargs))
     if not fed:
         raise NothingChecked("the program holds no example inputs, so it cannot be verified: give some, or verify=False")
     with quiet(), torch.no_grad():
@@ -70,7 +70,7 @@ def _flat_inputs(program: Any, fed: list[Any]) -> list[Any]:
     return found
 
 
-class _Recorder(fx.Interpreter):
+class _Recorder(fx.Interpreter):  # type: ignore[misc]
     """Runs a program and keeps the values of some nodes."""
 
     def __init__(self, module: Any, wanted: set[fx.Node]):

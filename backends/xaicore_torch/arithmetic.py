@@ -1,4 +1,4 @@
-"""ATen operators on single entries: activations, functions of one or two numbers, comparisons, casts; and reductions.
+"""ATen operators on single entries: activations, functions of one or two numbers, comparisons, casts. Reductions are in reductions.py.
 
 Each function takes the Context and the operator's arguments under their ATen names, and returns what its results become. The
 tables at the end say which function lowers which operator.
@@ -7,7 +7,7 @@ tables at the end say which function lowers which operator.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -39,7 +39,6 @@ from xaicore.ops import (
     Log1p,
     Logical,
     Maximum,
-    Mean,
     Minimum,
     Mish,
     Mul,
@@ -49,8 +48,6 @@ from xaicore.ops import (
     Pow,
     PReLU,
     Reciprocal,
-    ReduceMax,
-    ReduceMin,
     ReLU,
     ReLU6,
     Round,
@@ -63,13 +60,10 @@ from xaicore.ops import (
     Softsign,
     Split,
     Sqrt,
-    Squeeze,
     Sub,
-    Sum,
     Tanh,
     ToBool,
     ToInt,
-    Variance,
     Where,
 )
 from xaicore_torch.context import Const, Context, Value, kind_of
@@ -94,17 +88,17 @@ def hardtanh(min_val: float, max_val: float) -> Op:
     return ReLU6() if (min_val, max_val) == (0, 6) else Clip(min_val, max_val)
 
 
-def clamp(c: Context, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002
+def clamp(c: Context, x: Any, min: Any = None, max: Any = None) -> Value:
     """min(max(x, low), high); the bounds are numbers, or arrays that broadcast."""
-    x = c.active(x)
-    bounds = [b if b is None or (isinstance(b, Const) and b.tensor.numel() > 1) or isinstance(b, Value) else c.number(b) for b in (min, max)]
-    if not any(isinstance(b, (Const, Value)) for b in bounds):
-        return c.emit(Clip(*bounds), c.as_float(x))
-    for bound, op, part in zip(bounds, (Maximum(), Minimum()), ("at_least", "")):
+    value = c.active(x)
+    if not any(isinstance(b, Value) or (isinstance(b, Const) and b.tensor.numel() > 1) for b in (min, max)):
+        low, high = (None if b is None else c.number(b) for b in (min, max))
+        return c.emit(Clip(low, high), c.as_float(value))
+    for bound, op, part in ((min, Maximum(), "" if max is None else "at_least"), (max, Minimum(), "")):
         if bound is not None:
-            names, layout = c.align(x, bound)
-            x = Value(c.add(op, *names, part=part if bounds[1] is not None else ""), layout, x.kind)
-    return x
+            names, layout = c.align(value, bound)
+            value = Value(c.add(op, *names, part=part), layout, value.kind)
+    return value
 
 
 def softplus(c: Context, x: Any, beta: float, threshold: float) -> Value:
@@ -163,11 +157,10 @@ def square(c: Context, x: Any) -> Value:
 
 def cast(c: Context, x: Any, other: Any = None) -> Value:
     """To the dtype of the result, which is float, int or bool; the precision of a float is the graph's."""
-    x = c.active(x)
-    kind = kind_of(c.result().dtype)
-    if kind == x.kind:
-        return x
-    return c.as_float(x) if kind == "float" else c.emit(ToInt() if kind == "int" else ToBool(), x)
+    value, kind = c.active(x), kind_of(c.result().dtype)
+    if kind == value.kind:
+        return value
+    return c.as_float(value) if kind == "float" else c.emit(ToInt() if kind == "int" else ToBool(), value)
 
 
 def detach(c: Context, x: Any) -> Value:
@@ -247,10 +240,11 @@ def power(c: Context, x: Any = None, exponent: Any = None) -> Value:
     """x ** number, or number ** x = exp(x log(number))."""
     if isinstance(exponent, Value):
         if isinstance(x, Value):
-            raise ConversionError("a power whose base and exponent both depend on the input is not supported; use exp(exponent * log(base))")
+            raise ConversionError("a power whose base and exponent both depend on the input is not supported; use exp(y * log(x))")
         if c.number(x) <= 0:
             raise ConversionError(f"a power of {c.number(x)} with an exponent that depends on the input is not supported")
-        return c.emit(Exp(), c.emit(Mul(), c.as_float(exponent), c.constant(np.asarray(math.log(c.number(x))), "log_base"), part="exponent"))
+        log_base = c.constant(np.asarray(math.log(c.number(x))), "log_base")
+        return c.emit(Exp(), c.emit(Mul(), c.as_float(exponent), log_base, part="exponent"))
     return c.emit(Pow(c.number(exponent)), c.as_float(c.active(x)))
 
 
@@ -301,87 +295,6 @@ def logical(op: Op, c: Context, x: Any, other: Any) -> Value:
     return binary(op, c, x, other)
 
 
-# ----- reductions -------------------------------------------------------------------------------------------------
-
-
-def reduction(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    """Over the axes ``dim`` (all if None), which must not hold the batch."""
-    x, axes = _reduced(c, x, dim)
-    return c.emit(make(axes, keepdim), x, layout=_reduced_layout(c, x, dim, keepdim))
-
-
-def _reduced(c: Context, x: Any, dim: Any) -> tuple[Value, tuple[int, ...]]:
-    value = c.as_int(c.active(x))
-    return value, tuple(value.layout.graph_axis(k) for k in _dims(value, dim))
-
-
-def _dims(x: Value, dim: Any) -> Sequence[int]:
-    return [dim] if isinstance(dim, int) else dim or range(len(x.layout.shape))
-
-
-def _reduced_layout(c: Context, x: Value, dim: Any, keepdim: bool) -> Any:
-    return x.layout.resized(c.shape()) if keepdim else x.layout.without(_dims(x, dim))
-
-
-def extreme(make: Callable[..., Op], both: Op, c: Context, x: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
-    """torch.max and min have three forms: of two arrays; over one axis, with positions; over everything."""
-    if other is not None:
-        return binary(both, c, x, other)
-    if 1 in c.used():
-        raise ConversionError("the positions of the extreme values are used as values; only the extreme values are supported")
-    y = reduction(make, c, x, dim, keepdim)
-    return y if dim is None else [y, None]
-
-
-def variance(c: Context, x: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False, part: str = "") -> Value:
-    """The mean square about the mean, divided by n - 1 unless said otherwise."""
-    ddof = int(unbiased) if correction is None else c.number(correction)
-    x, axes = _reduced(c, x, dim)
-    return c.emit(Variance(axes, keepdim, ddof), x, layout=_reduced_layout(c, x, dim, keepdim), part=part)
-
-
-def deviation(c: Context, **settings: Any) -> Value:
-    """The square root of the variance."""
-    return c.emit(Sqrt(), variance(c, **settings, part="variance"))
-
-
-def variance_and_mean(c: Context, x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
-    """Both."""
-    return [variance(c, x, dim, keepdim=keepdim, part="variance", **settings), reduction(Mean, c, x, dim, keepdim)]
-
-
-def quantifier(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    """any and all: maximum and minimum of 0 and 1."""
-    x = c.active(x)
-    truth = x if x.kind == "bool" else c.emit(ToBool(), x, part="bool", kind="bool")
-    number, axes = _reduced(c, truth, dim)
-    layout = _reduced_layout(c, number, dim, keepdim)
-    return c.emit(ToBool(), c.emit(make(axes, keepdim), number, layout=layout, part="extreme"))
-
-
-def vector_norm(c: Context, x: Any, ord: Any, dim: Any, keepdim: bool) -> Value:  # noqa: A002
-    """The 1-, 2- or infinity-norm."""
-    x, axes = _reduced(c, x, dim)
-    layout = _reduced_layout(c, x, dim, keepdim)
-    order = c.number(ord)
-    if order == 2:
-        return c.emit(Sqrt(), c.emit(Sum(axes, keepdim), c.emit(Pow(2), x, part="squares"), layout=layout, part="sum"), layout=layout)
-    if order not in (1, math.inf):
-        raise ConversionError(f"the {order}-norm is not supported; the orders are 1, 2 and infinity")
-    return c.emit((Sum if order == 1 else ReduceMax)(axes, keepdim), c.emit(Abs(), x, part="sizes"), layout=layout)
-
-
-def logsumexp(c: Context, x: Any, dim: Any, keepdim: bool) -> Value:
-    """log(sum(exp(x - m))) + m, with the maximum m held constant, since it cancels."""
-    x, axes = _reduced(c, x, dim)
-    shift = c.add(Detach(shared=True), c.add(ReduceMax(axes, True), x.name, part="maximum"), part="shift")
-    powers = c.add(Exp(), c.add(Sub(), x.name, shift, part="shifted"), part="powers")
-    logs = c.add(Log(), c.add(Sum(axes, True), powers, part="sum"), part="log")
-    if keepdim:
-        return Value(c.add(Add(), logs, shift), x.layout.resized(c.shape()))
-    return Value(c.add(Squeeze(axes), c.add(Add(), logs, shift, part="shifted_back")), x.layout.without(_dims(x, dim)))
-
-
 def take(make: Callable[..., Op]) -> Callable[..., Value]:
     """elementwise with its operator."""
     return partial(elementwise, make)
@@ -409,9 +322,4 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     **{f"{form}_{kind}": partial(logical, Logical(kind)) for kind in ("and", "or", "xor") for form in ("logical", "bitwise")},
     **{f"__{kind}__": partial(logical, Logical(kind)) for kind in ("and", "or", "xor")},
     "logical_not": logical_not, "bitwise_not": logical_not,
-    # reductions
-    "sum": partial(reduction, Sum), "mean": partial(reduction, Mean), "amax": partial(reduction, ReduceMax), "amin": partial(reduction, ReduceMin),
-    "max": partial(extreme, ReduceMax, Maximum()), "min": partial(extreme, ReduceMin, Minimum()), "var": variance, "std": deviation,
-    "var_mean": variance_and_mean, "any": partial(quantifier, ReduceMax), "all": partial(quantifier, ReduceMin),
-    "linalg_vector_norm": vector_norm, "logsumexp": logsumexp,
 }

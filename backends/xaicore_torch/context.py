@@ -122,7 +122,7 @@ class Context:
                 "a shape or number here depends on the values of tensors (as after x[x > 0], nonzero() or item()), so there is no "
                 "static graph; use torch.where, or keep it a tensor"
             )
-        return int(known.subs({s: batch for s in known.free_symbols}))
+        return int(known.subs(dict.fromkeys(known.free_symbols, batch)))
 
     def result(self, output: int = 0) -> Any:
         """The framework's description of a result of the node at hand: it has shape and dtype."""
@@ -166,7 +166,7 @@ class Context:
         """x, which must have its batch alone on axis 0, and ``rank`` axes: for operators whose axes have a meaning."""
         value = self.active(x)
         if rank is not None and len(value.layout.shape) != rank:
-            raise ConversionError(f"an input of {rank} axes is expected, the batch first, not {len(value.layout.shape)}; give inputs with a batch")
+            raise ConversionError(f"{rank} axes are expected, the batch first, not {len(value.layout.shape)}; give inputs with a batch")
         if not value.layout.trivial:
             raise ConversionError(
                 f"the batch must stand alone on axis 0 here, but the input is {value.layout.shown()}; a model that merges the batch N "
@@ -228,6 +228,10 @@ class Context:
         if not isinstance(x, Const):
             raise ConversionError(f"{what} depends on the model's input; that is not supported")
         return self._param(x, _array(x.tensor))
+
+    def weights(self, *xs: Any) -> list[str]:
+        """The names of weight and bias, as far as they are there."""
+        return [self.weight(x, what) for x, what in zip(xs, ("the weight", "the bias")) if x is not None]
 
     def number(self, x: Any) -> Any:
         """A Python number out of one, or out of a constant with one entry."""

@@ -41,7 +41,7 @@ def emit(graph: Graph) -> nn.Module:
     return type("Emitted", (_Emitted,), {"forward": forward, "__doc__": _Emitted.__doc__})(graph).eval()
 
 
-class Function(nn.Module):
+class Function(nn.Module):  # type: ignore[misc]
     """One call of an operator that is no layer of torch's."""
 
     def __init__(self, op: ops.Op):
@@ -55,7 +55,7 @@ class Function(nn.Module):
         return str(self.op)
 
 
-class _Emitted(nn.Module):
+class _Emitted(nn.Module):  # type: ignore[misc]
     """A graph as a module: takes the graph's inputs in order or by name."""
 
     def __init__(self, graph: Graph):
@@ -173,7 +173,8 @@ def _max_pool(op: ops.MaxPool, rank: int) -> nn.Module | None:
     pads = same(op.pads)
     if pads is None or any(p > k // 2 for p, k in zip(pads, op.kernel)):
         return None
-    return (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[rank - 1](op.kernel, op.stride or None, pads or 0, op.dilation or 1, ceil_mode=op.ceil)
+    kinds = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+    return kinds[rank - 1](op.kernel, op.stride or None, pads or 0, op.dilation or 1, ceil_mode=op.ceil)
 
 
 def _avg_pool(op: ops.AvgPool, rank: int) -> nn.Module | None:

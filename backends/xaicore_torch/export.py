@@ -166,7 +166,7 @@ def _check_module(model: Any) -> None:
             )
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         if value.dtype in HALF:
-            raise ConversionError(f"parameter {name!r} is {value.dtype}; half precision is not converted: use model.float() or model.double()")
+            raise ConversionError(f"parameter {name!r} is {value.dtype}; half precision is not converted: use model.float()")
         if value.is_complex():
             raise ConversionError(f"parameter {name!r} is {value.dtype}; complex numbers are not supported")
     noisy = [(n, type(m).__name__) for n, m in model.named_modules() if m.training and _differs_in_training(m)]
@@ -234,15 +234,15 @@ def check_derivative(model: nn.Module, program: Any, args: tuple[Any, ...], kwar
 
     A custom ``torch.autograd.Function`` and ``torch.no_grad()`` inside forward leave no trace in an exported program; a
     straight-through estimator would be converted to something with another gradient than the user's. A forward that is
-    wholly under no_grad has no gradient to compare with, and passes; so does one for which torch has no derivative at hand
-    (of a program that assigns to slices).
+    wholly under no_grad has no gradient to compare with, and passes; so does one whose exported program torch cannot
+    differentiate (it assigns to slices, or writes its input in place).
     """
     with quiet():
         try:
             theirs = _gradients(model, args, kwargs)
             ours = _gradients(program.module(), args, kwargs)
         except RuntimeError as error:
-            if "derivative for" not in str(error):
+            if not any(known in str(error) for known in ("derivative for", "inplace operation")):
                 raise
             return
     for one, two in zip(theirs or (), ours or ()):

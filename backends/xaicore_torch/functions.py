@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -183,11 +182,6 @@ def prelu(op: ops.PReLU, x: Any, slope: Any) -> Any:
     return torch.where(x > 0, x, slope * x)
 
 
-def instance_norm(op: ops.InstanceNorm, x: Any, gamma: Any = None, beta: Any = None) -> Any:
-    """By each sample's own statistics."""
-    return F.instance_norm(x, weight=gamma, bias=beta, eps=op.eps)
-
-
 def to_float(op: ops.ToFloat, x: Any) -> Any:
     """A float stays."""
     return x if x.is_floating_point() else x.to({"float32": torch.float32}.get(op.dtype, torch.float64))
@@ -236,9 +230,10 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.Dropout: one(lambda x: x), ops.Detach: one(lambda x: x.detach()),
     # normalisation
     ops.BatchNorm: lambda op, x, gamma, beta, mean, var: F.batch_norm(x, mean, var, gamma, beta, False, 0.0, op.eps),
-    ops.LayerNorm: lambda op, x, *p: F.layer_norm(x, x.shape[-op.axes :], *p, eps=op.eps),
-    ops.GroupNorm: lambda op, x, *p: F.group_norm(x, op.groups, *p, eps=op.eps), ops.InstanceNorm: instance_norm,
-    ops.RMSNorm: lambda op, x, *p: F.rms_norm(x, x.shape[-op.axes :], *p, eps=op.eps),
+    ops.LayerNorm: lambda op, x, gamma=None, beta=None: F.layer_norm(x, x.shape[-op.axes :], gamma, beta, op.eps),
+    ops.GroupNorm: lambda op, x, gamma=None, beta=None: F.group_norm(x, op.groups, gamma, beta, op.eps),
+    ops.InstanceNorm: lambda op, x, gamma=None, beta=None: F.instance_norm(x, weight=gamma, bias=beta, eps=op.eps),
+    ops.RMSNorm: lambda op, x, gamma=None: F.rms_norm(x, x.shape[-op.axes :], gamma, op.eps),
     ops.LocalResponseNorm: lambda op, x: F.local_response_norm(x, op.size, op.alpha, op.beta, op.k),
     ops.Softmax: lambda op, x: torch.softmax(x, op.axis), ops.LogSoftmax: lambda op, x: torch.log_softmax(x, op.axis),
 }

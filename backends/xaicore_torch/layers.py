@@ -1,4 +1,4 @@
-"""ATen operators that are layers: products, convolutions, normalisations, pools, attention, look-ups.
+"""ATen operators that are layers: convolutions, normalisations, pools, look-ups. Matrix products and attention are in products.py.
 
 Each function takes the Context and the operator's arguments under their ATen names, and returns what its results become. The
 table at the end says which function lowers which operator.
@@ -13,18 +13,14 @@ import numpy as np
 import torch
 
 from xaicore.errors import ConversionError
-from xaicore.graph.blocks import attention
-from xaicore.graph.layout import Layout, common
+from xaicore.graph.layout import Layout
 from xaicore.ops import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
-    Add,
     AvgPool,
     BatchNorm,
     Conv,
     ConvTranspose,
-    Dense,
-    Einsum,
     Embedding,
     GlobalAvgPool,
     GlobalMaxPool,
@@ -32,126 +28,15 @@ from xaicore.ops import (
     InstanceNorm,
     LayerNorm,
     LogSoftmax,
-    MatMul,
     MaxPool,
-    Mul,
     Op,
     Reshape,
     RMSNorm,
     Softmax,
     Transpose,
     Upsample,
-    Where,
 )
 from xaicore_torch.context import Const, Context, Value
-
-# ----- products ---------------------------------------------------------------------------------------------------
-
-
-def linear(c: Context, x: Any, weight: Any, bias: Any) -> Value:
-    """x @ weight.T + bias."""
-    x = c.active(x)
-    x.layout.graph_axis(-1)
-    return c.emit(Dense(), x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
-
-
-def addmm(c: Context, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Value:
-    """beta * x + alpha * (mat1 @ mat2)."""
-    product = _matmul(c, mat1, mat2, c.shape(), part="product")
-    if c.number(alpha) != 1:
-        product = c.emit(Mul(), product, c.constant(np.asarray(float(c.number(alpha))), "alpha"), part="scaled")
-    if c.number(beta) != 1 and isinstance(x, Value):
-        x = c.emit(Mul(), x, c.constant(np.asarray(float(c.number(beta))), "beta"), part="scaled_input")
-    elif c.number(beta) != 1:
-        x = Const(tuple(c.number(beta) * t for t in x.versions), x.name)
-    (left, right), layout = c.align(product, x)
-    return Value(c.add(Add(), left, right), layout)
-
-
-def baddbmm(c: Context, x: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Value:
-    """beta * x + alpha * (batch1 @ batch2), stacks of matrices."""
-    return addmm(c, x, batch1, batch2, beta, alpha)
-
-
-def matmul(c: Context, x: Any, other: Any) -> Value:
-    """x @ other, for matrices and stacks of them, and for a constant vector on the right."""
-    if isinstance(other, Const) and other.tensor.ndim == 1:
-        column = Const((other.tensor[:, None],), other.name)
-        product = _matmul(c, x, column, (*c.shape(), 1), part="product")
-        layout, op = product.layout.reshape(c.shape())
-        return c.emit(op, product, layout=layout)
-    return _matmul(c, x, other, c.shape())
-
-
-def mm(c: Context, x: Any, mat2: Any) -> Value:
-    """x @ mat2."""
-    return _matmul(c, x, mat2, c.shape())
-
-
-def mv(c: Context, x: Any, vec: Any) -> Value:
-    """x @ vec."""
-    return matmul(c, x, vec)
-
-
-def _matmul(c: Context, a: Any, b: Any, shape: Sequence[int], part: str = "") -> Value:
-    ranks = [len(v.layout.shape) if isinstance(v, Value) else v.versions[0].ndim for v in (a, b)]
-    if min(ranks) < 2:
-        raise ConversionError(f"a product of arrays with {ranks[0]} and {ranks[1]} axes is not supported; use at least two each")
-    if isinstance(a, Value) and isinstance(b, Const) and ranks[1] == 2:
-        a.layout.graph_axis(-1)
-        return c.emit(MatMul(), a, c.weight(b), layout=a.layout.resized(shape), part=part)
-    (left, right), layout = matrices(c, a, b, shape=shape)
-    return Value(c.add(MatMul(), left, right, part=part), layout)
-
-
-def matrices(c: Context, *xs: Any, shape: Sequence[int]) -> tuple[list[str], Layout]:
-    """Stacks of matrices (..., I, J) laid out so that their leading axes broadcast; ``shape`` is that of the result."""
-    rank = len(shape)
-    for x in xs:
-        if isinstance(x, Value) and x.layout.axis >= len(x.layout.shape) - 2:
-            raise ConversionError(f"the batch is a row or column of a matrix {x.layout.shown()} in a product of two values, so samples mix")
-    layout = common([x.layout for x in xs if isinstance(x, Value)], shape)
-    names = []
-    for x in xs:
-        if isinstance(x, Const):                                  # every axis written out: a transposition counts on the rank
-            x = Const(tuple(t.reshape((1,) * (rank - t.ndim) + tuple(t.shape)) for t in x.versions), x.name)
-        names.append(c.operand(x, layout))
-    return names, layout
-
-
-def einsum(c: Context, equation: str, tensors: list[Any], **_: Any) -> Value:
-    """An explicit Einsum whose terms are written in the order of the graph's axes."""
-    terms, out = _explicit(equation, [len(v.layout.shape) if isinstance(v, Value) else v.tensor.ndim for v in tensors])
-    sample = {term[v.layout.axis] for term, v in zip(terms, tensors) if isinstance(v, Value)}
-    merged = [v.layout.shown() for v in tensors if isinstance(v, Value) and v.layout.merged]
-    if merged:
-        raise ConversionError(f"an operand is {merged[0]}, with the batch N merged into another axis; split it before einsum")
-    (label,) = sample if len(sample) == 1 else ("",)
-    if not label or label not in out or any(label in t for t, v in zip(terms, tensors) if isinstance(v, Const)):
-        raise ConversionError(f"{equation!r} sums over the batch or pairs samples with each other; the batch needs one label of its own, kept")
-    names = [v.name if isinstance(v, Value) else c.weight(v) for v in tensors]
-    written = [label + t.replace(label, "") if isinstance(v, Value) else t for t, v in zip(terms, tensors)]
-    op = Einsum(f"{','.join(written)}->{label}{out.replace(label, '')}")
-    return Value(c.add(op, *names), Layout(c.shape(), c.batch, out.index(label)))
-
-
-def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """The terms and the output of an equation, an ellipsis written out and an implicit output made explicit."""
-    left, arrow, out = equation.replace(" ", "").partition("->")
-    terms = left.split(",")
-    free = [s for s in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if s not in equation]
-    hidden = max([n - len(t.replace("...", "")) for t, n in zip(terms, ranks) if "..." in t], default=0)
-    dots = "".join(free[:hidden])
-    terms = [t.replace("...", dots[hidden - (n - len(t.replace("...", ""))):]) for t, n in zip(terms, ranks)]
-    if not arrow:
-        out = "..." + "".join(sorted(s for s in set("".join(terms)) - set(dots) if "".join(terms).count(s) == 1))
-    return terms, out.replace("...", dots)
-
-
-def weights(c: Context, *xs: Any) -> list[str]:
-    """The names of weight and bias, as far as they are there."""
-    return [c.weight(x, what) for x, what in zip(xs, ("the weight", "the bias")) if x is not None]
-
 
 # ----- convolution ------------------------------------------------------------------------------------------------
 
@@ -167,7 +52,7 @@ def conv(c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, 
     else:
         pads = _both(padding, n)
     op = Conv(_each(stride, n, 1), _each(dilation, n, 1), pads, groups)
-    return c.emit(op, x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
+    return c.emit(op, x, *c.weights( weight, bias), layout=x.layout.resized(c.shape()))
 
 
 def conv_transpose(
@@ -177,11 +62,12 @@ def conv_transpose(
     n = len(_kernel(weight))
     x = c.batch_first(x, n + 2)
     op = ConvTranspose(_each(stride, n, 1), _each(dilation, n, 1), _both(padding, n), _each(output_padding, n, 0), groups)
-    return c.emit(op, x, *weights(c, weight, bias), layout=x.layout.resized(c.shape()))
+    return c.emit(op, x, *c.weights( weight, bias), layout=x.layout.resized(c.shape()))
 
 
 def convolution(
-    c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
+    c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any,
+    groups: int,
 ) -> Value:
     """Both of the above, as programs that were decomposed further have it."""
     if transposed:
@@ -214,7 +100,7 @@ def batch_norm(
 ) -> Any:
     """By stored statistics. In programs it has three results, of which only the first is used."""
     if training or running_mean is None:
-        raise ConversionError("it normalises by the statistics of the whole batch, so samples mix; keep running statistics, and call model.eval()")
+        raise ConversionError("it normalises by the statistics of the whole batch, so samples mix; keep running statistics and eval()")
     x = c.batch_first(x)
     channels = x.layout.shape[1]
     gamma = c.constant(np.ones(channels), "gamma") if weight is None else c.weight(weight)
@@ -255,13 +141,13 @@ def rms_norm(c: Context, x: Any, normalized_shape: Any, weight: Any, eps: float 
     for k in range(-len(normalized_shape), 0):
         x.layout.graph_axis(k)
     eps = torch.finfo(c.result().dtype).eps if eps is None else eps
-    return c.emit(RMSNorm(len(normalized_shape), eps), x, *weights(c, weight))
+    return c.emit(RMSNorm(len(normalized_shape), eps), x, *c.weights( weight))
 
 
 def _scale_and_shift(c: Context, weight: Any, bias: Any, shape: Sequence[int]) -> list[str]:
     if weight is None and bias is not None:
         return [c.constant(np.ones(tuple(shape)), "gamma"), c.weight(bias)]
-    return weights(c, weight, bias)
+    return c.weights( weight, bias)
 
 
 # ----- pools ------------------------------------------------------------------------------------------------------
@@ -276,7 +162,8 @@ def max_pool(c: Context, x: Any, kernel_size: Any, stride: Any, padding: Any, di
 
 
 def avg_pool(
-    c: Context, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None = None
+    c: Context, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
+    divisor_override: int | None = None,
 ) -> Any:
     """avg_pool1d to avg_pool3d."""
     n = _spatial(c)
@@ -311,38 +198,7 @@ def _pooled(c: Context, op: Op, x: Any) -> Any:
     return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None]
 
 
-# ----- attention, look-ups, the rest ------------------------------------------------------------------------------
-
-
-def scaled_dot_product_attention(
-    c: Context, query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool, scale: float | None, enable_gqa: bool
-) -> Value:
-    """softmax(scale * q kᵀ + mask) v out of simple operators; a boolean mask is true where attention is allowed."""
-    if enable_gqa:
-        raise ConversionError("grouped queries (enable_gqa) are not supported; repeat keys and values before the call")
-    shape = c.shape()
-    (q, k, v), layout = matrices(c, query, key, value, shape=shape)
-    long, short = c.node.args[0].meta["val"].shape[-1], c.node.args[1].meta["val"].shape[-2]
-    scores = layout.resized((*shape[:-1], c.size(short, c.batch)))
-    if is_causal:
-        attn_mask = Const((torch.ones(shape[-2], scores.shape[-1], dtype=torch.bool).tril(),), f"{c.place.name}/causal")
-    mask = None if attn_mask is None else _additive(c, attn_mask, scores)
-    width = float(c.size(long, c.batch))
-    return Value(attention(
-        c.builder, q, k, v, scale=width**-0.5 if scale is None else scale, mask=mask, rank=len(layout.graph_shape),
-        name=c.place.name, layer=c.place.layer, origin=c.place.origin,
-    ), layout)
-
-
-def _additive(c: Context, mask: Any, scores: Layout) -> str:
-    """A mask that is added to the scores: 0 where a boolean one is true, minus infinity elsewhere."""
-    if isinstance(mask, Const):
-        versions = tuple(torch.zeros(t.shape).masked_fill(~t, -torch.inf) if t.dtype == torch.bool else t for t in mask.versions)
-        return c.operand(Const(versions, mask.name), scores)
-    name = c.operand(mask, scores, as_float=mask.kind == "int")
-    if mask.kind != "bool":
-        return name
-    return c.add(Where(), name, c.constant(np.zeros(()), "kept"), c.constant(np.asarray(-np.inf), "dropped"), part="mask")
+# ----- look-ups, softmax, shuffles --------------------------------------------------------------------------------
 
 
 def embedding(c: Context, weight: Any, indices: Any) -> Value:
@@ -412,7 +268,6 @@ def _rearranged(c: Context, x: Value, apart: tuple[int, ...], perm: tuple[int, .
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
-    "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "matmul": matmul, "mm": mm, "mv": mv, "bmm": mm, "einsum": einsum,
     "conv1d": conv, "conv2d": conv, "conv3d": conv, "convolution": convolution,
     "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose, "conv_transpose3d": conv_transpose,
     "batch_norm": batch_norm, "_native_batch_norm_legit_no_training": batch_norm, "native_batch_norm": batch_norm,
@@ -424,7 +279,7 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "adaptive_avg_pool1d": adaptive_avg_pool, "adaptive_avg_pool2d": adaptive_avg_pool, "adaptive_avg_pool3d": adaptive_avg_pool,
     "_adaptive_avg_pool2d": adaptive_avg_pool, "_adaptive_avg_pool3d": adaptive_avg_pool,
     "adaptive_max_pool1d": adaptive_max_pool, "adaptive_max_pool2d": adaptive_max_pool, "adaptive_max_pool3d": adaptive_max_pool,
-    "scaled_dot_product_attention": scaled_dot_product_attention, "embedding": embedding,
+    "embedding": embedding,
     "upsample_nearest1d": upsample_nearest, "upsample_nearest2d": upsample_nearest, "upsample_nearest3d": upsample_nearest,
     "upsample_linear1d": upsample_linear, "upsample_bilinear2d": upsample_linear, "upsample_trilinear3d": upsample_linear,
     "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle, "channel_shuffle": channel_shuffle,

@@ -16,11 +16,11 @@ from xaicore.errors import ConversionError, XaicoreError, nearest
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import prune
 from xaicore.ops import Identity, LocalResponseNorm, Op
-from xaicore_torch import arithmetic, layers, shapes
+from xaicore_torch import arithmetic, layers, products, reductions, shapes
 from xaicore_torch.context import Const, Context, Value
 from xaicore_torch.places import NOTHING
 
-TABLE: Mapping[str, Callable[..., Any]] = {**layers.TABLE, **arithmetic.TABLE, **shapes.TABLE}
+TABLE: Mapping[str, Callable[..., Any]] = {**products.TABLE, **layers.TABLE, **arithmetic.TABLE, **reductions.TABLE, **shapes.TABLE}
 """ATen operator, without namespace and overload -> the function that lowers it."""
 
 SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill"})
@@ -136,7 +136,7 @@ def _outputs(c: Context, program: Any, node: fx.Node) -> list[tuple[fx.Node, Val
         name = ".".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path)
         if isinstance(known, Const):
             if len(known.versions) > 1:
-                raise ConversionError(f"output {name or 0!r} of the model is as long as the batch, but does not depend on its input; leave it out")
+                raise ConversionError(f"output {name or 0!r} is as long as the batch, but does not depend on the input; leave it out")
             found.append((value, c.weight(known)))
         elif isinstance(known, Value) and named:
             name = f"output.{name}" if c.builder.has(name) else name

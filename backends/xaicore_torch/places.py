@@ -49,7 +49,7 @@ def places(program: Any) -> dict[fx.Node, Place]:
 
 def function_name(target: Any) -> str:
     """``conv2d`` of aten.conv2d.default, and plain words for the names of decomposed operators."""
-    name = target.__name__ if not hasattr(target, "_schema") else target._schema.name.split("::")[-1]
+    name: str = target.__name__ if not hasattr(target, "_schema") else target._schema.name.split("::")[-1]
     return _PLAIN.get(name, name.strip("_"))
 
 

@@ -99,11 +99,12 @@ def _tiled(c: Context, x: Value, apart: Sequence[int], grown: Sequence[int]) -> 
 
 def slice_(c: Context, x: Any, dim: int, start: int | None, end: int | None, step: int) -> Value:
     """x[start:end:step] along one axis; the whole axis (also the batch's) is x itself."""
-    x = c.active(x)
-    if c.shape() == x.layout.shape and step == 1:
-        return x
-    axis, size = x.layout.graph_axis(dim), x.layout.shape[dim]
-    return c.emit(Slice(axis, start or None, None if end is None or end >= size else end, step), x, layout=x.layout.resized(c.shape()))
+    value = c.active(x)
+    if c.shape() == value.layout.shape and step == 1:
+        return value
+    axis, size = value.layout.graph_axis(dim), value.layout.shape[dim]
+    stop = None if end is None or end >= size else end
+    return c.emit(Slice(axis, start or None, stop, step), value, layout=value.layout.resized(c.shape()))
 
 
 def select(c: Context, x: Any, dim: int, index: int) -> Value:
@@ -192,14 +193,15 @@ def select_scatter(c: Context, x: Any, src: Any, dim: int, index: int) -> Value:
     k = dim + len(shape) if dim < 0 else dim
     at = index + shape[k] if index < 0 else index
     shape[k] = 1
-    src = Const(tuple(v.unsqueeze(k) for v in src.versions), src.name) if isinstance(src, Const) else _reshaped(c, src, shape, part="source")
-    return _replaced(c, x, src, k, at, at + 1)
+    opened = Const(tuple(v.unsqueeze(k) for v in src.versions), src.name) if isinstance(src, Const) else _reshaped(c, src, shape, "source")
+    return _replaced(c, x, opened, k, at, at + 1)
 
 
 def _replaced(c: Context, x: Any, src: Any, dim: int, first: int, last: int) -> Value:
     size = c.shape()[dim]
     if (first, last) == (0, size) and isinstance(src, Value):
-        return src
+        whole: Value = src
+        return whole
     pieces = [_piece(c, x, dim, 0, first, "before"), src, _piece(c, x, dim, last, size, "behind")]
     return _joined(c, [p for p in pieces if p is not None], dim)
 
@@ -214,7 +216,7 @@ def _piece(c: Context, x: Any, dim: int, first: int, last: int, part: str) -> An
     return c.emit(Slice(x.layout.graph_axis(dim), first, last), x, layout=x.layout.resized(shape), part=part)
 
 
-def copy(c: Context, x: Any, src: Any) -> Any:
+def copy(c: Context, x: Any, src: Any) -> Value:
     """src, broadcast to the shape of x: what is left of an assignment."""
     if isinstance(src, Value):
         return _expanded(c, src, c.shape())
@@ -226,43 +228,43 @@ def copy(c: Context, x: Any, src: Any) -> Any:
 
 def flip(c: Context, x: Any, dims: Sequence[int]) -> Value:
     """Axes reversed."""
-    x = c.active(x)
+    value = c.active(x)
     for k, dim in enumerate(dims):
-        x = c.emit(Slice(x.layout.graph_axis(dim), step=-1), x, part="" if k == len(dims) - 1 else str(dim))
-    return x
+        value = c.emit(Slice(value.layout.graph_axis(dim), step=-1), value, part="" if k == len(dims) - 1 else str(dim))
+    return value
 
 
 def roll(c: Context, x: Any, shifts: Sequence[int], dims: Sequence[int]) -> Value:
     """Entries moved along axes, around the end."""
-    x = c.active(x)
+    value = c.active(x)
     if len(dims) != len(shifts):
         raise ConversionError("roll without dims moves entries from one sample to another, so samples mix; give the axes")
     for k, (shift, dim) in enumerate(zip(shifts, dims)):
-        axis, size = x.layout.graph_axis(dim), x.layout.shape[dim]
+        axis, size = value.layout.graph_axis(dim), value.layout.shape[dim]
         if at := -shift % size:
-            parts = (c.add(Slice(axis, at, None), x.name, part="tail"), c.add(Slice(axis, None, at), x.name, part="head"))
-            x = Value(c.add(Concat(axis), *parts, part="" if k == len(dims) - 1 else str(dim)), x.layout, x.kind)
-    return x
+            parts = (c.add(Slice(axis, at, None), value.name, part="tail"), c.add(Slice(axis, None, at), value.name, part="head"))
+            value = Value(c.add(Concat(axis), *parts, part="" if k == len(dims) - 1 else str(dim)), value.layout, value.kind)
+    return value
 
 
 def padded(c: Context, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Value:
     """Entries added to the last axes; ``pad`` runs from the last axis forwards. "circular" takes them from the other end."""
-    x = c.active(x)
-    rank, pairs = len(x.layout.shape), list(zip(pad[::2], pad[1::2]))
-    by_axis = {x.layout.graph_axis(rank - 1 - k): pair for k, pair in enumerate(pairs) if pair != (0, 0)}
-    layout = x.layout.resized(c.shape())
+    source = c.active(x)
+    rank, pairs = len(source.layout.shape), list(zip(pad[::2], pad[1::2]))
+    by_axis = {source.layout.graph_axis(rank - 1 - k): pair for k, pair in enumerate(pairs) if pair != (0, 0)}
+    layout = source.layout.resized(c.shape())
     if not by_axis:
-        return x
+        return source
     if mode == "circular":
-        name = x.name
+        name = source.name
         for axis, (before, after) in by_axis.items():
             ends = ([Slice(axis, -before, None)] if before else [], [Slice(axis, None, after)] if after else [])
             left, right = ([c.add(op, name, part="end") for op in some] for some in ends)
             name = c.add(Concat(axis), *left, name, *right, part="" if axis == list(by_axis)[-1] else str(axis))
-        return Value(name, layout, x.kind)
-    pads = tuple(by_axis.get(k, (0, 0)) for k in range(min(by_axis), len(x.layout.graph_shape)))
+        return Value(name, layout, source.kind)
+    pads = tuple(by_axis.get(k, (0, 0)) for k in range(min(by_axis), len(source.layout.graph_shape)))
     known: Any = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
-    return c.emit(Pad(pads, known[mode], float(value or 0.0)), x, layout=layout)
+    return c.emit(Pad(pads, known[mode], float(value or 0.0)), source, layout=layout)
 
 
 # ----- indexing ---------------------------------------------------------------------------------------------------

@@ -155,7 +155,9 @@ def dense_and_norm() -> Iterator[tuple[str, Build]]:
             (4, 5, 3), layers.Conv2D(3, 2), layers.LayerNormalization(**setting)
         )
     yield "RMSNormalization", lambda: chain((4, 5), layers.RMSNormalization())
-    yield "UnitNormalization", lambda: chain((4, 5, 2), layers.Conv2D(3, 2), layers.UnitNormalization(), layers.UnitNormalization(axis=[1, 2]))
+    yield "UnitNormalization", lambda: chain(
+        (4, 5, 2), layers.Conv2D(3, 2), layers.UnitNormalization(), layers.UnitNormalization(axis=[1, 2])
+    )
 
 
 def merging_and_shape() -> Iterator[tuple[str, Build]]:
@@ -181,6 +183,8 @@ def merging_and_shape() -> Iterator[tuple[str, Build]]:
         (6,), layers.Dropout(0.5), layers.GaussianNoise(0.1), layers.GaussianDropout(0.2), layers.AlphaDropout(0.1),
         layers.ActivityRegularization(0.1), layers.Identity(), layers.Dense(2),
     )
+    yield "SpatialDropout1D", lambda: chain((6, 5), layers.SpatialDropout1D(0.5), layers.Dense(2))
+    yield "SpatialDropout3D", lambda: chain((3, 4, 5, 2), layers.SpatialDropout3D(0.5), layers.Dense(2))
     yield "augmentation", lambda: chain(
         (6, 5, 3), layers.SpatialDropout2D(0.5), layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomZoom(0.1),
         layers.RandomTranslation(0.1, 0.1), layers.RandomContrast(0.1), layers.RandomBrightness(0.1),
@@ -213,13 +217,17 @@ def every_step() -> Iterator[tuple[str, Build]]:
 def attention() -> Iterator[tuple[str, Build]]:
     for name, (settings, call) in {
         "plain": ({}, {}), "dropout": ({"dropout": 0.1}, {}), "sizes": ({"value_dim": 5, "output_shape": 7}, {}),
-        "no-bias": ({"use_bias": False}, {}), "causal": ({}, {"use_causal_mask": True}), "causal-dropout": ({"dropout": 0.1}, {"use_causal_mask": True}),
+        "no-bias": ({"use_bias": False}, {}), "causal": ({}, {"use_causal_mask": True}),
+        "causal-dropout": ({"dropout": 0.1}, {"use_causal_mask": True}),
     }.items():
         yield f"MultiHeadAttention-{name}", lambda settings=settings, call=call: function(
             lambda x: layers.MultiHeadAttention(2, 3, **settings)(x, x, **call), (4, 6)
         )
     yield "MultiHeadAttention-cross", lambda: function(lambda q, v, k: layers.MultiHeadAttention(2, 3)(q, v, k), (4, 6), (5, 7), (5, 8))
     yield "MultiHeadAttention-mask", lambda: function(masked_attention, (4, 6), (4, 4))
+    yield "MultiHeadAttention-constant-mask", lambda: function(
+        lambda x: layers.MultiHeadAttention(2, 3)(x, x, attention_mask=np.tri(4, dtype=bool)[None]), (4, 6)
+    )
     for rate in (0.0, 0.1):
         yield f"MultiHeadAttention-padding-{rate}", lambda rate=rate: transformer(rate)
     yield "dot_product_attention", lambda: function(ops.dot_product_attention, (4, 2, 3), (5, 2, 3), (5, 2, 3))
@@ -245,6 +253,8 @@ def between(x: Any) -> Any:
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "copy": ops.copy, "divide-array": lambda x: ops.divide(x, np.array([1.0, 2.0, 4.0])),
+    "separable_conv": lambda x: ops.separable_conv(x, np.ones((2, 2, 3, 1)), np.arange(6.0).reshape(1, 1, 3, 2)),
     "add": lambda x: x + 1.0, "from-constant": lambda x: 2.0 - x, "multiply-array": lambda x: x * np.arange(3.0),
     "divide": lambda x: x / 3.0, "divide-constant": lambda x: 2.0 / (x * x + 1.0), "negative": lambda x: -x,
     "power-2": lambda x: x**2, "power-3": lambda x: ops.power(x, 3.0), "abs": abs, "square": ops.square,
@@ -302,6 +312,9 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 
 def operations() -> Iterator[tuple[str, Build]]:
     """Each on an input as it is, and behind a convolution, where the channels stand on axis 1."""
+    for name in ACTIVATIONS:
+        if hasattr(ops, name):
+            yield f"ops-activation-{name}", lambda name=name: function(getattr(ops, name), (4, 6))
     for name, make in OPERATIONS.items():
         yield f"ops-{name}", lambda make=make: function(make, (4, 5, 3))
         yield f"ops-{name}-moved", lambda make=make: function(lambda x: make(layers.Conv2D(3, 1)(x)), (4, 5, 3))

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, ShapeError
+from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, ShapeError, UnknownName
 from xaicore.graph.graph import Graph
 from xaicore.ops import (
     AvgPool,
@@ -80,7 +80,8 @@ def example_for(model: Any, batch: int = 2, seed: int = 1) -> tuple[np.ndarray, 
 
 
 def run_keras(model: Any, xs: tuple[Any, ...]) -> list[Any]:
-    return keras.tree.flatten(model(list(xs) if len(xs) > 1 else xs[0], training=False))
+    packed = keras.tree.pack_sequence_as(model.input, list(xs)) if hasattr(model, "input") else xs[0]
+    return keras.tree.flatten(model(packed, training=False))
 
 
 def outputs(graph: Graph, xs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
@@ -143,10 +144,8 @@ def test_every_row_of_the_table_has_a_case() -> None:
             for one in (layer, *getattr(layer, "operations", ()), *getattr(getattr(layer, "_functional", None), "operations", ())):
                 reached.add(kind_of(one))
     elsewhere = {"keras.applications.LayerScale", "keras.applications.CustomScaleLayer"}      # in the thorough tests
-    same_function = {f"keras.layers.SpatialDropout{n}D" for n in (1, 3)} | {
-        "keras.ops.ConvTranspose", "keras.ops.SeparableConv", "keras.ops.AdaptiveMaxPool", "keras.ops.AdaptiveAveragePool",
-    }
-    missing = set(TABLE) - reached - elsewhere - same_function - {"keras.activations.Mish"}     # Keras cannot record mish
+    unrecorded = {"keras.activations.Mish"}     # Keras on torch cannot record it
+    missing = set(TABLE) - reached - elsewhere - unrecorded
     assert not missing
 
 
@@ -167,9 +166,7 @@ def test_average_pooling_counts_cells_of_the_image_alone_unless_keras_runs_on_to
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     graph = to_graph(model, x, verify=False)
     assert graph(x)[0, -1, 0] == (6 + 7) / 2
-    assert graph.node("average_pooling1d" if graph.nodes[-1].name == "average_pooling1d" else graph.nodes[1].name).op == AvgPool(
-        (3,), (2,), (), ((0, 1),), count_include_pad=False
-    )
+    assert AvgPool((3,), (2,), (), ((0, 1),), count_include_pad=False) in [n.op for n in graph.nodes]
 
 
 # ----- names, calls, models in models -----------------------------------------------------------------------------
@@ -228,7 +225,8 @@ def test_a_model_that_is_called_twice_shares_its_weights() -> None:
     a, b = keras.Input((4, 4, 1), name="left"), keras.Input((4, 4, 1), name="right")
     tower = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 2, name="conv"), layers.Flatten(name="flat")], name="tower")
     graph = agree(redraw(keras.Model({"left": a, "right": b}, layers.Dot(1)([tower(a), tower(b)]))), named(4, 4, 1))
-    assert [n.name for n in graph.nodes if n.layer == "tower/conv"] == ["tower/conv", "tower/conv@2"]
+    assert [n.name for n in graph.nodes if isinstance(n.op, Conv)] == ["tower/conv", "tower/conv@2"]
+    assert {n.layer for n in graph.nodes if isinstance(n.op, Conv)} == {"tower/conv"}
     assert len(graph.params) == 2
 
 
@@ -275,16 +273,18 @@ def test_only_what_the_outputs_need_is_converted() -> None:
 def test_channels_first_and_channels_last_are_one_function() -> None:
     def model(form: str) -> Any:
         axis = 1 if form == "channels_first" else -1
+        where = {"data_format": form}
         return redraw(chain(
-            (3, 8, 8) if axis == 1 else (8, 8, 3), layers.Conv2D(4, 3, 2, "same", data_format=form), layers.BatchNormalization(axis=axis),
-            layers.ReLU(), layers.DepthwiseConv2D(3, data_format=form), layers.AveragePooling2D(data_format=form), layers.Flatten(data_format=form),
+            (3, 8, 8) if axis == 1 else (8, 8, 3), layers.Conv2D(4, 3, 2, "same", **where), layers.BatchNormalization(axis=axis),
+            layers.ReLU(), layers.DepthwiseConv2D(3, **where), layers.AveragePooling2D(2, **where), layers.Flatten(**where),
             layers.Dense(2),
         ))
 
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3))
     last, first = agree(model("channels_last"), (x,)), agree(model("channels_first"), (x.transpose(0, 3, 1, 2).copy(),))
     close(first(x.transpose(0, 3, 1, 2)), last(x), 1e-12)       # one function, two ways through float64
-    assert last.meta and not first.meta
+    assert last.meta
+    assert not first.meta
 
 
 def test_a_network_of_images_turns_its_channels_once() -> None:
@@ -297,18 +297,32 @@ def test_a_network_of_images_turns_its_channels_once() -> None:
     gate = layers.Conv2D(8, 1, activation="hard_sigmoid")(layers.Conv2D(2, 1, activation="relu")(gate))
     h = layers.Add()([h, layers.Multiply()([inner, gate])])
     short = layers.BatchNormalization()(layers.Conv2D(12, 1, 2)(h))
-    h = layers.Conv2D(12, 3, padding="same")(layers.Activation("relu")(layers.Conv2D(12, 3, 2, "same")(layers.ZeroPadding2D(1)(h)[:, 1:-1, 1:-1])))
+    h = layers.Conv2D(12, 3, 2, "same", activation="relu")(layers.ZeroPadding2D(1)(h)[:, 1:-1, 1:-1])
+    h = layers.Conv2D(12, 3, padding="same")(h)
     h = layers.Concatenate()([layers.Activation("relu")(layers.Add()([short, h])), short])
     model = redraw(keras.Model(x, layers.Dense(4, activation="softmax")(layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(h)))))
     graph = agree(model, gradients=1e-7)        # hard_sigmoid, as above
     assert ops_of(graph).count("Transpose") == 1
 
 
+def test_a_transpose_in_keras_may_cancel_the_change_of_layout() -> None:
+    """One node is then two Keras tensors, with two layouts; what turns one of them must not serve the other."""
+
+    def net(x: Any) -> Any:
+        h = layers.Conv2D(4, 2, name="conv")(x)
+        turned = ops.transpose(h, (0, 3, 1, 2))
+        first = layers.Conv2D(2, 2, data_format="channels_first")(turned)
+        return [layers.Dense(2)(h), layers.Dense(3)(turned), layers.Conv2D(2, 2)(turned), first]
+
+    graph = agree(redraw(function(net, (5, 6, 3))))
+    assert "transpose" not in {n.layer for n in graph.nodes}
+
+
 def test_the_transformer_is_made_of_products_and_a_softmax() -> None:
     graph = agree(redraw(transformer(0.1)))
     found = set(ops_of(graph))
     assert {"MatMul", "Softmax", "Dense", "LayerNorm", "Embedding"} <= found
-    assert any(n.name == "multi_head_attention/attention/weights" or n.name.endswith("/attention/weights") for n in graph.nodes)
+    assert any(n.name.endswith("/attention/weights") for n in graph.nodes)
 
 
 # ----- shapes that the model leaves free --------------------------------------------------------------------------
@@ -330,9 +344,9 @@ def test_free_axes_are_fixed_by_the_example_where_a_layer_needs_their_length() -
     assert graph.inputs[next(iter(graph.inputs))].shape == (None, 6, 7, 3)
     with pytest.raises(ShapeError, match="is expected"):
         graph(x[:, :5])
-    with pytest.raises(ConversionError, match="needs the length of axis 1 .* give an example input"):
+    with pytest.raises(ConversionError, match=r"needs the length of axis 1 .* give an example input"):
         to_graph(model, verify=False)
-    with pytest.raises(InputError, match="no example can be drawn .* give one"):
+    with pytest.raises(InputError, match=r"no example can be drawn .* give one"):
         to_graph(model)
 
 
@@ -375,7 +389,6 @@ def test_training_calls_are_taken_at_inference() -> None:
 
 
 def test_an_image_that_no_layer_places_is_nhwc_by_keras_setting() -> None:
-    assert to_graph(chain((6, 6, 3), layers.Flatten(), layers.Dense(2))).meta == {"layout.input_layer": "NHWC"} or True
     graph = to_graph(chain((6, 6, 3), layers.Flatten(), layers.Dense(2)))
     assert list(graph.meta.values()) == ["NHWC"]
     assert not to_graph(chain((3, 6, 6), layers.Conv2D(2, 2, data_format="channels_first"))).meta
@@ -418,25 +431,23 @@ def test_a_planted_mistake_is_caught_and_named(bug: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Call, "add", add)
     model = redraw(small_cnn())
-    with pytest.raises(Mismatch, match=rf"node '{name}[a-z/]*' .*layer {name}; from keras.layers.{layer}\)") as error:
+    with pytest.raises(Mismatch, match=rf"node '{name}[a-z/]*' .*layer {name}; from keras\.layers\.{layer}\)"):
         to_graph(model)
-    assert "Mismatch" in type(error.value).__name__
     to_graph(model, verify=False)
 
 
-def test_a_normalisation_by_a_tiny_variance_is_no_mismatch() -> None:
-    """In float32 such a network is off by more than any tolerance; each layer by itself is not."""
+def test_cancellation_in_float32_is_no_mismatch() -> None:
+    """100 + 0.001 z, normalised back to z: float32 has lost digits of z before, but each layer by itself is right."""
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
-    deep = [part for _ in range(6) for part in (layers.Dense(8, activation="tanh"), layers.BatchNormalization(epsilon=1e-12))]
-    model = redraw(chain((8,), *deep))
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.moving_variance.assign(np.full(8, 1e-6, "float32"))
+    model = chain((8,), layers.Dense(8), layers.BatchNormalization(epsilon=1e-12), layers.Dense(2))
+    dense, norm = model.layers[:2]
+    dense.set_weights([1e-3 * np.random.default_rng(1).normal(size=(8, 8)), np.full(8, 100.0)])
+    norm.set_weights([np.ones(8), np.zeros(8), np.full(8, 100.0), np.full(8, 1e-6)])
     x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
     graph = to_graph(model, x)
-    off = np.abs(graph(x) - run_keras(model, (torch.tensor(x),))[0].detach().numpy())
-    assert off.max() > 1e-4 * np.abs(graph(x)).max()
+    off = np.abs(graph(x) - run_keras(model, (torch.tensor(x),))[0].detach().numpy()).max()
+    assert off > 1e-4 * np.abs(graph(x)).max()      # more than what verify allows for one layer
 
 
 # ----- refusals ---------------------------------------------------------------------------------------------------
@@ -469,7 +480,8 @@ REFUSED = {
     "own layer": (lambda: chain((4,), Twice(name="twice")), r"layer 'twice' \(.*Twice\) is a class of your own.*Functional model"),
     "subclass of a layer": (lambda: chain((4,), Loud(3, name="loud")), r"layer 'loud' \(.*Loud\) is a class of your own"),
     "nested own model": (lambda: function(Own(), (4,)), r"Own\) is a class of your own"),
-    "no counterpart": (lambda: function(lambda x: ops.cumsum(x, axis=1), (4,)), r"operation 'cumsum[_0-9]*' \(keras.ops.Cumsum\) has no counterpart"),
+    "no counterpart": (
+        lambda: function(lambda x: ops.cumsum(x, axis=1), (4,)), r"operation 'cumsum[_0-9]*' \(keras.ops.Cumsum\) has no counterp"),
     "string lookup": (lambda: chain((4,), layers.Discretization(bin_boundaries=[0.0])), r"Discretization\) maps strings or categories"),
     "own activation": (lambda: chain((4,), layers.Dense(3, activation=lambda x: x * 2, name="fc")),
                        r"layer 'fc' .* has the activation '<lambda>', a Python function.*relu"),
@@ -481,7 +493,7 @@ REFUSED = {
     "batch reshaped": (lambda: function(lambda x: ops.reshape(x, (-1, 2)), (4,)), r"moves entries between samples"),
     "batch padded": (lambda: function(lambda x: ops.pad(x, 1), (4,)), r"pads axis 0, the batch"),
     "batch in einsum": (lambda: function(lambda x: ops.einsum("nc,mc->nm", x, x), (4,)), r"mixes or moves the batch"),
-    "batch in matmul": (lambda: function(lambda x: ops.matmul(ops.transpose(x, (0, 2, 1))[:, 0], x), (4, 4)), r"so that samples would meet"),
+    "batch in matmul": (lambda: function(lambda x: ops.matmul(x[:, 0], x), (4, 4)), r"so that samples would meet"),
     "ranks": (lambda: function(lambda a, b: a * b, (4, 3), (3,)), r"different rank.*expand_dims"),
     "batched constant": (lambda: function(lambda x: x + np.ones((2, 4)), (4,)), r"constant of shape \(2, 4\).*axis 0"),
     "softmax over two axes": (lambda: chain((4, 3), layers.Softmax(axis=(1, 2))), r"softmax over the axes"),
@@ -489,18 +501,24 @@ REFUSED = {
     "bicubic": (lambda: chain((8, 8, 3), layers.UpSampling2D(2, interpolation="bicubic")), r"has interpolation='bicubic'"),
     "TimeDistributed": (lambda: chain((3, 4, 2), layers.TimeDistributed(layers.Softmax(axis=1))), r"no batch of steps"),
     "TimeDistributed first": (
-        lambda: chain((3, 2, 6, 6), layers.TimeDistributed(layers.Conv2D(2, 2, data_format="channels_first"))), r"data_format='channels_first'"),
-    "scores": (lambda: function(lambda x: layers.MultiHeadAttention(2, 2)(x, x, return_attention_scores=True), (4, 3)), r"returns its attention scores"),
+        lambda: chain((3, 2, 6, 6), layers.TimeDistributed(layers.Conv2D(2, 2, data_format="channels_first"))),
+        r"data_format='channels_first'"),
+    "scores": (
+        lambda: function(lambda x: layers.MultiHeadAttention(2, 2)(x, x, return_attention_scores=True), (4, 3)),
+        r"returns its attention scores"),
     "attention over images": (lambda: function(lambda x: layers.MultiHeadAttention(2, 2)(x, x), (4, 4, 3)), r"rank 4"),
     "power": (lambda: function(lambda a, b: a**b, (4,), (4,)), r"exponent that is not one number"),
     "take by tensor": (lambda: function(lambda x: ops.take(x, ops.cast(x, "int32"), axis=1), (4,)), r"indices that are computed"),
     "masked softmax": (
-        lambda: chain((4,), layers.Embedding(5, 4, mask_zero=True), layers.Softmax(axis=1), dtype="int32"), r"reads a mask.*without masking"),
+        lambda: chain((4,), layers.Embedding(5, 4, mask_zero=True), layers.Softmax(axis=1), dtype="int32"), r"reads a mask.*without"),
+    "mask without a batch": (
+        lambda: function(lambda x, m: layers.MultiHeadAttention(2, 2)(x, x, attention_mask=m), (4, 3), (4,)),
+        r"is given an attention_mask"),
     "two masks": (lambda: two_masks(), r"joins sequences with different masks"),
     "half precision": (lambda: chain((4,), layers.Dense(2, dtype="mixed_float16", name="fc")), r"'fc' .* computes in float16.*float32"),
     "subclassed": (Own, r"is a subclass with its own call\(\).*torch.export.export"),
     "unbuilt": (lambda: keras.Sequential([layers.Dense(2)]), r"no input shape yet.*keras.Input"),
-    "strings": (lambda: chain((4,), layers.StringLookup(vocabulary=["a"]), dtype="string"), r"dtype string"),
+    "strings": (lambda: chain((4,), layers.Identity(), dtype="string"), r"has dtype string"),
 }
 
 
@@ -522,7 +540,7 @@ def test_what_has_no_counterpart_is_refused_with_a_way_out(why: str) -> None:
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(BackendError, match="a keras.Model is expected, not a Dense"):
+    with pytest.raises(BackendError, match=r"a keras\.Model is expected, not a Dense"):
         to_graph(layers.Dense(2))
 
 
@@ -532,7 +550,7 @@ def test_an_example_of_the_wrong_shape_or_name_is_refused() -> None:
         to_graph(model, np.zeros((2, 3, 8, 8)))
     with pytest.raises(InputError, match="empty batch"):
         to_graph(model, np.zeros((0, 8, 8, 3)))
-    with pytest.raises(Exception, match="no input 'image'.*'photo'"):
+    with pytest.raises(UnknownName, match=r"no input 'image': known: photo"):
         to_graph(model, {"image": np.zeros((2, 8, 8, 3))})
 
 

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 import pytest
-from tests.nets import close
 
 import xaicore as xc
+from tests.nets import close
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")

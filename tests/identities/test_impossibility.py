@@ -7,9 +7,9 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
-from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 
 import xaicore as xc
+from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.graph.passes import shift_first_bias
 from xaicore.ops import Add, Conv, Dense, Flatten, MaxPool, Neg, ReLU, Sub

@@ -5,14 +5,15 @@ method alone stand with that method's tests.
 """
 
 from fractions import Fraction as F
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.nets import close, mlp
 
 import xaicore as xc
+from tests.nets import close, mlp
 from xaicore import Builder
 from xaicore.graph.passes import shift_first_bias
 from xaicore.ops import Conv, Dense, Flatten, LeakyReLU, ReLU, Reshape
@@ -180,6 +181,7 @@ def test_w15_limits_of_z_box(data):
     assert max(abs(wide[0] - shares)) < F(1, 10**6)
 
 
+@settings(max_examples=max(5, settings().max_examples // 4))             # 16 rule sets, each on whole networks in rationals
 @given(data=st.data())
 @pytest.mark.parametrize("method", [m for m in RULE_SETS if m.startswith("lrp")] + ["deep_taylor"])
 def test_w16_every_rule_is_linear_in_relevance(method, data):
@@ -209,7 +211,7 @@ def test_w17_conservation(method, data):
 
     trace = forward(a.layers.graph, a.feeds)
     for step in trace:
-        arrived = a.layers[step.node.name] if step.node.name in a.layers else None
+        arrived = a.layers.get(step.node.name)
         if arrived is None or (arrived == 0).all():
             continue
         if isinstance(step.node.op, (Dense, Conv)):
@@ -337,7 +339,7 @@ def test_w38_layer_conductance_sums_to_the_difference(data):
     graph, x = drawn(data, mlps("any", hidden=(1, 1)))
     alphas = xc.explain(graph, x, "integrated_gradients.exact", target=0).extras["breakpoints"][0]
     total_by_unit = 0
-    for low, high in zip(alphas, alphas[1:]):
+    for low, high in pairwise(alphas):
         h = [forward(graph, {"x": x * a})["act0"][0] for a in (low, high)]
         slope = xc.explain(graph, x * ((low + high) / 2), "gradient", target=0).layers["act0"][0]
         total_by_unit = total_by_unit + slope * (h[1] - h[0])

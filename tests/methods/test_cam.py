@@ -1,14 +1,14 @@
 """Grad-CAM: the numbers of the libraries, torch as a second opinion, which layer is taken, sizes and layouts."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.nets import NET_B, X_B, close
 
 import xaicore as xc
+from tests.nets import NET_B, X_B, close
 from xaicore import Builder
 from xaicore.errors import Inapplicable, UnknownName
 from xaicore.methods.cam import WEIGHTS
@@ -53,11 +53,11 @@ def test_a_worked_map():
     b = Builder(dtype="exact")
     x = b.input("x", (None, 2, 1, 2))
     a = b.add(Conv(), x, b.param("one", np.array([[1, 0], [0, 1]]).reshape(2, 2, 1, 1)), name="conv")
-    weight = np.array([[F(1), F(1), F(0), F(-1)]], dtype=object)
+    weight = np.array([[Fraction(1), Fraction(1), Fraction(0), Fraction(-1)]], dtype=object)
     graph = b.build(b.add(Dense(), b.add(Flatten(), a), b.param("w", weight)))
     values = np.array([[[[1, 4]], [[6, 2]]]])
     found = xc.explain(graph, values, "grad_cam")
-    assert list(found.extras["weights"][0]) == [1, F(-1, 2)]
+    assert list(found.extras["weights"][0]) == [1, Fraction(-1, 2)]
     assert list(found.layers["conv"][0, 0, 0]) == [0, 3]
     assert list(np.asarray(found)[0, 0, 0]) == [0, 3]
     assert list(np.asarray(xc.explain(graph, values, "grad_cam", relu=False))[0, 0, 0]) == [-2, 3]
@@ -111,17 +111,17 @@ def test_w27_and_w28_by_loops(seed, size):
     h = b.add(Conv(), b.input("x", (None, 2, size, size)), b.param("k", numbers(rng, (3, 2, 1, 1))), b.param("c", numbers(rng, (3,))))
     h = b.add(ReLU(), h, name="maps")
     y = b.add(Dense(), b.add(Reshape((3,)), b.add(GlobalAvgPool(), h)), b.param("w", numbers(rng, (2, 3))))
-    graph, x = b.build(y).astype("exact"), np.vectorize(F, otypes=[object])(numbers(rng, (1, 2, size, size)))
+    graph, x = b.build(y).astype("exact"), np.vectorize(Fraction, otypes=[object])(numbers(rng, (1, 2, size, size)))
     a = xc.explain(graph, x, "grad_cam", target=1)
     k, c, w = (graph.params[name] for name in "kcw")
     for i in range(size):
         for j in range(size):
-            maps = [max(sum(k[o, m, 0, 0] * x[0, m, i, j] for m in range(2)) + c[o], F(0)) for o in range(3)]
-            value = max(sum(w[1, o] * maps[o] for o in range(3)), F(0)) / size**2
+            maps = [max(sum(k[o, m, 0, 0] * x[0, m, i, j] for m in range(2)) + c[o], Fraction(0)) for o in range(3)]
+            value = max(sum(w[1, o] * maps[o] for o in range(3)), Fraction(0)) / size**2
             assert np.asarray(a)[0, 0, i, j] == value
     if size == 1:
         gradient = xc.explain(graph, x, "gradient_x_input", target=1, layer="maps")
-        assert max(gradient.total()[0], F(0)) == np.asarray(a)[0, 0, 0, 0]
+        assert max(gradient.total()[0], Fraction(0)) == np.asarray(a)[0, 0, 0, 0]
 
 
 # ----- which layer ------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def transposed(b, x, rng):
 
 @pytest.mark.parametrize(("build", "expected"), [
     (residual, "out"), (dense, "out"), (gated, "out"), (classifier, "out"), (one_position, "class"), (transposed, "out"),
-    (fully_convolutional, "scores")], ids=lambda v: getattr(v, "__name__", v))
+    (fully_convolutional, "out")], ids=lambda v: getattr(v, "__name__", v))
 def test_default_layer(build, expected):
     assert chosen(build, 2, 4, 4) == expected
 

@@ -1,6 +1,6 @@
 """The kinks of single operators along a line, against where their slope really changes."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from xaicore.ops import (
     Abs,
     Clip,
     Compare,
+    Dense,
     Floor,
     GlobalMaxPool,
     HardSigmoid,
@@ -44,28 +45,28 @@ def line(op, start, end, *constants, dtype="exact", shape=None, **limits):
     x = b.input("x", (None, len(start)))
     x = x if shape is None else b.add(Reshape(shape), x)
     y = b.add(op, x, *(b.param(f"c{k}", c) for k, c in enumerate(constants)), name="y")
-    convert = (lambda v: np.array([[F(k) for k in v]])) if dtype == "exact" else (lambda v: np.array([v], dtype=float))
+    convert = (lambda v: np.array([[Fraction(k) for k in v]])) if dtype == "exact" else (lambda v: np.array([v], dtype=float))
     return Line(b.build(y), "y", {"x": convert(start)}, {"x": convert(end)}, {}, **limits)
 
 
 @pytest.mark.parametrize(("op", "constants", "expected"), [
-    (ReLU(), (), [F(1, 4)]),
-    (LeakyReLU(0.5), (), [F(1, 4)]),
-    (PReLU(), (F(1, 5),), [F(1, 4)]),
-    (Abs(), (), [F(1, 4)]),
-    (ReLU6(), (), [F(1, 4)]),
-    (Clip(-1, 1), (), [F(1, 8), F(3, 8)]),
-    (Clip(None, 2), (), [F(1, 2)]),
+    (ReLU(), (), [Fraction(1, 4)]),
+    (LeakyReLU(0.5), (), [Fraction(1, 4)]),
+    (PReLU(), (Fraction(1, 5),), [Fraction(1, 4)]),
+    (Abs(), (), [Fraction(1, 4)]),
+    (ReLU6(), (), [Fraction(1, 4)]),
+    (Clip(-1, 1), (), [Fraction(1, 8), Fraction(3, 8)]),
+    (Clip(None, 2), (), [Fraction(1, 2)]),
     (Clip(5, 1), (), []),
-    (HardSigmoid(0.5, 0.5), (), [F(1, 8), F(3, 8)]),
-    (Maximum(), (np.array([[1]]),), [F(3, 8)]),
-    (Minimum(), (np.array([[1]]),), [F(3, 8)]),
+    (HardSigmoid(0.5, 0.5), (), [Fraction(1, 8), Fraction(3, 8)]),
+    (Maximum(), (np.array([[1]]),), [Fraction(3, 8)]),
+    (Minimum(), (np.array([[1]]),), [Fraction(3, 8)]),
     (Sub(), (np.array([[1]]),), []),
 ])
 def test_elementwise(op, constants, expected):
     """x runs from -2 to 6: it is v at α = (v + 2) / 8."""
     constants = [np.array(c) if isinstance(c, np.ndarray) else np.array([c]) for c in constants]
-    constants = [np.vectorize(F, otypes=[object])(c) for c in constants]
+    constants = [np.vectorize(Fraction, otypes=[object])(c) for c in constants]
     alphas, _ = line(op, [-2], [6], *constants).kinks()
     assert list(alphas) == [0, *expected, 1]
 
@@ -74,20 +75,20 @@ def test_elementwise(op, constants, expected):
 def test_envelope_of_three_lines(op, shape):
     """1 - 4α, 0, 3α - 2: the second wins between 1/4 and 2/3; the first and third cross at 3/7, below it, which is no kink."""
     alphas, values = line(op, [1, 0, -2], [-3, 0, 1], shape=shape).kinks()
-    assert list(alphas) == [0, F(1, 4), F(2, 3), 1]
+    assert list(alphas) == [0, Fraction(1, 4), Fraction(2, 3), 1]
     assert list(values.reshape(-1)) == [1, 0, 0, 1]
 
 
 def test_minimum_is_the_lower_envelope():
     alphas, values = line(ReduceMin((1,)), [-1, 0, 2], [3, 0, -1]).kinks()
-    assert list(alphas) == [0, F(1, 4), F(2, 3), 1]
+    assert list(alphas) == [0, Fraction(1, 4), Fraction(2, 3), 1]
     assert list(values.reshape(-1)) == [-1, 0, 0, -1]
 
 
 def test_three_lines_through_one_point():
     """All cross at 1/2: one kink, and the steepest wins behind it."""
     alphas, values = line(ReduceMax((1,)), [1, 0, -1], [-1, 0, 1]).kinks()
-    assert list(alphas) == [0, F(1, 2), 1]
+    assert list(alphas) == [0, Fraction(1, 2), 1]
     assert list(values.reshape(-1)) == [1, 0, 1]
 
 
@@ -125,9 +126,9 @@ def test_stretches(room):
     """A hundred kinks at (k + 1/2) / 100, however few points are held at a time."""
     b = Builder(dtype="exact")
     x = b.input("x", (None, 1))
-    shift = np.array([[F(2 * k + 1, 200) for k in range(100)]], dtype=object)
+    shift = np.array([[Fraction(2 * k + 1, 200) for k in range(100)]], dtype=object)
     graph = b.build(b.add(ReLU(), b.add(Sub(), x, b.param("shift", shift)), name="y"))
-    ends = {"x": np.array([[F(0)]], dtype=object)}, {"x": np.array([[F(1)]], dtype=object)}
+    ends = {"x": np.array([[Fraction(0)]], dtype=object)}, {"x": np.array([[Fraction(1)]], dtype=object)}
     alphas, values = Line(graph, "y", *ends, {}, room=room).kinks()
     assert list(alphas) == [0, *shift[0], 1]
     assert len(values) == 102
@@ -141,8 +142,6 @@ def test_kinks_that_rounding_invents_are_left_out():
     """z = x1 - x2 is 0 along the whole path up to rounding, which has a sign; 0.1 + 0.2 - 0.3 likewise."""
     b = Builder()
     x = b.input("x", (None, 3))
-    from xaicore.ops import Dense
-
     graph = b.build(b.add(ReLU(), b.add(Dense(), x, b.param("w", [[1.0, 1.0, -1.0]])), name="y"))
     alphas, _ = Line(graph, "y", {"x": np.zeros((1, 3))}, {"x": np.array([[0.1, 0.2, 0.3]])}, {}).kinks()
     assert len(alphas) <= 3
@@ -175,6 +174,7 @@ def test_products_and_conditions_that_move():
     x, other = b.input("x", (None, 2)), b.input("other", (None, 2))
     mask = b.add(Compare("gt"), other, b.constant(0.5))
     y = b.add(Mul(), b.add(Where(), mask, x, other), b.add(ToFloat(), mask), name="y")
-    alphas, values = Line(b.build(b.add(ReLU(), b.add(Sub(), y, b.constant(0.25)), name="z")), "z", *ends, {"other": np.array([[0.0, 1.0]])}).kinks()
+    graph = b.build(b.add(ReLU(), b.add(Sub(), y, b.constant(0.25)), name="z"))
+    alphas, values = Line(graph, "z", *ends, {"other": np.array([[0.0, 1.0]])}).kinks()
     assert list(alphas) == [0, 0.25, 1]
     assert list(values[-1]) == [0, 0.75]

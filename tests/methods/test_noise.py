@@ -1,15 +1,15 @@
 """SmoothGrad, its square and VarGrad: fixtures, closed forms, identities on the same noise."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 from math import erf, sqrt
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.nets import NET_A, NET_B, X_A, X_B, close
 
 import xaicore as xc
+from tests.nets import NET_A, NET_B, X_A, X_B, close
 from xaicore import Builder
 from xaicore.errors import ExactnessError, InputError, ShapeError, UnknownName
 from xaicore.ops import Add, Dense, Mul, Pow
@@ -22,11 +22,11 @@ METHODS = ("smoothgrad", "smoothgrad_squared", "vargrad")
 def half_square(dtype="float64"):
     """f = x² / 2, whose gradient is x."""
     b = Builder(dtype=dtype)
-    return b.build(b.add(Mul(), b.add(Pow(2), b.input("x", (None, 1))), b.constant(F(1, 2))))
+    return b.build(b.add(Mul(), b.add(Pow(2), b.input("x", (None, 1))), b.constant(Fraction(1, 2))))
 
 
 def fractions(x):
-    return np.vectorize(F, otypes=[object])(x)
+    return np.vectorize(Fraction, otypes=[object])(x)
 
 
 @pytest.mark.parametrize(("method", "settings", "expected"), [

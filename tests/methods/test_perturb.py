@@ -1,6 +1,6 @@
 """Occlusion: the numbers of five libraries, a second implementation by loops, and what holds for linear functions."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 from itertools import product
 from math import ceil
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.nets import NET_A, NET_B, X_A, X_B, close
 
 import xaicore as xc
+from tests.nets import NET_A, NET_B, X_A, X_B, close
 from xaicore import Builder
 from xaicore.errors import InputError, ShapeError, UnknownName
 from xaicore.ops import Add, Dense, Flatten, Transpose
@@ -54,7 +54,7 @@ def test_one_feature():
     a = xc.explain(NET_B.astype("exact"), [[2, 1]], "occlusion")
     assert list(np.asarray(a)[0]) == [4, -1]
     assert a.gap()[0] == 1
-    assert isinstance(a.gap()[0], F)
+    assert isinstance(a.gap()[0], Fraction)
 
 
 def by_loops(f, x, fill, window, stride, score, overlap, border, mode):
@@ -96,7 +96,8 @@ def test_against_loops(data, score, overlap, border, mode):
                    score=score, overlap=overlap, border=border, mode=mode, channels="separate" if over == "separate" else "together",
                    batch_size=data.draw(st.sampled_from([1, 7, 64])))
     for n in range(len(x)):
-        slow, seen = by_loops(lambda v: graph(v[None])[0, 1], x[n], fill, (channel, *window), (channel, *stride), score, overlap, border, mode)
+        box, step = (channel, *window), (channel, *stride)
+        slow, seen = by_loops(lambda v: graph(v[None])[0, 1], x[n], fill, box, step, score, overlap, border, mode)
         assert close(np.asarray(a)[n], slow, 1e-12)
         assert (a.extras["counts"]["x"] == seen).all()
 

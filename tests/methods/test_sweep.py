@@ -1,14 +1,14 @@
 """What every method that evaluates f many times must do: no dependence on batches, honest progress, no state."""
 
-from fractions import Fraction as F
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nets import NET_B, X_B, close
 
 import xaicore as xc
+from tests.nets import NET_B, X_B, close
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 
 METHODS = {
@@ -45,8 +45,8 @@ def test_batch_size(method, data):
 def test_progress(method, batch_size):
     """Called before and after the work, never backwards, to the end, and while the work goes on."""
     calls = []
-    xc.explain(NET_B, np.concatenate([X_B, 2 * X_B]), method, batch_size=batch_size, progress=lambda done, count: calls.append((done, count)),
-               **{**METHODS[method], **({"window": 1} if method == "occlusion" else {})})
+    own = {**METHODS[method], **({"window": 1} if method == "occlusion" else {})}
+    xc.explain(NET_B, np.concatenate([X_B, 2 * X_B]), method, batch_size=batch_size, progress=lambda *call: calls.append(call), **own)
     done, counts = zip(*calls)
     assert len(set(counts)) == 1
     assert done[0] == 0
@@ -65,7 +65,7 @@ def test_progress_is_reported_while_the_work_goes_on():
             raise StopError
 
     with pytest.raises(StopError):
-        xc.explain(NET_B, X_B, "integrated_gradients", steps=10**9 // 10**6, batch_size=1, progress=report)
+        xc.explain(NET_B, X_B, "integrated_gradients", steps=1000, batch_size=1, progress=report)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -80,29 +80,28 @@ def test_float32_and_repetition(method, seed):
     again = xc.explain(graph, x, method, target=0, **METHODS[method])
     assert (np.asarray(double) == np.asarray(again)).all()
     assert (x == before).all()
-    if method in ("integrated_gradients.exact", "occlusion", "grad_cam"):           # the others jump where a node meets a kink
-        single = xc.explain(graph.astype("float32"), x, method, target=0, **METHODS[method])
-        assert np.asarray(single).dtype == np.float32
-        assert close(single, np.asarray(double), 1e-5)                              # float32 rounds to 6e-8; nets of about ten nodes
-    elif method != "grad_cam":
-        assert np.asarray(xc.explain(graph.astype("float32"), x, method, target=0, **METHODS[method])).dtype == np.float32
+    single = xc.explain(graph.astype("float32"), x, method, target=0, **METHODS[method])
+    assert np.asarray(single).dtype == np.float32
+    if method in ("integrated_gradients.exact", "occlusion", "grad_cam"):           # elsewhere a point may fall on another side of a kink
+        assert close(single, np.asarray(double), 1e-5)                              # float32 rounds to 6e-8; some ten nodes, a hundred sums
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients.exact", "occlusion", "grad_cam", "smoothgrad", "integrated_gradients"])
+@settings(max_examples=6)
 @given(data=st.data())
 def test_exact_mode(method, data):
     """Rationals in, rationals out, and the float64 result to its rounding."""
     graph = data.draw(cnns())
     x = data.draw(inputs_of(graph, batch=(1, 1)))
-    settings = dict(METHODS[method])
+    own = dict(METHODS[method])
     if method == "smoothgrad":
-        settings = {"noise_array": np.zeros((1, *x.shape), dtype=int)}
+        own = {"noise_array": np.zeros((1, *x.shape), dtype=int)}
     if method == "integrated_gradients":
-        settings = {"steps": 3, "quadrature": "midpoint"}
-    rational = np.vectorize(F, otypes=[object])(x)
-    a = xc.explain(graph.astype("exact"), rational, method, target=0, **settings)
-    assert all(isinstance(v, F) for v in np.asarray(a).reshape(-1))
-    assert close(xc.explain(graph, x, method, target=0, **settings), np.asarray(a), 1e-12)
+        own = {"steps": 3, "quadrature": "midpoint"}
+    rational = np.vectorize(Fraction, otypes=[object])(x)
+    a = xc.explain(graph.astype("exact"), rational, method, target=0, **own)
+    assert all(isinstance(v, Fraction) for v in np.asarray(a).reshape(-1))
+    assert close(xc.explain(graph, x, method, target=0, **own), np.asarray(a), 1e-12)
 
 
 @pytest.mark.parametrize("method", SEVERAL)
@@ -110,9 +109,9 @@ def test_at_a_layer_is_the_method_on_the_rest(method):
     """layer='relu1' of NET B is the method on h -> (1, 2) h at h = (2, 1)."""
     from tests.nets import mlp
 
-    settings = {**METHODS[method], **({"window": 1} if method == "occlusion" else {})}
+    own = {**METHODS[method], **({"window": 1} if method == "occlusion" else {})}
     rest = mlp([[[1.0, 2.0]]], [None])
-    a = xc.explain(NET_B, X_B, method, layer="relu1", **settings)
+    a = xc.explain(NET_B, X_B, method, layer="relu1", **own)
     assert list(a.values) == ["relu1"]
-    assert close(a, np.asarray(xc.explain(rest, [[2.0, 1.0]], method, **settings)), 1e-14)
+    assert close(a, np.asarray(xc.explain(rest, [[2.0, 1.0]], method, **own)), 1e-14)
     assert a.settings["layer"] == "relu1"

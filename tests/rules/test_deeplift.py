@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.nets import NET_A, close, mlp
 
 import xaicore as xc
+from tests.nets import NET_A, close, mlp
 from xaicore import Builder
 from xaicore.errors import InputError
 from xaicore.graph.blocks import multi_head_attention

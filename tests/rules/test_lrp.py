@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nets import NET_A, close
 
 import xaicore as xc
+from tests.nets import NET_A, close
 from xaicore import Builder
 from xaicore.errors import Inapplicable, InputError, UncoveredNode
 from xaicore.ops import (
@@ -143,7 +143,7 @@ def test_exact(kind):
 def test_distribute_conserves_alpha_beta(seed):
     """With the bias shared out, alpha beta conserves wherever both signs occur: checked on the neurons' own sums."""
     step, r = layer("dense", seed, bias=True, dtype="exact")
-    x, w, b = twins.as_matrix(step)
+    x, w, _ = twins.as_matrix(step)
     both = [any(x[i] * row[i] > 0 for i in range(4)) and any(x[i] * row[i] < 0 for i in range(4)) for row in w]
     r = np.where(np.array([both]), r, F(0))
     assert lrp.alpha_beta(2, 0, "distribute")(step, r)[0].sum() == r.sum()

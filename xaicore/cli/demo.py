@@ -41,10 +41,9 @@ def run(args: argparse.Namespace) -> int:
     images, labels = digits_images()
     x = images[list(labels).index(args.digit)][None]
     feeds = {graph.float_inputs[0]: x}
-    ids = [m for m in METHODS if m in KNOWN]
-    results = explained(graph, feeds, shared.requests(ids))
-    seeds = {m: {"seed": 0} for m in ids if "seed" in KNOWN[m].settings}
-    report = check(graph, feeds, methods=ids, settings=seeds)
+    results = explained(graph, feeds, shared.requests(METHODS))
+    seeds = {m: {"seed": 0} for m in METHODS if "seed" in KNOWN[m].settings}
+    report = check(graph, feeds, methods=METHODS, settings=seeds)
     product = outputs.Product(results, f"A handwritten {args.digit}, explained", f"xaicore demo --digit {args.digit}", report=report)
     outputs.write_all(paths, product)
     if args.json:

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         shared.dump({**outputs.document(product, ledger=args.trace), "files": [str(p) for p in paths]})
     else:
-        tell(graph, results, args.trace)
+        tell(graph, feeds, results, args.trace)
     for path in paths:
         shared.log(f"wrote {path}")
     return 0
@@ -103,13 +103,13 @@ def explained(
     return results
 
 
-def tell(graph: Graph, results: Mapping[str, Attribution], trace: bool) -> None:
+def tell(graph: Graph, feeds: Mapping[str, Array], results: Mapping[str, Attribution], trace: bool) -> None:
     """What was explained, the sums, and with ``trace`` the ledgers."""
     from xaicore.cli.shared import say, show
     from xaicore.show import table
 
     first = next(iter(results.values()))
-    shapes = ", ".join(f"{k} {'x'.join(str(n) for n in v.shape)}" for k, v in first.feeds.items())
+    shapes = ", ".join(f"{k} {'x'.join(str(n) for n in v.shape)}" for k, v in feeds.items())
     say(f"{graph.name or 'model'}: {len(graph.nodes)} nodes, {graph.size:,} parameters, {graph.dtype}   input {shapes}")
     say(f"explained: {first.explained}\n")
     show(table.attributions(results))

@@ -164,9 +164,9 @@ def _image(path: Path, name: str, graph: Graph, pixels: Pixels) -> Array:
 def _decoded(path: Path) -> Image.Image:
     """The image upright; FileRefused for what is none, for a claim of too many pixels, and for more than 8 bits."""
     try:
-        with warnings.catch_warnings():
+        with _opened(path) as stream, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=("PNG", "JPEG"))
+            image = Image.open(stream, formats=("PNG", "JPEG"))
             if image.width * image.height > PIXELS:
                 raise FileRefused(f"{path.name} has {image.width} x {image.height} pixels; more than {PIXELS:,} are not read")
             if image.mode.startswith(("I", "F")):

@@ -26,9 +26,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             shared.dump({"methods": [facts(m) for m in rows]})
             return 0
-        shared.show(listing(([m.id, "baseline" if m.baseline else "", "random" if m.random else "", m.summary] for m in rows),
-                            "method", "compares with", "draws", "what it computes",
-                            notes=["", "xaicore methods ID shows one: settings, promises, source.",
+        shared.show(listing(([m.id, "baseline" if m.baseline else "seed" if m.random else "", m.summary] for m in rows),
+                            "method", "takes", "what it computes", notes=["", "xaicore methods ID shows one: settings, promises, source.",
                                    "xaicore rules ID shows the table of rules behind it."]))
         return 0
     if args.id not in METHODS:

@@ -119,7 +119,8 @@ def result(label: str, a: Attribution, values: bool = False, ledger: bool = True
     out: dict[str, Any] = {
         "label": label, "method": a.method, "explained": a.explained, "target": targets(a), "settings": settings(a.settings),
         "output": a.output, "baseline_output": a.baseline_output, "total": a.total(), "gap": a.gap(),
-        "absorbed": [absorbed(a, n) for n in range(len(a.output))], "seconds": a.seconds, "shapes": {k: list(v.shape) for k, v in a.values.items()},
+        "absorbed": [absorbed(a, n) for n in range(len(a.output))], "seconds": a.seconds,
+        "shapes": {k: list(v.shape) for k, v in a.values.items()},
     }
     if values:
         out["values"] = dict(a.values)

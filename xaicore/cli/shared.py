@@ -45,11 +45,14 @@ def show(*tables: Table) -> None:
         print("\n\n".join(str(t) for t in tables))
         return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(highlight=False)
     for t in tables:
         for part in t.split(console.width):
             console.print(part.rich())
+        for note in t.notes:
+            console.print(Text(clean(note), "dim"))
 
 
 def dump(document: Mapping[str, Any]) -> None:

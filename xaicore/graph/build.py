@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xaicore.errors import GraphError, UnknownName, nearest
-from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node, cast
+from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
 from xaicore.numerics import Array, rationals
 from xaicore.ops.op import Op
 
@@ -150,7 +150,7 @@ class Builder:
     def _to_param(self, name: str, value: Any) -> Array:
         x = np.asarray(value)
         if x.dtype.kind in "fO" and self.dtype == "exact":
-            return cast(x, "exact") if x.dtype.kind == "f" else rationals(x, f"parameter {name!r}")
+            return rationals(x, f"parameter {name!r}")
         if x.dtype.kind == "O":
             raise GraphError(f"parameter {name!r} is an object array; give numbers, or build with dtype='exact'")
         if x.dtype.kind == "f":

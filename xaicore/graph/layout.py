@@ -138,8 +138,9 @@ class Layout:
                 if before * self.batch * after == shape[k]:
                     moved = Layout(shape, self.batch, k, before, after)
                     return moved, _reshaped(self.graph_shape, moved.graph_shape)
-        sizes = tuple(f"{n // self.batch}N" if n and n % self.batch == 0 else n for n in shape)
-        raise ConversionError(f"it reshapes {self.shown()} to {sizes}, which tears the batch N apart, so it mixes samples")
+        free = self.batch > max([1, *self.graph_shape[1:]])             # a multiple of it is then no size of the model's own
+        sizes = [f"{n // self.batch} * N" if free and n and n % self.batch == 0 else str(n) for n in shape]
+        raise ConversionError(f"it reshapes {self.shown()} to ({', '.join(sizes)}), which tears the batch N apart, so it mixes samples")
 
     def resized(self, shape: Sequence[int]) -> Layout:
         """The layout of a value with as many axes and the batch on the same one, other sizes being ``shape``'s."""
@@ -181,8 +182,7 @@ class Layout:
             return value                                            # NumPy broadcasts from the last axis backwards, as all frameworks do
         value = value.reshape((1,) * missing + value.shape)
         if value.shape[self.axis] == 1:
-            alone = np.moveaxis(value, self.axis, 0)
-            return alone.reshape(1, *value.shape[: self.axis], *(1 for _ in self.merged), *value.shape[self.axis + 1 :])
+            return value.reshape(1, *value.shape[: self.axis], *(1 for _ in self.merged), *value.shape[self.axis + 1 :])
         if value.shape[self.axis] % (self.before * self.after):
             raise ConversionError(f"a constant of shape {value.shape} does not fit {self.shown()}")
         laid = self.to_graph(value)

@@ -149,7 +149,8 @@ def _last_feature_map(task: Task) -> str:
     """The last convolution before the explained value, and what follows it entry by entry."""
     assert task.trace is not None
     trace, nodes = task.trace, task.graph.nodes
-    convolutions = [n.name for n in nodes if isinstance(n.op, (Conv, ConvTranspose)) and trace.carries(n.name) and n.name != task.value]
+    ends = _copied(task)
+    convolutions = [n.name for n in nodes if isinstance(n.op, (Conv, ConvTranspose)) and trace.carries(n.name) and n.name not in ends]
     if not convolutions:
         raise Inapplicable("grad_cam needs a value with spatial axes, and no convolution lies between the input and the explained value; "
                            "name one with layer=, or use another method (gradient, integrated_gradients, occlusion)")
@@ -158,9 +159,18 @@ def _last_feature_map(task: Task) -> str:
     space, same = trace[last].shape[2:], {last}
     for node in nodes:
         y = trace[node.name]
-        if node.name == task.value or y.ndim != len(space) + 2 or y.shape[2:] != space:
+        if node.name in ends or y.ndim != len(space) + 2 or y.shape[2:] != space:
             continue
         if any(i in same for i in node.inputs) and (node.op.elementwise or isinstance(node.op, ALONG)):
             same.add(node.name)
             last = node.name
     return last
+
+
+def _copied(task: Task) -> set[str]:
+    """The explained value and what it only copies: scores that are flattened are no feature map."""
+    found = {task.value}
+    for node in reversed(task.graph.nodes):
+        if node.name in found and node.op.routes:
+            found.add(node.inputs[0])
+    return found

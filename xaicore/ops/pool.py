@@ -390,7 +390,7 @@ class LpPool(Window, Exponent):
         return seen, np.where(largest == 0, 1, largest).astype(x.dtype, copy=False)
 
 
-# ----- helpers ----------------------------------------------------------------------------------------------------
+# ----- shared by the above ----------------------------------------------------------------------------------------
 
 
 def _by_axis(axes: Axes) -> Iterator[tuple[int, Array]]:

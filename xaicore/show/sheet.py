@@ -140,7 +140,14 @@ def tiles_of(results: Mapping[str, Attribution], sample: int, over: bool = False
 def input_tile(a: Attribution, name: str, sample: int) -> Tile:
     """The input itself, without colours that would speak for or against: a picture, grey cells or grey bars."""
     image, line = input_image(a, name, sample)
-    return Tile(image, "input" if len(a.feeds) == 1 else f"input {name!r}", line)
+    return Tile(image, input_name(a, name), line)
+
+
+def input_name(a: Attribution, name: str) -> str:
+    """ "input", with its name where there are several; for what a method explains at a layer, the layer's value."""
+    if name in a.values and a.settings.get("layer") is not None:
+        return f"value of {name!r}"
+    return "input" if len(a.feeds) == 1 else f"input {name!r}"
 
 
 def input_image(a: Attribution, name: str, sample: int) -> tuple[Image.Image, str]:

@@ -133,17 +133,17 @@ class Table:
         return "\n".join([*lines, *(clean(n) for n in self.notes)])
 
     def _widths(self) -> list[int]:
-        """The width of each column unbroken; at most 32 for long text."""
+        """The width of each column unbroken; at most 22 for long text."""
         cells = self.cells()
         natural = [max([len(w) for w in c.title.split("\n")] + [len(row[k]) for row in cells]) for k, c in enumerate(self.columns)]
-        return [min(w, 32) if c.long else w for w, c in zip(natural, self.columns)]
+        return [min(w, 22) if c.long else w for w, c in zip(natural, self.columns)]
 
     def split(self, width: int) -> list[Table]:
         """Tables that fit into ``width`` characters, one below the other, each beginning with the first column."""
         widths, groups = self._widths(), [[0]]
         for k in range(1, len(widths)):
-            used = sum(widths[i] + 3 for i in groups[-1])               # 3: what Rich puts between two columns
-            if used + widths[k] + 3 > width and len(groups[-1]) > 1:
+            used = sum(widths[i] + 2 for i in groups[-1])               # 2: what stands between two columns
+            if used + widths[k] + 2 > width and len(groups[-1]) > 1:
                 groups.append([0])
             groups[-1].append(k)
         last = len(groups) - 1
@@ -151,14 +151,13 @@ class Table:
                       self.notes if n == last else ()) for n, g in enumerate(groups)]
 
     def rich(self) -> RichTable:
-        """The same for Rich."""
+        """Title, columns and rows for Rich, without the notes."""
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        notes = "\n".join(clean(n) for n in self.notes)
-        table = RichTable(title=Text(clean(self.title)) if self.title else None, caption=Text(notes, "dim") if notes else None,
-                          title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        table = RichTable(title=Text(clean(self.title)) if self.title else None, title_justify="left", box=box.SIMPLE_HEAD,
+                          header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
         for c in self.columns:
             table.add_column(c.title, justify="right" if c.right else "left", no_wrap=not c.long, overflow="fold", vertical="top")
         for line in self.cells():

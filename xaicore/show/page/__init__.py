@@ -24,7 +24,7 @@ from xaicore.oracle.report import Report
 from xaicore.rules.sources import SOURCES, cite
 from xaicore.show import table
 from xaicore.show.heatmap import View, colours, overlay, photograph_of, symmetric_limit, view, view_of
-from xaicore.show.sheet import bars, enlarged, input_image, number, png
+from xaicore.show.sheet import bars, enlarged, input_image, input_name, number, png
 from xaicore.show.table import Table, clean
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ def _inputs(a: Attribution, sample: int) -> list[Picture]:
         picture = photograph_of(a, name, sample)
         image, line = input_image(a, name, sample)
         src, small = (data_uri(image), False) if picture is None else (data_uri(picture), max(picture.shape) <= 64)
-        out.append(Picture(f"input {clean(name)}", line, src, f"the input {clean(name)}", small=small))
+        label = clean(input_name(a, name))
+        out.append(Picture(label, line, src, f"the {label}", small=small))
     return out
 
 

@@ -1,0 +1,125 @@
+"""ATen operators that reduce axes: sums, means, extremes, variances, norms. The batch is never reduced.
+
+Each function takes the Context and the operator's arguments under their ATen names, and returns what its results become. The
+table at the end says which function lowers which operator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from xaicore.errors import ConversionError
+from xaicore.graph.layout import Layout
+from xaicore.ops import (
+    Abs,
+    Add,
+    Detach,
+    Exp,
+    Log,
+    Maximum,
+    Mean,
+    Minimum,
+    Op,
+    Pow,
+    ReduceMax,
+    ReduceMin,
+    Sqrt,
+    Squeeze,
+    Sub,
+    Sum,
+    ToBool,
+    Variance,
+)
+from xaicore_torch.arithmetic import binary
+from xaicore_torch.context import Context, Value
+
+
+def reduction(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """Over the axes ``dim`` (all if None), which must not hold the batch."""
+    x, axes = _reduced(c, x, dim)
+    return c.emit(make(axes, keepdim), x, layout=_reduced_layout(c, x, dim, keepdim))
+
+
+def _reduced(c: Context, x: Any, dim: Any) -> tuple[Value, tuple[int, ...]]:
+    value = c.as_int(c.active(x))
+    return value, tuple(value.layout.graph_axis(k) for k in _dims(value, dim))
+
+
+def _dims(x: Value, dim: Any) -> Sequence[int]:
+    return [dim] if isinstance(dim, int) else dim or range(len(x.layout.shape))
+
+
+def _reduced_layout(c: Context, x: Value, dim: Any, keepdim: bool) -> Layout:
+    return x.layout.resized(c.shape()) if keepdim else x.layout.without(_dims(x, dim))
+
+
+def extreme(make: Callable[..., Op], both: Op, c: Context, x: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
+    """torch.max and min have three forms: of two arrays; over one axis, with positions; over everything."""
+    if other is not None:
+        return binary(both, c, x, other)
+    if 1 in c.used():
+        raise ConversionError("the positions of the extreme values are used as values; only the extreme values are supported")
+    y = reduction(make, c, x, dim, keepdim)
+    return y if dim is None else [y, None]
+
+
+def variance(
+    c: Context, x: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False, part: str = ""
+) -> Value:
+    """The mean square about the mean, divided by n - 1 unless said otherwise."""
+    ddof = int(unbiased) if correction is None else c.number(correction)
+    x, axes = _reduced(c, x, dim)
+    return c.emit(Variance(axes, keepdim, ddof), x, layout=_reduced_layout(c, x, dim, keepdim), part=part)
+
+
+def deviation(c: Context, **settings: Any) -> Value:
+    """The square root of the variance."""
+    return c.emit(Sqrt(), variance(c, **settings, part="variance"))
+
+
+def variance_and_mean(c: Context, x: Any, dim: Any = None, keepdim: bool = False, **settings: Any) -> Any:
+    """Both."""
+    return [variance(c, x, dim, keepdim=keepdim, part="variance", **settings), reduction(Mean, c, x, dim, keepdim)]
+
+
+def quantifier(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """any and all: maximum and minimum of 0 and 1."""
+    x = c.active(x)
+    truth = x if x.kind == "bool" else c.emit(ToBool(), x, part="bool", kind="bool")
+    number, axes = _reduced(c, truth, dim)
+    layout = _reduced_layout(c, number, dim, keepdim)
+    return c.emit(ToBool(), c.emit(make(axes, keepdim), number, layout=layout, part="extreme"))
+
+
+def vector_norm(c: Context, x: Any, ord: Any, dim: Any, keepdim: bool) -> Value:
+    """The 1-, 2- or infinity-norm."""
+    x, axes = _reduced(c, x, dim)
+    layout = _reduced_layout(c, x, dim, keepdim)
+    order = c.number(ord)
+    if order == 2:
+        return c.emit(Sqrt(), c.emit(Sum(axes, keepdim), c.emit(Pow(2), x, part="squares"), layout=layout, part="sum"), layout=layout)
+    if order not in (1, math.inf):
+        raise ConversionError(f"the {order}-norm is not supported; the orders are 1, 2 and infinity")
+    return c.emit((Sum if order == 1 else ReduceMax)(axes, keepdim), c.emit(Abs(), x, part="sizes"), layout=layout)
+
+
+def logsumexp(c: Context, x: Any, dim: Any, keepdim: bool) -> Value:
+    """log(sum(exp(x - m))) + m, with the maximum m held constant, since it cancels."""
+    x, axes = _reduced(c, x, dim)
+    shift = c.add(Detach(shared=True), c.add(ReduceMax(axes, True), x.name, part="maximum"), part="shift")
+    powers = c.add(Exp(), c.add(Sub(), x.name, shift, part="shifted"), part="powers")
+    logs = c.add(Log(), c.add(Sum(axes, True), powers, part="sum"), part="log")
+    if keepdim:
+        return Value(c.add(Add(), logs, shift), x.layout.resized(c.shape()))
+    return Value(c.add(Squeeze(axes), c.add(Add(), logs, shift, part="shifted_back")), x.layout.without(_dims(x, dim)))
+
+
+TABLE: Mapping[str, Callable[..., Any]] = {
+    "sum": partial(reduction, Sum), "mean": partial(reduction, Mean), "amax": partial(reduction, ReduceMax),
+    "amin": partial(reduction, ReduceMin), "max": partial(extreme, ReduceMax, Maximum()), "min": partial(extreme, ReduceMin, Minimum()),
+    "var": variance, "std": deviation, "var_mean": variance_and_mean, "any": partial(quantifier, ReduceMax),
+    "all": partial(quantifier, ReduceMin), "linalg_vector_norm": vector_norm, "logsumexp": logsumexp,
+}
