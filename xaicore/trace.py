@@ -235,7 +235,8 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
         for i, part in zip(node.inputs, parts):
             if part is not None:
                 flowing[i] = flowing[i] + part if i in flowing else part
-        entries.append(_entry(step, signal, parts, plan.measure))
+        shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
+        entries.append(_entry(step, signal, shared, plan.measure))
     total = None
     for name, signal in seed.items():
         ref = None if trace.ref is None else trace.ref.values[name]
@@ -246,6 +247,7 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
 
 
 def _entry(step: Step, signal: Signal, parts: Sequence[Signal | None], measure: Measure) -> Entry:
+    """The line of one node. What goes to a parameter (explained along with the inputs) has no sample, and counts as absorbed."""
     ref = step.ref
     arrived = measure(signal, step.y, None if ref is None else ref.y, step.note)
     passed = arrived * 0

@@ -16,8 +16,9 @@ from xaicore.graph.run import check_feeds
 from xaicore.graph.verify import TOLERANCE
 from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
-from xaicore_keras.convert import LAYOUTS, Converter, Value, flat, functional_of, kind_of, kind_of_number, no_gradient, numpy_of
+from xaicore_keras.convert import LAYOUTS, Converter, Value
 from xaicore_keras.lower import EXPORT, TABLE, reject
+from xaicore_keras.record import flat, functional_of, kind_of, kind_of_number, no_gradient, numpy_of
 
 __all__ = ["to_graph"]
 

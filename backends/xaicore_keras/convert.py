@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 from xaicore.errors import ConversionError
 from xaicore.graph.build import Builder
 from xaicore.numerics import Array
-from xaicore.ops import Op, Transpose
+from xaicore.ops import Logical, Op, ToFloat, Transpose
+from xaicore_keras.record import calls, flat, functional_of, is_layer, is_variable, kind_of, kind_of_number, no_gradient, numpy_of
 
 Shape = tuple[int | None, ...]
 LAYOUTS = {3: "NWC", 4: "NHWC", 5: "NDHWC"}
@@ -257,9 +258,13 @@ class Converter:
         op, masks = call.op, [v.mask for v in call.values]
         if not is_layer(op) or not op.supports_masking or not all(masks) or type(op).compute_mask.__module__ not in PASSES_MASKS:
             return None
-        if len({m.name for m in masks if m}) > 1:
-            raise call.refuse("joins sequences with different masks", "build the model without masking")
-        return masks[0] if masks else None
+        distinct = {m.name: m for m in masks if m}
+        if len(distinct) > 1:       # layers that merge keep a step that any of their inputs keeps
+            first, *rest = distinct
+            for other in rest:
+                first = self.b.add(Logical("or"), first, other, name=f"{call.name}/mask", layer=call.name, origin=kind_of(op))
+            return replace(next(iter(distinct.values())), name=first, seen=None)
+        return next(iter(distinct.values()), None)
 
     # ----- layouts ----------------------------------------------------------------------------------------------
 
@@ -301,92 +306,21 @@ class Converter:
         return self._params[key][0]
 
 
-# ----- Keras's side -----------------------------------------------------------------------------------------------
-
-
-def calls(model: Any) -> list[Any]:
-    """The recorded calls that the outputs depend on, each after those that it reads."""
-
-    def maker(tensor: Any) -> Any:
-        operation, index, _ = tensor._keras_history
-        return operation._inbound_nodes[index]
-
-    given = {id(t) for t in model.inputs}
-    order: list[Any] = []
-    done: set[int] = set()
-    stack = [maker(t) for t in reversed(model.outputs) if id(t) not in given]
-    while stack:
-        node = stack[-1]
-        needs = [maker(t) for t in node.input_tensors if id(t) not in given]
-        waiting = [n for n in needs if id(n) not in done]
-        if id(node) not in done and waiting:
-            stack.extend(reversed(waiting))
-            continue
-        stack.pop()
-        if id(node) not in done:
-            done.add(id(node))
-            order.append(node)
-    return order
-
-
-def functional_of(op: Any) -> Any:
-    """The graph of calls of a Functional or built Sequential model; None for all else, also where ``call`` is overridden."""
-    if not isinstance(op, (keras.Model, keras.Function)):
-        return None
-    home = type(op).call.__module__
-    if home == "keras.src.models.sequential":
-        return op._functional
-    return op if home in ("keras.src.models.functional", "keras.src.ops.function") else None
-
-
-def kind_of(op: Any) -> str:
-    """"keras.layers.Conv2D", "keras.ops.Add": the key of an operation in the table; a user's class keeps its own module."""
-    module, name = type(op).__module__, type(op).__qualname__
-    for inside in ("layers", "ops", "models", "activations", "applications"):
-        if module.startswith(f"keras.src.{inside}."):
-            return f"keras.{inside}.{name}"
-    return f"{module}.{name}"
-
-
-def is_layer(op: Any) -> bool:
-    return isinstance(op, keras.Layer)
-
-
-def is_variable(x: Any) -> bool:
-    return isinstance(x, keras.Variable)
-
-
-def numpy_of(x: Any) -> Array:
-    """A NumPy array of a Keras variable, a backend tensor or a number."""
-    x = x.value if is_variable(x) else x
-    if hasattr(x, "detach"):        # torch: without the detour that NumPy 2 warns about
-        return np.asarray(x.detach().cpu().numpy())
-    return np.asarray(keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else x)
-
-
-def flat(structure: Any) -> list[Any]:
-    return list(keras.tree.flatten(structure))
-
-
-def kind_of_number(dtype: str) -> Literal["float", "int", "bool"]:
-    return "float" if "float" in dtype else "bool" if dtype == "bool" else "int"
-
-
-def no_gradient() -> Any:
-    """The context in which the framework runs without recording for its own gradient."""
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return torch.no_grad()
-    from contextlib import nullcontext
-
-    return nullcontext()
-
-
 def _nested_inputs(call: Call, inner: Any) -> list[Value]:
-    if call.kwargs.get("mask") is not None:
-        raise call.refuse("is given a mask", "apply the mask inside the nested model")
+    """The inputs of a nested model in its own order and dtype, each with the mask that Keras gives it."""
     given = call.arg(0, "inputs")
     if isinstance(given, dict) and set(given) >= {t.name for t in inner.inputs}:
-        return [given[t.name] for t in inner.inputs]
-    return flat(given)
+        values = [given[t.name] for t in inner.inputs]
+    else:
+        values = flat(given)
+    mask = call.kwargs.get("mask")
+    masks = mask if isinstance(mask, (list, tuple)) and len(mask) == len(values) else [mask] * len(values)
+    values = [replace(v, mask=m) if isinstance(m, Value) else v for v, m in zip(values, masks)]
+    return [_converted(call, v, str(t.dtype)) for v, t in zip(values, inner.inputs, strict=True)]
+
+
+def _converted(call: Call, v: Value, dtype: str) -> Value:
+    if v.kind == "float" or kind_of_number(dtype) != "float":
+        return v
+    seen = None if v.seen is None else keras.ops.cast(v.seen, dtype)
+    return replace(v, name=call.add(ToFloat(), v, tag="float"), kind="float", seen=seen)

@@ -15,7 +15,8 @@ from xaicore_keras import lower_ops as ops
 from xaicore_keras import lower_shape as shape
 from xaicore_keras import lower_spatial as spatial
 from xaicore_keras.activations import OPERATIONS, activation_operation
-from xaicore_keras.convert import Call, Lowering, is_layer, kind_of
+from xaicore_keras.convert import Call, Lowering
+from xaicore_keras.record import is_layer, kind_of
 
 
 def _ranks(name: str, lowering: Lowering, ranks: str = "123") -> dict[str, Lowering]:
@@ -42,8 +43,9 @@ LAYERS: Mapping[str, Lowering] = {
     "BatchNormalization": layers.batch_norm, "LayerNormalization": layers.layer_norm, "GroupNormalization": layers.group_norm,
     "RMSNormalization": layers.rms_norm, "UnitNormalization": layers.unit_norm,
     # activation
-    "Activation": layers.activation, "PReLU": layers.prelu, "Softmax": layers.softmax, "ReLU": partial(activation_operation, "relu"),
-    "LeakyReLU": partial(activation_operation, "leaky_relu"), "ELU": partial(activation_operation, "elu"),
+    "Activation": layers.activation, "PReLU": layers.prelu, "Softmax": partial(activation_operation, "softmax"),
+    "ReLU": partial(activation_operation, "relu"), "LeakyReLU": partial(activation_operation, "leaky_relu"),
+    "ELU": partial(activation_operation, "elu"),
     # merging
     **{name: layers.chain(op) for name, op in layers.MERGE.items()},
     "Average": layers.average, "Concatenate": layers.concatenate, "Dot": layers.dot,

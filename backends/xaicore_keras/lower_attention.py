@@ -10,7 +10,8 @@ import numpy as np
 
 from xaicore.graph.blocks import attention
 from xaicore.ops import Compare, Dense, Logical, ReduceMax, Reshape, ToBool, ToFloat, Transpose, Unsqueeze, Where
-from xaicore_keras.convert import Call, Value, kind_of
+from xaicore_keras.convert import Call, Value
+from xaicore_keras.record import kind_of
 
 DROPPED = -0.7 * 3.38953e38
 """What Keras adds to the score of a pair that a mask drops. It is finite, so a row that drops all pairs weighs them equally."""

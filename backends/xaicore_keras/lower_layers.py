@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore.numerics import Array
 from xaicore.ops import (
     Add,
     BatchNorm,
@@ -39,8 +38,9 @@ from xaicore.ops import (
     Transpose,
     Unsqueeze,
 )
-from xaicore_keras.activations import ACTIVATIONS, activate
-from xaicore_keras.convert import Call, Value, kind_of, numpy_of
+from xaicore_keras.activations import activate
+from xaicore_keras.convert import Call, Value
+from xaicore_keras.record import kind_of, numpy_of
 
 # ----- dense ------------------------------------------------------------------------------------------------------
 
@@ -98,11 +98,9 @@ def floating(c: Call, v: Value) -> Value:
 # ----- normalisation ----------------------------------------------------------------------------------------------
 
 
-def _filled(c: Call, variable: Any, like: Any, value: float, tag: str, fit: Callable[[Array], Array] | None = None) -> str:
+def _filled(c: Call, variable: Any, shape: Sequence[int], value: float, tag: str) -> str:
     """A weight, or an array of its neutral value where the layer has none."""
-    if variable is not None:
-        return c.param(variable, fit)
-    return c.to.b.constant(np.full(tuple(like.shape) if hasattr(like, "shape") else like, value), name=f"{c.name}/{tag}")
+    return c.to.b.constant(np.full(tuple(shape), value), name=f"{c.name}/{tag}") if variable is None else c.param(variable)
 
 
 def _with_channels_first(c: Call, axis: int, op: Op, *params: str) -> Value:
@@ -120,11 +118,12 @@ def _with_channels_first(c: Call, axis: int, op: Op, *params: str) -> Value:
 
 
 def batch_norm(c: Call) -> Value:
+    """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta, along the layer's axis."""
     layer = c.op
-    mean = layer.moving_mean
+    shape = layer.moving_mean.shape
     params = (
-        _filled(c, layer.gamma, mean, 1.0, "gamma"), _filled(c, layer.beta, mean, 0.0, "beta"),
-        c.param(mean), c.param(layer.moving_variance),
+        _filled(c, layer.gamma, shape, 1.0, "gamma"), _filled(c, layer.beta, shape, 0.0, "beta"),
+        c.param(layer.moving_mean), c.param(layer.moving_variance),
     )
     return _with_channels_first(c, layer.axis, BatchNorm(layer.epsilon), *params)
 
@@ -153,18 +152,21 @@ def _over_last(c: Call, op: Callable[[int], Op], params: Callable[[], Sequence[s
 
 
 def layer_norm(c: Call) -> Value:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, over the layer's axes of each sample."""
     layer = c.op
     if getattr(layer, "rms_scaling", False):
         raise c.refuse("has rms_scaling=True", "use keras.layers.RMSNormalization")
 
     def params() -> list[str]:
-        out = [_filled(c, layer.gamma, layer.beta, 1.0, "gamma")] if layer.scale or layer.center else []
-        return [*out, c.param(layer.beta)] if layer.center else out
+        if not layer.center:
+            return [c.param(layer.gamma)] if layer.scale else []
+        return [_filled(c, layer.gamma, layer.beta.shape, 1.0, "gamma"), c.param(layer.beta)]
 
     return _over_last(c, lambda n: LayerNorm(n, layer.epsilon), params)
 
 
 def rms_norm(c: Call) -> Value:
+    """x / sqrt(mean(x^2) + epsilon) * scale, over the layer's axes of each sample."""
     return _over_last(c, lambda n: RMSNorm(n, c.op.epsilon), lambda: [c.param(c.op.scale)])
 
 
@@ -179,6 +181,7 @@ def unit_norm(c: Call) -> Value:
 
 
 def l2_normalized(c: Call, v: Value, axes: Sequence[int], least: float, tag: str) -> Value:
+    """x / max(|x|, least) along the axes; the bound is on the square, so that no 1 / 0 comes up."""
     if any(k % v.rank == 0 for k in axes):
         raise c.refuse(f"normalises over the axes {axes}, and axis 0 is the batch", "samples must not mix: use other axes")
     prefix = f"{tag}/" if tag else ""
@@ -227,6 +230,7 @@ def _chained(c: Call, op: Op, tag: str) -> Value:
 
 
 def average(c: Call) -> Value:
+    """The sum times 1 / count."""
     total = _chained(c, Add(), "sum")
     return c.map(Mul(), total, c.constant(1 / len(c.values), tag="share"))
 
@@ -262,12 +266,9 @@ def dot(c: Call) -> Value:
 
 
 def activation(c: Call) -> Value:
+    """The function itself; a linear one is an Identity, so that the layer can be found."""
     v = activate(c, c.op.activation, c.x)
     return c.map(Identity(), v) if v.name == c.x.name else v
-
-
-def softmax(c: Call) -> Value:
-    return ACTIVATIONS["softmax"](c, c.x, lambda key, default: getattr(c.op, key, default), "")
 
 
 def prelu(c: Call) -> Value:

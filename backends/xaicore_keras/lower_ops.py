@@ -58,9 +58,10 @@ from xaicore.ops import (
     Variance,
     Where,
 )
-from xaicore_keras.convert import Call, Lowering, Value, numpy_of
+from xaicore_keras.convert import Call, Lowering, Value
 from xaicore_keras.lower_layers import floating
 from xaicore_keras.lower_shape import some_axes, still_moved
+from xaicore_keras.record import numpy_of
 
 # ----- two operands -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from xaicore.ops import Concat, Expand, Flatten, Gather, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
-from xaicore_keras.convert import Call, Lowering, Value, numpy_of
+from xaicore_keras.convert import Call, Lowering, Value
+from xaicore_keras.record import numpy_of
 
 WHOLE = (slice(None), slice(0, None), slice(None, None, 1), slice(0, None, 1))
 """Ways to write an axis as it is."""

@@ -110,14 +110,14 @@ def depthwise_to_oihw(kernel: Array) -> Array:
     return to_oihw(kernel.reshape(*kernel.shape[:-2], 1, -1))
 
 
-def with_time(c: Call, fit: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """The kernel with a spatial axis of size 1 for each leading axis."""
+def _fitted(c: Call, kernel: Any, fit: Callable[[Array], Array]) -> str:
+    """The kernel in the graph's layout, with a spatial axis of size 1 for each leading axis."""
 
-    def fitted(kernel: Array) -> Array:
-        w = fit(kernel)
+    def with_time(x: Array) -> Array:
+        w = fit(x)
         return w.reshape(*w.shape[:2], *(1,) * c.extra, *w.shape[2:])
 
-    return fitted
+    return c.param(kernel, with_time, f"kernel{c.extra or ''}")
 
 
 def _kernel(c: Call, attribute: str = "kernel", position: int = 1) -> Any:
@@ -146,7 +146,7 @@ def conv(c: Call) -> Value:
     kernel = _kernel(c)
     channels = c.size(v, -1 if v.moved else 1)
     op = _slide(c, v, axes, kernel.shape[:-2], channels // int(kernel.shape[-2]))
-    name = c.add(op, v, c.param(kernel, with_time(c, to_oihw), "kernel"), *_bias(c))
+    name = c.add(op, v, _fitted(c, kernel, to_oihw), *_bias(c))
     return finish(c, name, v.moved)
 
 
@@ -155,7 +155,7 @@ def depthwise(c: Call) -> Value:
     v, axes = spatial(c)
     kernel = _kernel(c)
     op = _slide(c, v, axes, kernel.shape[:-2], int(kernel.shape[-2]))
-    name = c.add(op, v, c.param(kernel, with_time(c, depthwise_to_oihw), "kernel"), *_bias(c))
+    name = c.add(op, v, _fitted(c, kernel, depthwise_to_oihw), *_bias(c))
     return finish(c, name, v.moved)
 
 
@@ -164,8 +164,8 @@ def separable(c: Call) -> Value:
     v, axes = spatial(c)
     first, second = _kernel(c, "depthwise_kernel"), _kernel(c, "pointwise_kernel", 2)
     op = _slide(c, v, axes, first.shape[:-2], int(first.shape[-2]))
-    inner = c.add(op, v, c.param(first, with_time(c, depthwise_to_oihw), "depthwise_kernel"), tag="depthwise")
-    name = c.add(Conv(), inner, c.param(second, with_time(c, to_oihw), "pointwise_kernel"), *_bias(c))
+    inner = c.add(op, v, _fitted(c, first, depthwise_to_oihw), tag="depthwise")
+    name = c.add(Conv(), inner, _fitted(c, second, to_oihw), *_bias(c))
     return finish(c, name, v.moved)
 
 
@@ -192,7 +192,7 @@ def conv_transpose(c: Call) -> Value:
             before, after = k - 1 - kept, k - 1 - (total - kept)
         cuts.append((before, max(after, 0)))
         appended.append(max(-after, 0))
-    w = c.param(kernel, to_oihw, "kernel")      # (*K, O, C) to (C, O, *K)
+    w = _fitted(c, kernel, to_oihw)     # (*K, O, C) to (C, O, *K)
     op = ConvTranspose(leading(c, stride, 1), leading(c, dilation, 1), leading(c, cuts, (0, 0)), leading(c, appended, 0))
     name = c.add(op, v, w, *_bias(c))
     return finish(c, name, v.moved)
@@ -211,6 +211,7 @@ def _window(c: Call) -> tuple[Value, tuple[int, ...], tuple[int, ...], Pads]:
 
 
 def max_pool(c: Call) -> Value:
+    """The largest entry of each window; padding never wins."""
     v, kernel, stride, pads = _window(c)
     return c.value(c.add(MaxPool(kernel, stride, (), pads), v), v.moved)
 
@@ -252,6 +253,7 @@ def _masked_mean(c: Call, mask: Value) -> Value:
 
 
 def adaptive_pool(c: Call) -> Value:
+    """AdaptiveAveragePooling and AdaptiveMaxPooling 1D to 3D: the windows floor(i n / m) to ceil((i + 1) n / m)."""
     v, axes = spatial(c)
     size = tupled(c.op.output_size, len(axes))
     op: Op = AdaptiveAvgPool(size) if "Average" in type(c.op).__name__ else AdaptiveMaxPool(size)
@@ -271,11 +273,13 @@ def _pairs(value: Any, count: int) -> Pads:
 
 
 def zero_padding(c: Call) -> Value:
+    """ZeroPadding1D to 3D."""
     v, axes = spatial(c)
     return replace(c.value(c.add(Pad(_pairs(c.op.padding, len(axes))), v), v.moved), image=v.image)
 
 
 def cropping(c: Call) -> Value:
+    """Cropping1D to 3D: padding by negative numbers."""
     v, axes = spatial(c, None if hasattr(c.op, "data_format") else True)
     pads = tuple((-a, -b) for a, b in _pairs(c.op.cropping, len(axes)))
     return replace(c.value(c.add(Pad(pads), v), v.moved), image=v.image)

@@ -152,6 +152,8 @@ class Call:
                 raise MixingError(f"the constant {value.name!r} that {self.who} reads depends on the batch size")
             return low[None]
         size, (n, m) = outer * inner, self.converter.batches
+        if at >= rank:
+            raise MixingError(f"the constant {value.name!r} that {self.who} reads depends on the batch size, but has no axis for the batch")
         if low.shape[at] == 1 and high.shape[at] == 1:
             ones = [1] * ((outer > 1) + (inner > 1))
             return low.reshape(1, *low.shape[:at], *ones, *low.shape[at + 1:])

@@ -7,7 +7,8 @@ its inputs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -84,7 +85,8 @@ class Converter:
     def run(self) -> Conversion:
         """Converts all nodes and collects the outputs."""
         self.convert(self.graph.node)
-        outputs = [self._output(o.name) for o in self.graph.output]
+        with refusing("the outputs"):
+            outputs = [self._output(o.name) for o in self.graph.output]
         graph = self._build(outputs)
         known = {n.name for n in graph.nodes}
         return Conversion(graph, {k: v for k, v in self.origin.items() if k in known}, self.hard_coded)
@@ -96,20 +98,8 @@ class Converter:
             missing = [i for i in node.input if i and i not in self.values]
             if missing:
                 raise ConversionError(f"{who} reads {missing[0]!r}, which nothing before it computes: {nearest(missing[0], self.values)}")
-            try:
+            with refusing(who):
                 self._convert_one(node)
-            except XaicoreError as error:
-                if str(error).startswith("node "):
-                    raise
-                raise type(error)(f"{who}: {error}") from error
-            except MemoryError as error:
-                raise FileRefused(f"{who} asks for more memory than there is ({error}); the file is broken or hostile") from error
-            except Exception as error:
-                # A damaged file can put any number anywhere, and NumPy and the reference evaluator then raise whatever they raise.
-                raise ConversionError(
-                    f"{who} cannot be converted: {type(error).__name__}: {str(error)[:200]}. Its attributes and inputs do not fit "
-                    f"each other as far as is understood; check the file with onnx.checker and onnx.shape_inference"
-                ) from error
 
     # ----- one node -------------------------------------------------------------------------------------------------
 
@@ -305,6 +295,25 @@ class Converter:
         params = {name: x for name, x in self.params.items() if name in needed}
         nodes = tuple(n for n in self.nodes if n.name in needed)
         return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta=channels_last(inputs, nodes))
+
+
+@contextmanager
+def refusing(who: str) -> Iterator[None]:
+    """Puts ``who`` in front of every error, and makes one of ours of any other."""
+    try:
+        yield
+    except XaicoreError as error:
+        if str(error).startswith("node "):
+            raise
+        raise type(error)(f"{who}: {error}") from error
+    except MemoryError as error:
+        raise FileRefused(f"{who} asks for more memory than there is ({error}); the file is broken or hostile") from error
+    except Exception as error:
+        # A damaged file can put any number anywhere, and NumPy and the reference evaluator then raise whatever they raise.
+        raise ConversionError(
+            f"{who} cannot be converted: {type(error).__name__}: {str(error)[:200]}. Attributes and inputs do not fit "
+            f"each other as far as is understood; check the file with onnx.checker and onnx.shape_inference"
+        ) from error
 
 
 def channels_last(inputs: Mapping[str, InputSpec], nodes: Sequence[Node]) -> dict[str, str]:

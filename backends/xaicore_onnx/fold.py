@@ -164,7 +164,7 @@ def _resize(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mappi
 
 def _neighbours(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
     x = shapes[0]
-    return prod(x) + prod(x) / max(1, x[1] if len(x) > 1 else 1) * abs(attrs.get("size", 1))
+    return float(prod(x) + prod(x) / max(1, x[1] if len(x) > 1 else 1) * abs(attrs.get("size", 1)))
 
 
 def _gather(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:

@@ -54,10 +54,11 @@ class Rule:
             return start * (n - 1) + out * step if width != 1 else np.full(size, 0.5 * (start + end) * (n - 1))
         raise ConversionError(f"Resize has coordinate_transformation_mode {self.coordinates!r}, which is not known; export with another")
 
-    def nearest(self, places: Array, n: int) -> Array:
+    def nearest(self, places: Array, n: int, scale: float) -> Array:
         """The entry that each output copies."""
         low, part = np.floor(places), places - np.floor(places)
         up = {"round_prefer_floor": part > 0.5, "round_prefer_ceil": part >= 0.5, "floor": part < 0, "ceil": part > 0}
+        up["inwards"] = up["ceil"] if scale < 1 else up["floor"]
         if self.rounding not in up:
             raise ConversionError(f"Resize has nearest_mode {self.rounding!r}, which is not known; export with another")
         return np.asarray(np.clip(low + up[self.rounding], 0, n - 1), dtype=np.int64)
@@ -88,11 +89,12 @@ class Rule:
 
 
 def resize(c: Call) -> Results:
-    """Resize from opset 10 on. In opset 10 it has no modes but nearest and linear, both with asymmetric coordinates rounded down."""
+    """Resize from opset 10 on. In opset 10 it has no modes but nearest and linear, both with asymmetric coordinates; "nearest" rounds
+    down when it enlarges and up when it reduces, as onnxruntime has it and the examples of that version."""
     x = c.live()
     if c.opset < 11:
         scales = [float(v) for v in c.array(1, "scales").reshape(-1)]
-        return _apply(c, x, list(range(x.rank)), scales, None, Rule(c.attr("mode", "nearest"), "asymmetric", "floor"))
+        return _apply(c, x, list(range(x.rank)), scales, None, Rule(c.attr("mode", "nearest"), "asymmetric", "inwards"))
     axes = [onnx_axis(k, x.rank, c.who) for k in c.attr("axes") or range(x.rank)]
     roi = [float(v) for v in c.array(1, "roi").reshape(-1)] if c.has(1) else []
     rule = Rule(
@@ -198,7 +200,7 @@ def _of_upsample(mode: str, n: int, size: int, corners: bool) -> Array:
 
 def _matrix(rule: Rule, n: int, scale: float, places: Array) -> Array:
     if rule.mode == "nearest":
-        return np.eye(n)[rule.nearest(places, n)]
+        return np.eye(n)[rule.nearest(places, n, scale)]
     return rule.matrix(places, n, scale)
 
 
@@ -209,7 +211,7 @@ def _by_axis(c: Call, x: Live, rule: Rule, steps: Sequence[Step], outside: float
         missed = (places < 0) | (places > n - 1) if outside is not None else np.zeros(len(places), bool)
         beyond = beyond | missed.reshape([-1 if k == axis else 1 for k in range(1, len(x.tail) + 1)])
         if rule.mode == "nearest" and not missed.any():
-            x = c.put(Gather(axis), x, c.derived(rule.nearest(places, n), f"{c.name}/from"))
+            x = c.put(Gather(axis), x, c.derived(rule.nearest(places, n, scale), f"{c.name}/from"))
         else:
             x = along_axis(c, x, axis, np.where(missed[:, None], 0, _matrix(rule, n, scale, places)), "weights")
     if outside and beyond.any():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as OneGroup
@@ -145,6 +146,71 @@ class LpPool(_Pool):
         return (self.pooled(x, lambda seen, covered: (np.abs(seen) ** power).sum(axis=-1) ** (1 / power), window),)
 
 
-def evaluator(model: Any) -> ReferenceEvaluator:
+# ----- what older operator sets meant -------------------------------------------------------------------------------
+
+
+class Old(OpRun):  # type: ignore[misc]
+    """An operator of an older set. Settings are read from the node: the evaluator fills in the defaults of the newest set."""
+
+    op_domain = ""
+
+    def setting(self, name: str, default: Any) -> Any:
+        """The attribute, or its old default."""
+        return next((onnx.helper.get_attribute_value(a) for a in self.onnx_node.attribute if a.name == name), default)
+
+
+class BatchNormalization(Old):
+    """Before opset 14: by the stored statistics, where it mixed in those of the batch."""
+
+    def _run(self, x: Array, scale: Array, bias: Array, mean: Array, var: Array, **new: Any) -> tuple[Array]:
+        g, b, m, v = (one.reshape(-1, *(1,) * (x.ndim - 2)) for one in (scale, bias, mean, var))
+        return (((x - m) / np.sqrt(v + self.setting("epsilon", 1e-5)) * g + b).astype(x.dtype),)
+
+
+class Softmax(Old):
+    """Before opset 13: over all axes from ``axis`` on, where it took one axis."""
+
+    def _run(self, x: Array, **new: Any) -> tuple[Array]:
+        return (np.exp(LogSoftmax._run(self, x)[0]),)
+
+
+class LogSoftmax(Old):
+    """As Softmax."""
+
+    def _run(self, x: Array, **new: Any) -> tuple[Array]:
+        rows = x.reshape(math.prod(x.shape[: self.setting("axis", 1)]), -1)
+        low = rows - rows.max(axis=1, keepdims=True)
+        return ((low - np.log(np.exp(low).sum(axis=1, keepdims=True))).reshape(x.shape),)
+
+
+class Upsample(Old):
+    """Upsample, and Resize of opset 10: it knew whole factors of "nearest" only, or not the order of the inputs."""
+
+    def _run(self, x: Array, scales: Array | None = None, **new: Any) -> tuple[Array]:
+        for axis, factor in enumerate(self.setting("scales", ()) if scales is None else scales):
+            n = x.shape[axis]
+            rows = []
+            for o in range(math.floor(n * factor)):
+                linear = self.setting("mode", b"nearest") == b"linear"
+                low = min(math.ceil(o / factor) if factor < 1 and not linear else math.floor(o / factor), n - 1)
+                part = min(o / factor, n - 1) - low if linear else 0.0
+                rows.append(x.take(low, axis) * (1 - part) + x.take(min(low + 1, n - 1), axis) * part)
+            x = np.stack(rows, axis).astype(x.dtype)
+        return (x,)
+
+
+class Resize(Upsample):
+    """Of opset 10."""
+
+
+REPAIRS: dict[type[OpRun], int] = {
+    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, MaxPool, AveragePool, LpPool), 99),
+    BatchNormalization: 14, Softmax: 13, LogSoftmax: 13, Upsample: 99, Resize: 11,
+}  # fmt: skip
+"""Each repair, and the operator set from which on it is not needed."""
+
+
+def evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
     """A repaired evaluator of a model."""
-    return ReferenceEvaluator(model, new_ops=[LRN, GlobalMaxPool, Erf, ConvTranspose, MaxPool, AveragePool, LpPool])
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
+    return ReferenceEvaluator(model, new_ops=[repair for repair, until in REPAIRS.items() if opset < until])

@@ -93,7 +93,7 @@ def clamp(c: Context, x: Any, min: Any = None, max: Any = None) -> Value:
     value = c.active(x)
     if not any(isinstance(b, Value) or (isinstance(b, Const) and b.tensor.numel() > 1) for b in (min, max)):
         low, high = (None if b is None else c.number(b) for b in (min, max))
-        return c.emit(Clip(low, high), c.as_float(value))
+        return c.emit(Clip(low, high), c.as_float(value) if c.result().is_floating_point() else value)
     for bound, op, part in ((min, Maximum(), "" if max is None else "at_least"), (max, Minimum(), "")):
         if bound is not None:
             names, layout = c.align(value, bound)

@@ -139,6 +139,8 @@ def dense_and_norm() -> Iterator[tuple[str, Build]]:
     yield "Embedding-masked", lambda: chain(
         (6,), layers.Embedding(5, 4, mask_zero=True), layers.Dense(4), layers.GlobalAveragePooling1D(), layers.Dense(2), dtype="int32"
     )
+    yield "masks-merged", two_masks
+    yield "masks-nested", nested_mask
     yield "SpectralNormalization", lambda: chain((4, 5), layers.SpectralNormalization(layers.Dense(3)))
     for layout, axis in ((LAST, -1), (FIRST, 1)):
         shape = sample(2, layout)
@@ -158,6 +160,20 @@ def dense_and_norm() -> Iterator[tuple[str, Build]]:
     yield "UnitNormalization", lambda: chain(
         (4, 5, 2), layers.Conv2D(3, 2), layers.UnitNormalization(), layers.UnitNormalization(axis=[1, 2])
     )
+
+
+def two_masks() -> Any:
+    """A merged sequence keeps a step that either of its parts keeps."""
+    a, b = keras.Input((4,), dtype="int32"), keras.Input((4,), dtype="int32")
+    merged = layers.Add()([layers.Embedding(5, 3, mask_zero=True)(one) for one in (a, b)])
+    return keras.Model([a, b], layers.GlobalAveragePooling1D()(merged))
+
+
+def nested_mask() -> Any:
+    """The mask enters a nested model, whose own record knows nothing of it."""
+    ids = keras.Input((6,), dtype="int32")
+    inner = keras.Sequential([keras.Input((6, 4)), layers.Dense(3), layers.GlobalAveragePooling1D()])
+    return keras.Model(ids, inner(layers.Embedding(5, 4, mask_zero=True)(ids)))
 
 
 def merging_and_shape() -> Iterator[tuple[str, Build]]:
@@ -248,13 +264,18 @@ def transformer(rate: float) -> Any:
 
 # ----- operations -------------------------------------------------------------------------------------------------
 
+def ramp(*shape: int) -> np.ndarray:
+    """A constant kernel, in the numbers that Keras computes with."""
+    return np.linspace(0, 1, int(np.prod(shape)), dtype=keras.config.floatx()).reshape(shape)
+
+
 def between(x: Any) -> Any:
     return ops.logical_and(x > 0.0, ops.logical_not(ops.logical_or(x > 1.0, ops.logical_xor(x < 0.1, x < 0.2))))
 
 
 OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "copy": ops.copy, "divide-array": lambda x: ops.divide(x, np.array([1.0, 2.0, 4.0])),
-    "separable_conv": lambda x: ops.separable_conv(x, np.ones((2, 2, 3, 1)), np.arange(6.0).reshape(1, 1, 3, 2)),
+    "separable_conv": lambda x: ops.separable_conv(x, ramp(2, 2, 3, 1), ramp(1, 1, 3, 2)),
     "add": lambda x: x + 1.0, "from-constant": lambda x: 2.0 - x, "multiply-array": lambda x: x * np.arange(3.0),
     "divide": lambda x: x / 3.0, "divide-constant": lambda x: 2.0 / (x * x + 1.0), "negative": lambda x: -x,
     "power-2": lambda x: x**2, "power-3": lambda x: ops.power(x, 3.0), "abs": abs, "square": ops.square,
@@ -266,9 +287,9 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "minimum": lambda x: ops.minimum(x, 0.3), "where": lambda x: ops.where(x > 0.0, x, x * 0.1),
     "where-integer": lambda x: ops.where(x > 0.0, x, 0),
     "logical": lambda x: ops.where(between(x), x, 0.0),
-    "compare": lambda x: ops.cast(x >= 0.0, "float64") * x + ops.cast(ops.equal(x, x), "float64"),
-    "compare-more": lambda x: ops.where(ops.not_equal(x, 0.0), x, 1.0) * ops.cast(x <= 0.1, "float64"),
-    "cast-integer": lambda x: ops.cast(ops.cast(ops.cast(x, "int32") + 1, "float64"), "float64") * x,
+    "compare": lambda x: ops.cast(x >= 0.0, keras.config.floatx()) * x + ops.cast(ops.equal(x, x), keras.config.floatx()),
+    "compare-more": lambda x: ops.where(ops.not_equal(x, 0.0), x, 1.0) * ops.cast(x <= 0.1, keras.config.floatx()),
+    "cast-integer": lambda x: ops.cast(ops.cast(ops.cast(x, "int32") + 1, keras.config.floatx()), keras.config.floatx()) * x,
     "sum": lambda x: ops.sum(x, axis=(1, 2)), "sum-kept": lambda x: ops.sum(x, axis=1, keepdims=True),
     "mean": lambda x: ops.mean(x, axis=-1), "mean-one": lambda x: ops.mean(x, axis=1), "max": lambda x: ops.max(x, axis=2),
     "amax": lambda x: ops.amax(x, axis=(1, 3)), "min": lambda x: ops.min(x, axis=(1, 2)),
@@ -294,7 +315,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "matmul-constant": lambda x: ops.matmul(x, np.arange(6.0).reshape(3, 2)),
     "matmul": lambda x: ops.matmul(x, ops.swapaxes(x, -1, -2)), "matmul-stack": lambda x: x @ np.ones((1, 1, 3, 2)),
     "dot": lambda x: ops.dot(x, np.ones((3, 2))), "einsum": lambda x: ops.einsum("nhwc,nhvc->nwv", x, x),
-    "einsum-dots": lambda x: ops.einsum("...c,cd->...d", x, np.ones((3, 2))), "relu": ops.relu, "gelu": ops.gelu,
+    "einsum-dots": lambda x: ops.einsum("...c,cd->...d", x, ramp(3, 2)), "relu": ops.relu, "gelu": ops.gelu,
     "gelu-erf": lambda x: ops.gelu(x, approximate=False), "silu": ops.silu, "softmax": lambda x: ops.softmax(x, axis=-1),
     "softmax-one": lambda x: ops.softmax(x, axis=1), "log_softmax": ops.log_softmax,
     "leaky_relu": lambda x: ops.leaky_relu(x, 0.3), "elu": lambda x: ops.elu(x, 0.5), "celu": lambda x: ops.celu(x, 0.5),
@@ -303,8 +324,8 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "glu": lambda x: ops.glu(ops.concatenate([x, x * x], -1)), "concatenate": lambda x: ops.concatenate([x, x * 2.0], axis=-1),
     "concatenate-rows": lambda x: ops.concatenate([x, x * 2.0], axis=1),
     "max_pool": lambda x: ops.max_pool(x, 2, padding="same"), "average_pool": lambda x: ops.average_pool(x, 2, strides=1),
-    "conv": lambda x: ops.conv(x, np.arange(48.0).reshape(2, 2, 3, 4) / 48, padding="same"),
-    "depthwise_conv": lambda x: ops.depthwise_conv(x, np.arange(12.0).reshape(2, 2, 3, 1) / 12),
+    "conv": lambda x: ops.conv(x, ramp(2, 2, 3, 4), padding="same"),
+    "depthwise_conv": lambda x: ops.depthwise_conv(x, ramp(2, 2, 3, 1)),
     "resize": lambda x: ops.image.resize(x, (7, 9)),
     "squeeze-and-excite": lambda x: x * ops.mean(x, axis=(1, 2), keepdims=True),
 }

@@ -58,5 +58,5 @@ def test_operator(family: str, part: str) -> None:
     seeds = [np.zeros(tuple(y.shape)) for y in outputs.values()]
     seeds[k] = draw(*theirs.shape, seed=2).numpy()
     (gradient,) = torch.autograd.grad(theirs, x, torch.from_numpy(seeds[k]), retain_graph=True, allow_unused=True) if theirs.requires_grad else (None,)
-    gradient = np.zeros(tuple(x.shape)) if gradient is None else gradient.numpy()
+    gradient = np.zeros(tuple(x.shape)) if gradient is None else gradient.numpy(force=True)
     close(input_gradients(graph, x.detach().numpy(), seeds)["x"], gradient, LESS_PRECISE.get(part, GRADIENT), "gradient")

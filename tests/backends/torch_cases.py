@@ -65,7 +65,7 @@ ACTIVATIONS: Mapping[str, Part] = {
     "logsigmoid": nn.LogSigmoid(), "hardshrink": nn.Hardshrink(), "softshrink": nn.Softshrink(), "tanhshrink": nn.Tanhshrink(),
     "threshold": nn.Threshold(0.1, 2.0), "rrelu": nn.RReLU(), "glu": nn.GLU(1), "dropout": nn.Sequential(nn.Dropout(), nn.Tanh()),
     "softmax": nn.Softmax(1), "softmin": nn.Softmin(-1), "softmax2d": nn.Softmax2d(), "log_softmax": nn.LogSoftmax(2),
-    "in_place": lambda x: F.relu_(x * 2).clamp_(max=1.5).mul_(3),
+    "in_place": lambda x: (x * 2).add_(0.5).mul_(3).relu_(),
     "clamp": lambda x: x.clamp(-0.5, 0.7), "clamp_min": lambda x: x.clamp(min=0.1), "clamp_max": lambda x: torch.clamp_max(x, 0.1),
     "clamp_constant": lambda x: torch.clamp(x, MATRIX.min() * 0.1, MATRIX.max() * 0.1), "clamp_arrays": lambda x: torch.clamp(x, MATRIX, MATRIX + 1),
 }
@@ -136,7 +136,7 @@ PRODUCTS: Mapping[str, Part] = {
     "addmm_active": lambda x: torch.addmm(x[:, 1, :, 0], x[:, 0, 0], MATRIX.T, beta=0.5),
     "baddbmm": lambda x: torch.baddbmm(x[:, 0, :, :6], x[:, 1], x[:, 2].mT, beta=0.5, alpha=2),
     "einsum": lambda x: torch.einsum("nchw,hw->nc", x, MATRIX), "einsum_both": lambda x: torch.einsum("nchw,nchv->nhwv", x, x.tanh()),
-    "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("nchw,wk", x, MATRIX.T),
+    "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("achw,wk", x, MATRIX.T),
     "einsum_moved": lambda x: torch.einsum("cnhw,ncvw->vnhc", x.transpose(0, 1), x).transpose(0, 1),
     "attention": attention(), "attention_causal": attention(is_causal=True, scale=0.3), "attention_bool": attention(attn_mask=torch.ones(6, 6).tril(1).bool()),
     "attention_float": attention(attn_mask=MATRIX[:, :6]), "attention_active": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x[:, :1] @ x[:, :1].mT),

@@ -79,9 +79,12 @@ def test_demo_explains_checks_and_draws(run: Run, folder: Path) -> None:
     assert sorted(p.name for p in Path("a/b").iterdir()) == ["explanation.html", "explanation.png"]
 
 
-def test_demo_json_is_one_document(run: Run, folder: Path) -> None:
+def test_demo_json_is_one_document(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xaicore.cli.demo.METHODS", ("gradient", "lrp.epsilon"))      # two methods, so that it is quick
+    monkeypatch.setattr("xaicore.cli.demo.SLOW", "lrp.epsilon")
     document = json.loads(run("demo", "--out", "demo", "--digit", "8", "--json").out)
-    assert len(document["results"]) >= 8
+    assert [r["method"] for r in document["results"]] == ["gradient", "lrp.epsilon"]
+    assert document["results"][0]["target"] == ["8"]
     assert document["exit_code"] == 0
     assert all(Path(f).exists() for f in document["files"])
     assert {v["status"] for v in document["verdicts"]} <= {"holds", "fails", "does not apply"}

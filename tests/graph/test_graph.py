@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from fractions import Fraction
 from typing import Any
 
@@ -422,6 +423,24 @@ def test_values_are_kept_overridden_visited_and_released() -> None:
     assert seen == {k: v.shape for k, v in everything.items()}
     assert {k: shapes_of(graph, feeds)[k] for k in seen} == seen
     assert evaluate(graph, feeds, keep=()) == {}
+
+
+def test_a_value_is_released_after_its_last_reader() -> None:
+    b = Builder()
+    h = x = b.input("x", (None, 1))
+    for _ in range(20):
+        h = b.add(Mul(), h, h)
+    graph = b.build(b.add(Add(), h, x))
+    alive: list[weakref.ref[np.ndarray]] = []
+    most = 0
+
+    def visit(node: Node, xs: tuple[np.ndarray, ...], y: np.ndarray) -> None:
+        nonlocal most
+        alive.append(weakref.ref(y))
+        most = max(most, sum(r() is not None for r in alive))
+
+    evaluate(graph, {"x": np.ones((1, 1))}, visit=visit)
+    assert most == 2                                                    # a node's input and its output
 
 
 def test_the_same_input_twice_is_not_released_too_early() -> None:

@@ -45,6 +45,9 @@ def test_channel_weights_of_the_libraries(weights, expected):
     found = xc.explain(graph, A, "grad_cam", weights=weights)
     assert close(found.extras["weights"], [[expected]], 1e-14)
     assert close(found, A * expected, 1e-14)
+    scale = 1 if weights == "normalized" else 2                         # a second sample whose f has twice the gradient
+    both = xc.explain(graph, np.concatenate([A, A]), "grad_cam", weights=weights, target=np.array([[1.0], [2.0]]))
+    assert close(both.extras["weights"], [[expected], [scale * expected]], 1e-6)
     assert WEIGHTS[weights].__doc__
 
 

@@ -147,6 +147,15 @@ def test_kinks_that_rounding_invents_are_left_out():
     assert len(alphas) <= 3
 
 
+def test_kinks_that_lie_close_together_are_told_apart():
+    """At 1/2 and 1/2 + 1e-9: far from each other, in units in the last place."""
+    b = Builder()
+    shift = b.param("shift", np.array([[0.5, 0.5 + 1e-9]]))
+    graph = b.build(b.add(ReLU(), b.add(Sub(), b.input("x", (None, 1)), shift), name="y"))
+    alphas, _ = Line(graph, "y", {"x": np.zeros((1, 1))}, {"x": np.ones((1, 1))}, {}).kinks()
+    assert list(alphas) == [0, 0.5, 0.5 + 1e-9, 1]
+
+
 @pytest.mark.parametrize("op", [Floor(), Sign(), HardSwish(), Variance((1,))])
 def test_bent_operators(op):
     with pytest.raises(Inapplicable, match=f"node 'y' \\({type(op).__name__}.*is not piecewise linear"):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.nets import NET_B, X_B, close
+from tests.methods.networks import cnn
+from tests.nets import NET_B, X_B, close, mlp
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 
 METHODS = {
@@ -71,8 +72,6 @@ def test_progress_is_reported_while_the_work_goes_on():
 @pytest.mark.parametrize("method", METHODS)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_float32_and_repetition(method, seed):
-    from tests.methods.test_paths import cnn
-
     rng = np.random.default_rng(seed)
     graph, x = cnn(rng, 4, 2), numbers(rng, (2, 1, 4, 4))
     before = x.copy()
@@ -107,8 +106,6 @@ def test_exact_mode(method, data):
 @pytest.mark.parametrize("method", SEVERAL)
 def test_at_a_layer_is_the_method_on_the_rest(method):
     """layer='relu1' of NET B is the method on h -> (1, 2) h at h = (2, 1)."""
-    from tests.nets import mlp
-
     own = {**METHODS[method], **({"window": 1} if method == "occlusion" else {})}
     rest = mlp([[[1.0, 2.0]]], [None])
     a = xc.explain(NET_B, X_B, method, layer="relu1", **own)

@@ -135,7 +135,7 @@ def _plain(value: Any) -> Any:
         text = _text(value["number"])
         over, slash, under = text.partition("/")
         if slash:
-            return Fraction(int(over), int(under))                      # not Fraction(text): "1e999999999" would fill the memory
+            return Fraction(int(over), int(under))                      # Fraction("1e999999999") would fill the memory
         if text in ("inf", "-inf"):
             return float(text)
     elif isinstance(value, int) and not isinstance(value, bool):

@@ -116,7 +116,8 @@ def _draws(task: Task, samples: int, sigma: float, noise: str, seed: int, given:
     """How each point's noise is made, and the settings that say it again."""
     if given is not None:
         arrays = _given(task, given)
-        return {k: _looked_up(a) for k, a in arrays.items()}, {"samples": len(next(iter(arrays.values())))}
+        unused = dict.fromkeys(("sigma", "noise", "seed"))
+        return {k: _looked_up(a) for k, a in arrays.items()}, {"samples": len(next(iter(arrays.values()))), **unused}
     samples, seed = whole("samples", samples, 1), whole("seed", seed, 0)
     if isinstance(sigma, bool) or not isinstance(sigma, (int, float, np.number)) or not 0 <= sigma < np.inf:
         raise InputError(f"sigma={sigma!r} must be a finite number of at least 0")
@@ -157,7 +158,7 @@ def _given(task: Task, given: Any) -> dict[str, Array]:
     out = {}
     for k, value in by_name.items():
         x, a = task.feeds[k], np.asarray(value)
-        if a.ndim != x.ndim + 1 or a.shape[1:] != x.shape or not len(a):
+        if a.shape[1:] != x.shape or not len(a):
             raise ShapeError(f"noise_array for input {k!r} has shape {a.shape}; (M, {', '.join(map(str, x.shape))}) is expected, M >= 1")
         if a.dtype.kind not in "fiuO":
             raise InputError(f"noise_array for input {k!r} has dtype {a.dtype}; numbers are expected")

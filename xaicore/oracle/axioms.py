@@ -217,18 +217,19 @@ def _sensitivity_a(case: Case, tries: int = 6) -> Finding:
 
 
 def _dummy(case: Case) -> Finding:
-    """Two constructions: every third feature is multiplied by 0, and a layer reads a second input with weight 0."""
+    """Every third feature is multiplied by 0, and a second input is read in ways that cancel."""
     name = case.input
     x = case.feeds[name]
-    mask = (np.arange(x[0].size) % 3 != 0).reshape(x.shape[1:])
-    blind = case.again(made.masked(case.graph, name, made.numbers(mask.astype(int), x)))
-    got = np.where(mask, scalar(0, x), blind.values[name])
-    if any(np.ndim(case.a.settings.get(k, 0)) for k in ("low", "high")):
-        return got, tolerance(case.graph, *amounts(blind)), "attribution of features that are multiplied by 0"
-    graph, extra = made.with_weight_zero(case.graph, name, x)
-    a = case.again(graph, {**case.feeds, extra: np.array(x[::-1] + scalar(1, x))}, **_likewise(case, extra))
-    both = np.concatenate([got.reshape(-1), a.values[extra].reshape(-1)])
-    return both, tolerance(case.graph, *amounts(blind), *amounts(a)), "attribution of features that are multiplied by 0 or have weight 0"
+    kept = (np.arange(x[0].size) % 3 != 0).reshape(x.shape[1:])
+    mask = made.numbers(kept.astype(int), x)
+    if any(np.ndim(case.a.settings.get(k, 0)) for k in ("low", "high")):  # bounds in the shape of x do not fit a layer before it
+        a = case.again(made.masked(case.graph, name, mask))
+        return a.values[name][:, ~kept], tolerance(case.graph, *amounts(a)), "attribution of features that are multiplied by 0"
+    u = np.array(x[::-1] + scalar(1, x))
+    graph, extra = made.masked_beside(case.graph, name, mask, u)
+    a = case.again(graph, {**case.feeds, extra: u}, **_likewise(case, extra))
+    got = np.concatenate([a.values[name][:, ~kept].reshape(-1), a.values[extra].reshape(-1)])
+    return got, tolerance(case.graph, *amounts(a)), "attribution of features that are multiplied by 0, or whose effects cancel"
 
 
 def _likewise(case: Case, extra: str) -> dict[str, Any]:
@@ -283,12 +284,18 @@ def _linearity(case: Case) -> Finding:
 
 
 def _implementation_invariance(case: Case) -> Finding:
-    """f(x) written as f(relu(x + c) - relu(-x - c) - c), the same function with c away from every entry of -x."""
+    """The same function with x written as relu(x + c) - relu(-x - c) - c + (two networks that are equal, subtracted)."""
     name, x = case.input, case.feeds[case.input]
-    graph, again = made.rewritten(case.graph, name, _off_kink(x))
+    graph, again = made.rewritten(case.graph, name, x, _off_kink(x))
     inner = evaluate(graph, case.feeds, keep=[again])[again]            # x up to rounding, bit for bit what f sees
-    gap, limit = difference(case.again(feeds={**case.feeds, name: inner}), case.again(graph))
-    return gap, limit, "x rewritten as relu(x + c) - relu(-x - c) - c"
+    gap, limit = difference(_at(case, inner), case.again(graph))
+    return gap, limit, "x rewritten as relu(x + c) - relu(-x - c) - c + p - q, p = q"
+
+
+def _at(case: Case, x: Array) -> Attribution:
+    """The attribution at x, which is the case's own where x is the case's own."""
+    same = bool((x == case.feeds[case.input]).all())
+    return case.a if same else case.again(feeds={**case.feeds, case.input: x})
 
 
 def _off_kink(x: Array) -> Array:
@@ -305,8 +312,8 @@ def _input_shift(case: Case) -> Finding:
     quarters = np.array([(3 * k) % 7 - 3 for k in range(x[0].size)]).reshape(x.shape[1:])
     shift = made.numbers(quarters, x) / scalar(4, x)
     inner = (x + shift) - shift                                         # x up to rounding, bit for bit what f sees
-    gap, limit = difference(case.again(feeds={**case.feeds, name: inner}),
-                            case.again(shift_first_bias(case.graph, {name: shift}), {**case.feeds, name: x + shift}))
+    moved = case.again(shift_first_bias(case.graph, {name: shift}), {**case.feeds, name: x + shift})
+    gap, limit = difference(_at(case, inner), moved)
     return gap, limit, "f2(x + m) = f(x), explained at x + m, settings (also a baseline) unchanged"
 
 
@@ -343,7 +350,7 @@ AXIOMS: Mapping[str, Axiom] = {one.id: one for one in (
           "LRP: bias 'ignore' and eps 0, no neuron with relevance and a zero denominator; DeepLIFT: none", _conservation),
     Axiom("sensitivity_a", "if input and baseline differ in one feature and f differs, this feature's attribution is not 0",
           "sundararajan2017", "a feature that changes f alone", _sensitivity_a),
-    Axiom("dummy", "a feature on which f does not depend gets 0 (sensitivity (b))", "sundararajan2017", "none", _dummy),
+    Axiom("dummy", "a feature on which f does not depend, by whatever network, gets 0 (sensitivity (b))", "sundararajan2017", "none", _dummy),
     Axiom("symmetry", "two features that f treats alike, with equal values and baselines, get the same", "friedman2004",
           "two features side by side", _symmetry),
     Axiom("linearity", "A of a f + b g is a A_f + b A_g", "sundararajan2017", "two output entries", _linearity),

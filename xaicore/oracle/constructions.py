@@ -14,8 +14,8 @@ from xaicore.errors import Inapplicable
 from xaicore.graph.build import Builder
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import prune, without_head
-from xaicore.numerics import Array, rationals
-from xaicore.ops import Add, Concat, Dense, Mul, Neg, ReLU, Reshape, Slice
+from xaicore.numerics import Array, rationals, scalar
+from xaicore.ops import Add, Concat, Dense, Flatten, Mul, Neg, ReLU, Reshape, Slice
 
 Wiring = Callable[[Builder, str], str]
 """(builder, the input's name) -> the name of the value that is read instead."""
@@ -55,20 +55,42 @@ def masked(graph: Graph, name: str, mask: Array) -> Graph:
     return reading(graph, name, lambda b, x: b.add(Mul(), x, b.constant(mask[None], "mask")))[0]
 
 
-def with_weight_zero(graph: Graph, name: str, x: Array) -> tuple[Graph, str]:
-    """f(1 x + 0 u) with a second input u like x, which a layer with the weights 1 and 0 reads; and the name of u."""
-    extra, shape = free_name(graph, "unread"), x.shape[1:]
+def masked_beside(graph: Graph, name: str, mask: Array, u: Array) -> tuple[Graph, str]:
+    """f(mask * (x + u - u + p - q)) with a second input u like x, p = q functions of u; and the name of that input.
+
+    One layer reads u with the weights 1 and -1. No entry of u has an influence, nor has x where the mask is 0.
+    """
+    extra, shape = free_name(graph, "unread"), mask.shape
 
     def wiring(b: Builder, value: str) -> str:
         b.input(extra, graph.inputs[name].shape)
         if f"layout.{name}" in graph.meta:
             b.meta[f"layout.{extra}"] = graph.meta[f"layout.{name}"]
-        both = [b.add(Reshape((*shape, 1)), v, name=f"tall_{k}") for k, v in enumerate((value, extra))]
-        pair = b.add(Concat(len(shape) + 1), *both, name="pair")
-        chosen = b.add(Dense(), pair, b.constant(numbers([[1, 0]], x), "weights"), name="chosen")
-        return b.add(Reshape(shape), chosen, name="again")
+        tall = [b.add(Reshape((*shape, 1)), v, name=f"tall_{k}") for k, v in enumerate((value, extra))]
+        three = b.add(Concat(len(shape) + 1), *tall, tall[1], name="three")
+        same = b.add(Dense(), three, b.constant(numbers([[1, 1, -1]], mask), "weights"), name="weighed")
+        same = b.add(Add(), b.add(Reshape(shape), same, name="same"), nothing(b, extra, u), name="again")
+        return b.add(Mul(), same, b.constant(mask[None], "mask"), name="masked")
 
     return reading(graph, name, wiring)[0], extra
+
+
+def nothing(b: Builder, value: str, x: Array) -> str:
+    """p - q = 0 for p = relu(relu(u) - 1 - relu(v)) and q = relu(relu(u - 1) - relu(v)): equal for all u and v, bit for bit.
+
+    Their gradients are equal, too. With this pair sundararajan2017 shows that DeepLIFT and LRP tell equal functions apart. u is
+    the value, scaled to 3 at the first sample of x, v its reverse, scaled to 1.
+    """
+    far = abs(x[0]).reshape(-1) * scalar(1000, x) > abs(x[0]).max()     # what is next to zero cannot be scaled
+    inverse = np.where(far, scalar(1, x) / np.where(far, x[0].reshape(-1), scalar(1, x)), scalar(0, x))
+    row = b.add(Flatten(), value, name="row")
+    u = b.add(Mul(), row, b.constant(inverse[None] * scalar(3, x), "to_three"), name="u")
+    turned = b.add(Slice(1, None, None, -1), row, name="reversed")
+    v = b.add(ReLU(), b.add(Mul(), turned, b.constant(inverse[None, ::-1], "to_one")), name="v")
+    less, one = b.add(Neg(), v, name="less_v"), b.constant(numbers(-1, x), "less_one")
+    p = b.add(ReLU(), b.add(Add(), b.add(Add(), b.add(ReLU(), u, name="relu_u"), one), less), name="p")
+    q = b.add(ReLU(), b.add(Add(), b.add(ReLU(), b.add(Add(), u, one), name="relu_u_less_one"), less), name="q")
+    return b.add(Reshape(x.shape[1:]), b.add(Add(), p, b.add(Neg(), q)), name="nothing")
 
 
 # ----- features that count alike ----------------------------------------------------------------------------------
@@ -116,12 +138,13 @@ def mirrored(graph: Graph, output: str, name: str, axis: int) -> Graph:
 # ----- the same function ------------------------------------------------------------------------------------------
 
 
-def rewritten(graph: Graph, name: str, shift: Array) -> tuple[Graph, str]:
-    """f(relu(x + c) - relu(-x - c) - c): the same function by other nodes. Also the name of the value that is x again."""
-    def wiring(b: Builder, x: str) -> str:
-        moved = b.add(Add(), x, b.constant(shift, "plus"), name="moved")
+def rewritten(graph: Graph, name: str, x: Array, c: Array) -> tuple[Graph, str]:
+    """f(relu(x + c) - relu(-x - c) - c + p - q): the same function by other nodes. Also the name of the value that is x again."""
+    def wiring(b: Builder, value: str) -> str:
+        moved = b.add(Add(), value, b.constant(c, "plus"), name="moved")
         up = b.add(ReLU(), moved, name="up")
         down = b.add(Neg(), b.add(ReLU(), b.add(Neg(), moved, name="negated"), name="down"), name="back")
-        return b.add(Add(), b.add(Add(), up, down, name="both"), b.constant(-shift, "minus"), name="same")
+        same = b.add(Add(), b.add(Add(), up, down, name="both"), b.constant(-c, "minus"), name="same")
+        return b.add(Add(), same, nothing(b, value, x), name="again")
 
     return reading(graph, name, wiring)

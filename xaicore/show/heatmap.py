@@ -77,15 +77,15 @@ def finite(values: Any, name: str = "the attribution") -> Array:
     return x
 
 
-def symmetric_limit(*cells: Array, clip: float = CLIP) -> float:
-    """The scale [-limit, limit]: the largest magnitude of all ``cells``, of which the share ``clip`` may lie beyond it.
+def symmetric_limit(cells: Array, clip: float = CLIP) -> float:
+    """The scale [-limit, limit] of a map: the largest magnitude of ``cells``, of which the share ``clip`` may lie beyond it.
 
     Never 0: for maps that are zero everywhere it is 1.
 
     >>> symmetric_limit(np.array([[1.0, -3.0], [2.0, 0.0]]))
     3.0
     """
-    sizes = np.sort(np.abs(np.concatenate([c.reshape(-1) for c in cells])))
+    sizes = np.sort(np.abs(cells.reshape(-1)))
     beyond = min(int(clip * len(sizes)), len(sizes) - 1)
     limit = float(sizes[len(sizes) - 1 - beyond])
     return limit or float(sizes[-1]) or 1.0

@@ -127,7 +127,7 @@ def tiles_of(results: Mapping[str, Attribution], sample: int, over: bool = False
     first = next(iter(results.values()))
     tiles = [input_tile(first, name, sample) for name in first.feeds if name in first.graph.float_inputs]
     views = {(label, name): view_of(a, name, sample) for label, a in results.items() for name in a.values}
-    common = symmetric_limit(*(v.cells for v in views.values())) if shared else None
+    common = max(symmetric_limit(v.cells) for v in views.values()) if shared else None
     for (label, name), v in views.items():
         a = results[label]
         limit = symmetric_limit(v.cells) if common is None else common

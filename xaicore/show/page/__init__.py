@@ -106,7 +106,7 @@ def page(
 def _section(results: Mapping[str, Attribution], sample: int, count: int) -> Section:
     first = next(iter(results.values()))
     views = {(label, name): view_of(a, name, sample) for label, a in results.items() for name in a.values}
-    shared = symmetric_limit(*(v.cells for v in views.values()))
+    shared = max(symmetric_limit(v.cells) for v in views.values())
     pictures = [_picture(label, name, v, results[label], sample, shared) for (label, name), v in views.items()]
     what = first.explained if count == 1 else f"Sample {sample}, target {table.targets(first)[sample]}"
     title = clean(f"{what}: f(x) = {number(float(first.output[sample]))}")

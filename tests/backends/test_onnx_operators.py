@@ -1,0 +1,347 @@
+"""Every operator of the ONNX table against the reference evaluator and onnxruntime, at the operator sets where its meaning changed.
+
+Each case is a model of one node (or few). Its graph is verified node by node when it is made, and its output is compared with every
+opinion there is, on another batch than the example's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tests.backends.onnx_models import ELEMENTS, model, node, opinions
+from xaicore.errors import ConversionError
+from xaicore.ops import Dense, Einsum, Gather, ReLU6, Upsample
+from xaicore_onnx import to_graph
+from xaicore_onnx.lower import TABLE
+
+Array = np.ndarray
+
+
+class Case(NamedTuple):
+    id: str
+    opset: int
+    nodes: list[Any]
+    x: tuple[int, ...]
+    weights: dict[str, Any]
+    outputs: str = "y"
+    low: float = -2.0
+    kind: str = "f4"
+
+
+def one(op: str, x: tuple[int, ...], opset: int = 18, *, id: str = "", weights: dict[str, Any] | None = None, inputs: str = "",
+        outputs: str = "y", low: float = -2.0, kind: str = "f4", **attributes: Any) -> Case:
+    """A model of one node whose first input is x; the weights follow in their order unless ``inputs`` names all."""
+    weights = {k: np.asarray(w, np.float32) if np.asarray(w).dtype == np.float64 else np.asarray(w) for k, w in (weights or {}).items()}
+    names = inputs or " ".join(["x", *weights])
+    return Case(f"{op}-{opset}{'-' + id if id else ''}", opset, [node(op, names, outputs, **attributes)], x, weights, outputs, low, kind)
+
+
+W = np.random.default_rng(1).standard_normal
+I64 = np.int64
+
+CASES: list[Case] = [
+    # functions of one number
+    *(one(op, (2, 3), opset) for op, opset in itertools.product(
+        ("Relu", "Sigmoid", "Tanh", "Softsign", "Softplus", "Abs", "Ceil", "Floor", "Neg", "Exp", "Reciprocal", "Cos", "Sin", "Identity"),
+        (7, 13, 22))),
+    *(one(op, (2, 3), opset) for op, opset in (("Erf", 9), ("Erf", 13), ("Sign", 9), ("Round", 11), ("Mish", 18), ("HardSwish", 14))),
+    *(one(op, (2, 3), opset, low=0.1) for op in ("Log", "Sqrt") for opset in (7, 13)),
+    *(one("LeakyRelu", (2, 3), opset, alpha=0.3) for opset in (7, 16)), one("LeakyRelu", (2, 3)),
+    *(one("Elu", (2, 3), opset, alpha=0.3) for opset in (7, 22)), one("Celu", (2, 3), 12, alpha=0.7), one("Selu", (2, 3)),
+    one("Selu", (2, 3), id="own", alpha=2.0, gamma=3.0), one("HardSigmoid", (2, 3)), one("HardSigmoid", (2, 3), id="own", alpha=0.5, beta=0.6),
+    one("Gelu", (2, 3), 20), one("Gelu", (2, 3), 20, id="tanh", approximate="tanh"), one("Swish", (2, 3), 24), one("Swish", (2, 3), 24, id="own", alpha=1.5),
+    one("ThresholdedRelu", (2, 9), 10, alpha=0.5), one("Shrink", (2, 9), 9, lambd=0.5, bias=0.2), one("IsNaN", (2, 3), 13),
+    one("Clip", (2, 9), 7, min=-0.5, max=0.7), one("Clip", (2, 9), 7, id="low", min=0.1), one("Clip", (2, 9), 7, id="none"),
+    one("Clip", (2, 9), 11, weights={"a": np.float32(-0.5), "b": np.float32(0.7)}),
+    one("Clip", (2, 9), 13, id="high", inputs="x - b", weights={"b": np.float32(0.7)}),
+    one("Clip", (2, 9), 13, id="crossed", weights={"a": np.float32(1), "b": np.float32(-1)}),
+    one("Clip", (2, 9), 13, id="6", weights={"a": np.float32(0), "b": np.float32(6)}),
+    one("PRelu", (2, 3, 4), 7, weights={"s": W((3, 1))}), one("PRelu", (2, 3, 4), 16, weights={"s": W((1,))}),
+    # casts and dropout
+    Case("Cast-to-int-and-back", 13, [node("Cast", "x", "i", to=ELEMENTS["i8"]), node("Cast", "i", "y", to=ELEMENTS["f4"])], (2, 3), {}),
+    Case("Cast-to-bool-and-back", 9, [node("Cast", "x", "i", to=ELEMENTS["b1"]), node("Cast", "i", "y", to=ELEMENTS["f4"])], (2, 3), {}),
+    one("Cast", (2, 3), 13, id="double", to=ELEMENTS["f8"]), one("CastLike", (2, 3), 15, weights={"like": np.zeros(1, np.int64)}),
+    one("Dropout", (2, 3), 7, ratio=0.4), one("Dropout", (2, 3), 10), one("Dropout", (2, 3), 12, weights={"r": np.float32(0.4)}),
+    one("Dropout", (2, 3), 13, id="mask", outputs="y m"),
+    one("Dropout", (2, 3), 13, id="ratio0", weights={"r": np.float32(0), "t": np.bool_(True)}),
+    # functions of two numbers
+    *(one(op, (2, 3, 4), opset, weights={"w": shape(W)}) for op, opset in itertools.product(("Add", "Sub", "Mul", "Div"), (7, 14))
+      for shape in (lambda r: r((3, 1)), lambda r: np.float32(0.7), lambda r: r((1, 3, 4)))),
+    *(one(op, (2, 3), 13, id="first", inputs="w x", weights={"w": W((3,))}) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min")),
+    one("Add", (2, 3), 13, id="row", weights={"w": W((1, 3))}),
+    *(Case(f"{op}-both", 13, [node("Neg", "x", "n"), node(op, "n x", "y")], (2, 3), {}) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min")),
+    one("Pow", (2, 3), 7, weights={"p": np.float32(2)}), one("Pow", (2, 3), 15, id="int", weights={"p": np.array([3], I64)}),
+    one("Pow", (2, 3), 13, id="several", low=0.1, weights={"p": [0.5, 2, 2]}), one("Pow", (2, 3), 13, id="wider", weights={"p": [[2.0] * 3]}),
+    one("Pow", (2, 3), 13, id="base", inputs="b x", weights={"b": np.float32(2)}),
+    *(one(op, (2, 3), opset, weights={"a": W((3,)), "b": W((1, 3))}) for op in ("Max", "Min", "Sum", "Mean") for opset in (8, 13)),
+    one("Max", (2, 3), 13, id="one"),
+    Case("Where", 9, [node("Less", "x w", "c"), node("Where", "c x w", "y")], (2, 3), {"w": np.zeros(3, np.float32)}),
+    *(Case(op, 16 if "Or" in op else 13, [node(op, "x w", "c"), node("Cast", "c", "y", to=ELEMENTS["f4"])], (2, 3), {"w": np.zeros(3, np.float32)})
+      for op in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")),
+    *(Case(op, 13, [node("Greater", "x w", "a"), node("Less", "x v", "b"), node(op, "a b", "c"), node("Not", "c", "y")], (2, 3),
+           {"w": np.zeros(3, np.float32), "v": np.ones(3, np.float32)}) for op in ("And", "Or", "Xor")),
+    # products
+    *(one("Gemm", (2, 3), opset, weights={"w": W((4, 3)), "b": W((4,))}, transB=1) for opset in (7, 9, 11, 13)),
+    one("Gemm", (2, 3), 11, id="none", weights={"w": W((3, 4))}), one("Gemm", (2, 3), 13, id="row", weights={"w": W((3, 4)), "b": W((1, 4))}, beta=0.5),
+    one("Gemm", (2, 3), 13, id="alpha", weights={"w": W((3, 4)), "b": np.float32(0.3)}, alpha=0.5, beta=2.0),
+    one("Gemm", (2, 3), 13, id="beta0", weights={"w": W((3, 4)), "b": W((4,))}, beta=0.0),
+    one("Gemm", (2, 3), 13, id="column", weights={"w": W((3, 4)), "b": W((1, 1))}),
+    *(one("MatMul", x, opset, weights={"w": W(w)}) for opset in (9, 13) for x, w in (((2, 3), (3, 4)), ((2, 5, 3), (3, 4)))),
+    one("MatMul", (2, 5, 3), 13, id="left", inputs="w x", weights={"w": W((4, 5))}), one("MatMul", (2, 5, 3), 13, id="stack", weights={"w": W((1, 3, 4))}),
+    one("MatMul", (2, 5, 3), 13, id="vector", weights={"w": W((3,))}), one("MatMul", (2, 5, 3), 13, id="row", inputs="w x", weights={"w": W((5,))}),
+    Case("MatMul-both", 13, [node("Transpose", "x", "t", perm=[0, 2, 1]), node("MatMul", "x t", "y")], (2, 3, 4), {}),
+    Case("MatMul-Add", 13, [node("MatMul", "x w", "h"), node("Add", "b h", "y")], (2, 5, 3),
+         {"w": np.float32(W((3, 4))), "b": np.float32(W((4,)))}),
+    *(one("Einsum", (2, 3, 4), 12, id=e, weights=w, equation=e) for e, w in (
+        ("bij,jk->bik", {"w": W((4, 5))}), ("bij->bji", {}), ("bij->bi", {}), ("...j,jk->...k", {"w": W((4, 5))}), ("bij->bij", {}),
+        ("b i j , k j -> b k i", {"w": W((5, 4))}), ("bij,j", {"w": W((4,))}))),
+    # convolution
+    *(one("Conv", (2, 3, *[7, 6, 5][:r]), opset, id=f"{r}d", weights={"w": W((4, 3, *[3, 2, 2][:r])), "b": W((4,))}) for r in (1, 2, 3) for opset in (7, 11, 22)),
+    one("Conv", (2, 4, 7, 8), id="all", weights={"w": W((6, 2, 3, 2))}, group=2, strides=[2, 1], dilations=[1, 2], pads=[1, 0, 2, 1], kernel_shape=[3, 2]),
+    *(one("Conv", (2, 2, 7, 8), id=a, weights={"w": W((3, 2, 4, 3))}, auto_pad=a, strides=[2, 3]) for a in ("SAME_UPPER", "SAME_LOWER", "VALID")),
+    *(one("ConvTranspose", (2, 3, *[4, 3][:r]), opset, id=f"{r}d", weights={"w": W((3, 4, *[3, 2][:r])), "b": W((4,))}, strides=[2] * r)
+      for r in (1, 2) for opset in (7, 11)),
+    one("ConvTranspose", (2, 4, 4, 3), id="all", weights={"w": W((4, 3, 3, 2))}, group=2, strides=[2, 3], pads=[1, 0, 1, 1], output_padding=[1, 2]),
+
+    one("ConvTranspose", (2, 3, 4, 3), id="dilation", weights={"w": W((3, 2, 2, 2))}, dilations=[2, 1]),
+    *(one("ConvTranspose", (2, 2, 4, 5), id=a, weights={"w": W((2, 3, 3, 3))}, auto_pad=a, strides=[2, 2]) for a in ("SAME_UPPER", "SAME_LOWER")),
+    # pooling
+    *(one(op, (2, 2, 7, 8), opset, kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], **more)
+      for op in ("MaxPool", "AveragePool") for opset, more in ((7, {}), (10, {"ceil_mode": 1}), (22, {"ceil_mode": 1, "dilations": [1, 2]}))),
+    one("MaxPool", (2, 2, 9), 12, id="stride1", kernel_shape=[3]), one("MaxPool", (2, 2, 5, 5, 5), 12, id="3d", kernel_shape=[2, 2, 2], strides=[2, 2, 2]),
+    one("AveragePool", (2, 2, 7, 8), 11, id="padded", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    *(one(op, (2, 2, 7, 8), 11, id=a, kernel_shape=[3, 2], strides=[2, 3], auto_pad=a)
+      for op in ("MaxPool", "AveragePool") for a in ("SAME_UPPER", "SAME_LOWER", "VALID")),
+    one("LpPool", (2, 2, 7, 8), 11, kernel_shape=[3, 2], strides=[2, 2]), one("LpPool", (2, 2, 7, 8), 18, id="3", kernel_shape=[3, 2], p=3, pads=[1, 0, 1, 1]),
+    *(one(op, shape, 13, id=f"{len(shape)}d") for op in ("GlobalAveragePool", "GlobalMaxPool") for shape in ((2, 3, 4), (2, 3, 4, 5))),
+    # normalisation
+    *(one("BatchNormalization", (2, 3, 4), opset, epsilon=1e-3, weights={"g": W((3,)), "b": W((3,)), "m": W((3,)), "v": np.abs(W((3,))) + 0.3})
+      for opset in (7, 9, 14, 15)),
+    one("InstanceNormalization", (2, 3, 4), 7, weights={"g": W((3,)), "b": W((3,))}),
+    one("GroupNormalization", (2, 4, 5), 21, num_groups=2, weights={"g": W((4,)), "b": W((4,))}),
+    one("LayerNormalization", (2, 3, 4), 17, weights={"g": W((4,)), "b": W((4,))}), one("LayerNormalization", (2, 3, 4), 17, id="no-bias", weights={"g": W((4,))}),
+    one("LayerNormalization", (2, 3, 4), 17, id="axes", axis=1, weights={"g": W((3, 4)), "b": W((4,))}, outputs="y m s"),
+    one("RMSNormalization", (2, 3, 4), 23, weights={"g": W((4,))}), one("RMSNormalization", (2, 3, 4), 23, id="axes", axis=1, weights={"g": W((3, 4))}),
+    *(one("LRN", (2, 5, 3, 4), 13, id=str(size), size=size, alpha=0.3, beta=0.6, bias=1.5) for size in (1, 2, 3, 4, 9)),
+    *(one(op, (2, 3, 4), opset, axis=axis) for op in ("Softmax", "LogSoftmax") for opset, axis in ((7, 1), (11, 1), (11, 2), (13, 1), (13, 2), (13, -1))),
+    one("Softmax", (2, 3, 4), 11, id="default"), one("Softmax", (2, 3, 4), 13, id="default"),
+    # reductions
+    *(one(op, (2, 3, 4), opset, id=f"{keep}", low=0.1, axes=[1, -1], keepdims=keep)
+      for op in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
+      for opset in (7, 13) for keep in (0, 1)),
+    *(one(op, (2, 3, 4), 18, low=0.1, weights={"axes": np.array([2], I64)}, keepdims=0) for op in (
+        "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")),
+    one("ReduceSum", (2, 3, 4), 11, axes=[1]), one("ReduceSum", (2, 3, 4), 13, weights={"axes": np.array([-1], I64)}),
+    one("ReduceSum", (2, 3, 4), 13, id="noop", weights={"axes": np.array([], I64)}, noop_with_empty_axes=1),
+    # shape
+    one("Reshape", (2, 3, 4), 7, weights={"s": np.array([0, 12], I64)}), one("Reshape", (2, 3, 4), 14, weights={"s": np.array([0, -1, 2], I64)}),
+    one("Reshape", (2, 3, 4), 13, id="free", weights={"s": np.array([-1, 4, 3], I64)}),
+    *(one("Flatten", (2, 3, 4), opset, axis=axis) for opset, axis in ((7, 1), (13, 1), (11, -2))),
+    one("Transpose", (2, 3, 4, 5), perm=[0, 2, 3, 1]),
+    one("Squeeze", (2, 1, 3, 1), 7, axes=[1, 3]), one("Squeeze", (2, 1, 3, 1), 11, axes=[-1]), one("Squeeze", (2, 1, 3, 1), 13, weights={"a": np.array([1], I64)}),
+    one("Unsqueeze", (2, 3), 7, axes=[1, 3]), one("Unsqueeze", (2, 3), 11, axes=[-1]), one("Unsqueeze", (2, 3), 13, weights={"a": np.array([-1, 1], I64)}),
+    one("Expand", (2, 1, 3), 13, weights={"s": np.array([1, 4, 1], I64)}), one("Expand", (2, 1, 3), 8, id="lower", weights={"s": np.array([4, 3], I64)}),
+    one("Tile", (2, 3, 1), 13, weights={"r": np.array([1, 2, 3], I64)}),
+    one("Concat", (2, 3), 13, inputs="x x", axis=1), one("Concat", (2, 3), 11, id="last", inputs="x x x", axis=-1),
+    *(one("Split", (2, 7), opset, outputs="y z", axis=1, **more) for opset, more in (
+        (7, {"split": [3, 4]}), (13, {"weights": {"s": np.array([3, 4], I64)}}), (18, {"num_outputs": 2}))),
+    one("Split", (2, 6), 13, id="equal", outputs="a b c", axis=-1),
+    one("Slice", (2, 7, 5), 9, axes=[1, 2], starts=[1, -3], ends=[-1, 1000]),
+    one("Slice", (2, 7, 5), 10, weights={"s": np.array([0, 1], I64), "e": np.array([1000, 4], I64)}),
+    one("Slice", (2, 7, 5), 13, id="steps", weights={k: np.array(v, I64) for k, v in (("s", [-1, 4]), ("e", [-1000, 0]), ("a", [1, 2]), ("p", [-2, -1]))}),
+    one("Pad", (2, 3, 4), 7, pads=[0, 1, 2, 0, 0, 3], value=1.5), one("Pad", (2, 3, 4), 10, id="reflect", mode="reflect", pads=[0, 1, 2, 0, 0, 3]),
+    one("Pad", (2, 3, 4), 11, id="edge", mode="edge", weights={"p": np.array([0, 1, 0, 0, 0, 3], I64)}),
+    one("Pad", (2, 3, 4), 13, id="value", weights={"p": np.array([0, 1, 0, 0, 0, 3], I64), "v": np.float32(2.5)}),
+    one("Pad", (2, 3, 4), 18, id="axes", inputs="x p - a", weights={"p": np.array([1, 2], I64), "a": np.array([-1], I64)}),
+    one("Pad", (2, 3, 4), 19, id="wrap", mode="wrap", weights={"p": np.array([0, 0, 2, 0, 0, 5], I64)}),
+    one("Gather", (2, 5, 3), 13, weights={"i": np.array([[0, -1], [2, 2]], I64)}, axis=1), one("Gather", (2, 5, 3), 7, id="scalar", weights={"i": np.array(2, I64)}, axis=-1),
+    one("DepthToSpace", (2, 8, 2, 3), 13, blocksize=2), one("DepthToSpace", (2, 8, 2, 3), 13, id="CRD", blocksize=2, mode="CRD"),
+    one("SpaceToDepth", (2, 2, 4, 6), 13, blocksize=2), one("Trilu", (2, 4, 5), 14), one("Trilu", (2, 4, 5), 14, id="lower", upper=0, weights={"k": np.array(1, I64)}),
+    one("CumSum", (2, 3, 4), 14, weights={"axis": np.array(1, I64)}), one("CumSum", (2, 3, 4), 14, id="back", weights={"axis": np.array(2, I64)}, exclusive=1, reverse=1),
+    # resizing
+    *(one("Upsample", (2, 1, 3, 4), 7, id=m, mode=m, scales=[1.0, 1.0, 2.0, 1.5]) for m in ("nearest", "linear")),
+    *(one("Upsample", (2, 1, 3, 4), 9, id=m, mode=m, weights={"s": [1.0, 1.0, 2.0, 3.0]}) for m in ("nearest", "linear")),
+    *(one("Resize", (2, 1, 3, 4), 10, id=m, mode=m, weights={"s": [1.0, 1.0, 2.0, 0.6]}) for m in ("nearest", "linear")),
+]  # fmt: skip
+
+
+def check(case: Case, seed: int = 0) -> Any:
+    """Converts and compares; gives the graph."""
+    rng = np.random.default_rng(seed)
+    dtype = {"f4": np.float32, "f8": np.float64}[case.kind]
+    first, second = (rng.uniform(case.low, 2, (n, *case.x[1:])).astype(dtype) for n in (2, 3))
+    proto = model(case.nodes, {"x": first}, case.outputs, case.weights, case.opset)
+    graph = to_graph(proto, first)
+    assert graph.inputs["x"].shape[0] is None
+    ours = graph(second)
+    ours = ours if isinstance(ours, tuple) else (ours,)
+    even = any(n.op_type == "LRN" and any(a.name == "size" and a.i % 2 == 0 for a in n.attribute) for n in case.nodes)
+    for who, theirs in opinions(proto, {"x": second}, runtime=not even).items():                     # onnxruntime takes odd sizes only
+        for mine, y in zip(ours, theirs, strict=True):
+            assert mine.shape == y.shape, who
+            # both compute in float32: some roundings of 6e-8 each, relative to the largest value
+            np.testing.assert_allclose(mine, y, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(y).max())), err_msg=who)
+    return graph
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+def test_operator(case: Case) -> None:
+    check(case)
+
+
+def test_every_operator_of_the_table_has_a_case() -> None:
+    covered = {n.op_type for case in CASES for n in case.nodes}
+    elsewhere = {"Resize", "If", "Shape", "Size", "GlobalLpPool"}      # below and in test_onnx.py; GlobalLpPool the evaluator lacks
+    assert set(TABLE) <= covered | elsewhere
+
+
+def test_global_lp_pool() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    graph = to_graph(model([node("GlobalLpPool", "x", "y", p=3)], {"x": x}, "y"), x, verify=False)
+    np.testing.assert_allclose(graph(x), (np.abs(x.astype(float)) ** 3).sum((2, 3), keepdims=True) ** (1 / 3), rtol=1e-12)
+
+
+# ----- what a node becomes ------------------------------------------------------------------------------------------
+
+
+def kinds(case: Case) -> list[str]:
+    return [type(n.op).__name__ for n in check(case).nodes]
+
+
+def test_matmul_and_a_bias_are_one_dense() -> None:
+    case = next(c for c in CASES if c.id == "MatMul-Add")
+    graph = check(case)
+    (only,) = graph.nodes
+    assert isinstance(only.op, Dense)
+    assert only.inputs == ("x", "w.T", "b")
+    np.testing.assert_array_equal(graph.params["w.T"], case.weights["w"].T.astype(float))
+
+
+def test_a_bias_stays_beside_a_matmul_that_is_read_twice() -> None:
+    nodes = [node("MatMul", "x w", "h"), node("Add", "h b", "a"), node("Mul", "a h", "y")]
+    assert kinds(Case("twice", 13, nodes, (2, 3), {"w": np.float32(W((3, 4))), "b": np.float32(W((4,)))})) == ["Dense", "Add", "Mul"]
+
+
+def test_a_weight_keeps_its_name_through_a_transpose() -> None:
+    nodes = [node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "x t", "y")]
+    graph = check(Case("turned", 13, nodes, (2, 3), {"w": np.float32(W((4, 3)))}))
+    assert [n.inputs for n in graph.nodes] == [("x", "w")]
+
+
+def test_clip_to_six_is_relu6() -> None:
+    assert isinstance(check(next(c for c in CASES if c.id == "Clip-13-6")).nodes[0].op, ReLU6)
+
+
+# ----- windows and resizing as properties ---------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_convolution_geometry(data: st.DataObject) -> None:
+    """Any stride, dilation, padding and grouping, and auto_pad."""
+    draw = data.draw
+    rank = draw(st.integers(1, 2), "rank")
+    sizes = [draw(st.integers(4, 8)) for _ in range(rank)]
+    kernel = [draw(st.integers(1, 3)) for _ in range(rank)]
+    groups = draw(st.sampled_from([1, 2]))
+    transposed = draw(st.booleans(), "transposed")
+    attributes: dict[str, Any] = {"strides": [draw(st.integers(1, 3)) for _ in range(rank)], "group": groups}
+    auto = draw(st.sampled_from(["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]))
+    if auto == "NOTSET":
+        attributes["pads"] = [draw(st.integers(0, 1)) for _ in range(2 * rank)]
+        attributes["dilations"] = [draw(st.integers(1, 2)) for _ in range(rank)]
+        assume(all((k - 1) * d + 1 <= n for k, d, n in zip(kernel, attributes["dilations"], sizes)))
+        assume(not transposed or all(k * d > 2 for k, d in zip(kernel, attributes["dilations"])))
+    else:
+        assume(not transposed or all(k >= s for k, s in zip(kernel, attributes["strides"])))    # SAME pads must not be negative
+        attributes["auto_pad"] = auto
+    assume(not (transposed and auto == "VALID"))                # the evaluator takes no pads to mean none only with NOTSET
+    shape = (4, 3) if transposed else (6, 4 // groups)
+    check(one("ConvTranspose" if transposed else "Conv", (2, 4, *sizes), 13, weights={"w": W((*shape, *kernel))}, **attributes))
+
+
+MODES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "half_pixel_symmetric", "tf_crop_and_resize")
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_resize(data: st.DataObject) -> None:
+    """All modes of coordinates, rounding and interpolation, by sizes and by scales, up and down."""
+    draw = data.draw
+    mode = draw(st.sampled_from(["nearest", "linear", "cubic"]), "mode")
+    attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": draw(st.sampled_from(MODES), "coordinates")}
+    if mode == "nearest":
+        attributes["nearest_mode"] = draw(st.sampled_from(["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]))
+    else:
+        attributes["exclude_outside"] = draw(st.integers(0, 1)) if mode == "cubic" else 0
+        attributes["antialias"] = draw(st.integers(0, 1))
+    if mode == "cubic":
+        attributes["cubic_coeff_a"] = draw(st.sampled_from([-0.75, -0.5]))
+    crop = attributes["coordinate_transformation_mode"] == "tf_crop_and_resize"
+    assume(not (crop and attributes.get("antialias")))
+    weights: dict[str, Any] = {}
+    if crop:
+        attributes["extrapolation_value"] = draw(st.sampled_from([0.0, 7.0]))
+        weights["roi"] = np.array([0, 0, *draw(st.sampled_from([(0.2, 0.1), (-0.2, 0.0)])), 1, 1, *draw(st.sampled_from([(0.8, 1.0), (1.3, 0.6)]))], np.float32)
+    x = (2, 1, draw(st.integers(2, 6)), draw(st.integers(2, 6)))
+    if draw(st.booleans(), "by size"):
+        weights["sizes"] = np.array([2, 1, draw(st.integers(2, 9)), draw(st.integers(2, 9))], I64)
+        case = one("Resize", x, 19, inputs=f"x {'roi' if crop else '-'} - sizes", weights=weights, **attributes)
+        rng = np.random.default_rng(0)
+        feed = rng.uniform(-1, 1, x).astype(np.float32)
+        proto = model(case.nodes, {"x": list(x)}, "y", case.weights, 19)
+        graph, second = to_graph(proto, feed), feed
+    else:
+        weights["scales"] = np.array([1, 1, *(draw(st.sampled_from([0.5, 0.75, 1.5, 2.0, 3.0])) for _ in range(2))], np.float32)
+        case = one("Resize", x, 19, inputs=f"x {'roi' if crop else '-'} scales", weights=weights, **attributes)
+        second = np.random.default_rng(0).uniform(-1, 1, x).astype(np.float32)
+        proto = model(case.nodes, {"x": second}, "y", case.weights, 19)
+        graph = to_graph(proto, second)
+    theirs = opinions(proto, {"x": second})["onnx.reference"][0]
+    np.testing.assert_allclose(graph(second), theirs, rtol=1e-4, atol=1e-5)          # float32 against float64
+
+
+@pytest.mark.parametrize(("settings_of", "op"), [
+    ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, Upsample),
+    ({"mode": "nearest"}, Upsample),                                       # half_pixel, rounded down: the same for whole factors
+    ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"}, Gather),
+    ({"mode": "linear"}, Upsample),
+    ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, Upsample),
+    ({"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, Einsum),
+    ({"mode": "cubic"}, Einsum),
+])  # fmt: skip
+def test_resize_becomes_an_upsample_where_that_is_the_same(settings_of: dict[str, Any], op: type) -> None:
+    graph = check(one("Resize", (2, 1, 3, 4), 13, inputs="x - s", weights={"s": [1.0, 1.0, 2.0, 2.0]}, **settings_of))
+    assert isinstance(graph.nodes[0].op, op)
+
+
+# ----- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("case", "text"), [
+    (one("Hardmax", (2, 3), 13), "Hardmax has no counterpart"),
+    (one("Softmax", (2, 3), 13, axis=0), "samples would mix"),
+    (one("ReduceMean", (2, 3), 13, keepdims=0), "samples would mix"),
+    (one("Transpose", (2, 3), 13, id="gram", perm=[1, 0])._replace(nodes=[node("Transpose", "x", "t", perm=[1, 0]), node("MatMul", "t x", "y")]), "samples"),
+    (one("BatchNormalization", (2, 3), 15, weights={k: np.ones(3, np.float32) for k in "gbmv"}, training_mode=1, outputs="y o p"), "training mode"),
+    (one("BatchNormalization", (2, 3, 1), 7, weights={k: np.ones((3,), np.float32) for k in "gbmv"}, spatial=0), "spatial=0"),
+    (one("Dropout", (2, 3), 13, weights={"r": np.float32(0.5), "t": np.bool_(True)}), "random"),
+    (one("MaxPool", (2, 1, 4), 12, kernel_shape=[2], outputs="y i"), "is read, but only the first 1"),
+    (one("Conv", (2, 3, 4), 11, inputs="x x"), "kernel of Conv is computed from the model's input"),
+    (one("Pow", (2, 3), 13, inputs="x x"), "exponent of Pow is computed"),
+    (one("Einsum", (2, 3, 3), 12, equation="bii->bi"), "diagonal"),
+    (one("Pow", (2, 70), 13, weights={"p": np.arange(70.0)}), "70 different exponents"),
+    (one("Gather", (2, 3), 13, weights={"i": np.array([0], I64)}, axis=0), "samples would mix"),
+], ids=lambda v: v.id if isinstance(v, Case) else "")  # fmt: skip
+def test_refused_operators(case: Case, text: str) -> None:
+    proto = model(case.nodes, {"x": np.zeros(case.x, np.float32)}, case.outputs, case.weights, case.opset)
+    with pytest.raises(ConversionError, match=text) as caught:
+        to_graph(proto, np.ones(case.x, np.float32))
+    assert str(caught.value).startswith("node ")
+    assert case.nodes[-1].op_type in str(caught.value)
