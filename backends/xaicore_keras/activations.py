@@ -210,7 +210,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
 _BY_FUNCTION: Mapping[Any, tuple[str, dict[str, Any]]] = {
     **{getattr(keras.activations, name): (name, {}) for name in ACTIVATIONS},
     **{getattr(keras.ops, name): (name, {}) for name in ACTIVATIONS if hasattr(keras.ops, name)},
-    keras.ops.gelu: ("gelu", {"approximate": False}),    # keras.ops approximates by default, keras.activations does not
+    keras.ops.gelu: ("gelu", {"approximate": True}),    # keras.ops approximates by default, keras.activations does not
     keras.ops.exp: ("exponential", {}),
 }
 

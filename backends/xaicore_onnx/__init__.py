@@ -13,7 +13,7 @@ import onnx
 
 from xaicore.errors import BackendError
 from xaicore.graph import Graph
-from xaicore_onnx.check import convert
+from xaicore_onnx.check import graph_of
 from xaicore_onnx.emit import emit
 from xaicore_onnx.safe import checked, read_bytes, read_file
 
@@ -38,12 +38,12 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
             f"the ONNX backend takes an onnx.ModelProto or its bytes, not {type(model).__name__}; a file: "
             "xaicore.load(path)"
         )
-    return convert(proto, example, dtype=dtype, verified=verify, unbatched=unbatched)
+    return graph_of(proto, example, dtype=dtype, verified=verify, unbatched=unbatched)
 
 
 def load(
     path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False
 ) -> Graph:
     """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file."""
-    return convert(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched)
+    return graph_of(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched)
 

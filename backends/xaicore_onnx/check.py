@@ -43,7 +43,7 @@ Sizes = tuple[int | str | None, ...]
 """The declared shape of an input: a number, a name of a free size, or None."""
 
 
-def convert(
+def graph_of(
     model: onnx.ModelProto, example: Any = None, *, dtype: str = "float64", verified: bool = True, unbatched: bool = False
 ) -> Graph:
     """The graph of a checked model; see ``xaicore_onnx.to_graph``."""

@@ -20,7 +20,7 @@ from xaicore_onnx.reference import evaluator
 from xaicore_onnx.safe import array_of
 
 MAX_CONSTANT = 128_000_000
-"""Elements that one computed constant may have, or as many as its inputs have: 1 GB in float64, and the largest layer of VGG19 fits.
+"""Elements that one computed constant may have, or as many as its largest input: 1 GB in float64, and the largest layer of VGG19 fits.
 A file of a few bytes can ask for any number of them."""
 
 MAX_VALUE = 200_000_000
@@ -84,7 +84,7 @@ def check_size(node: onnx.NodeProto, shapes: Sequence[Shape | None], known: Sequ
     rule = GROWTH.get(node.op_type)
     attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.type != onnx.AttributeProto.GRAPH}
     size = rule(given, known, attrs) if rule is not None and given else _default(given)
-    if not size <= max(limit, sum(prod(s) for s in given)):
+    if not size <= max(limit, *(prod(s) for s in given), 0):
         raise FileRefused(
             f"node {node.name or node.output[0]!r} ({node.op_type}) would make {size:,.0f} elements of inputs of shape "
             f"{', '.join(str(s) for s in given)}; {limit:,} are allowed for one value. A file like this is broken or hostile"
@@ -92,12 +92,16 @@ def check_size(node: onnx.NodeProto, shapes: Sequence[Shape | None], known: Sequ
 
 
 def _default(shapes: Sequence[Shape]) -> float:
-    """The sum of the inputs, or their common shape where they broadcast."""
-    total = sum(prod(s) for s in shapes)
+    """The largest of the inputs, or their common shape where they broadcast."""
+    largest = max((prod(s) for s in shapes), default=0)
     try:
-        return max(total, prod(np.broadcast_shapes(*(tuple(s) for s in shapes))))
+        return max(largest, prod(np.broadcast_shapes(*(tuple(s) for s in shapes))))
     except ValueError:
-        return total
+        return largest
+
+
+def _joined(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
+    return sum(prod(s) for s in shapes)
 
 
 def _numbers(known: Sequence[Array | None], k: int) -> list[float] | None:
@@ -175,7 +179,7 @@ def _gather(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mappi
 
 def _gather_nd(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
     depth = shapes[1][-1] if shapes[1] else 0
-    return prod(shapes[1][:-1]) * prod(shapes[0][depth:]) + prod(shapes[1])
+    return prod(shapes[1][:-1]) * prod(shapes[0][depth:])
 
 
 def _one_hot(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
@@ -185,7 +189,7 @@ def _one_hot(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapp
 def _matmul(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
     a, b = shapes[0], shapes[1]
     lead = _default([a[:-2] or (1,), b[:-2] or (1,)])
-    return lead * prod(a[-2:-1]) * prod(b[-1:] if len(b) > 1 else ()) + prod(a) + prod(b)
+    return lead * prod(a[-2:-1]) * prod(b[-1:] if len(b) > 1 else ())
 
 
 def _gemm(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
@@ -199,11 +203,11 @@ def _einsum(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mappi
     terms, _, out = equation.partition("->")
     for term, shape in zip(terms.split(","), shapes):
         sizes.update(zip(term.replace("...", ""), shape))
-    return prod(sizes.get(c, 1) for c in set(out or terms)) + sum(prod(s) for s in shapes)
+    return prod(sizes.get(c, 1) for c in set(out or terms))
 
 
 GROWTH: dict[str, Callable[[Sequence[Shape], Sequence[Array | None], Mapping[str, Any]], float]] = {
-    "Expand": _expand, "Tile": _tile, "ConstantOfShape": _of_shape, "Range": _range, "Pad": _padded,
+    "Concat": _joined, "Expand": _expand, "Tile": _tile, "ConstantOfShape": _of_shape, "Range": _range, "Pad": _padded,
     "Conv": _window, "AveragePool": _window, "MaxPool": _window, "LpPool": _window, "ConvTranspose": _conv_transpose,
     "Resize": _resize, "Upsample": _resize, "Gather": _gather, "GatherND": _gather_nd, "OneHot": _one_hot,
     "LRN": _neighbours, "MatMul": _matmul, "Gemm": _gemm, "Einsum": _einsum,

@@ -29,7 +29,7 @@ def gemm(c: Call) -> Results:
     if left is None or (isinstance(left, Known) and not left.low.any()):
         return y
     if isinstance(left, Known):
-        left = left if beta == 1.0 else Known(f"{left.name}/beta", left.low * beta, left.high * beta)
+        left = left if beta == 1.0 else left.mapped(f"{left.name}/beta", lambda c: c * beta)
     else:
         left = left if beta == 1.0 else c.put(Mul(), left, c.number(beta, "beta"))
     names, like = c.aligned(y, left)
@@ -59,7 +59,7 @@ def _need_features(c: Call, x: Live) -> None:
 def _transposed(c: Call, x: Value) -> Value:
     """The transpose of a matrix."""
     if isinstance(x, Known):
-        return Known(swapped(x.name), x.low.T, x.high.T)
+        return x.mapped(swapped(x.name), lambda matrix: matrix.T)
     return transpose(c, x, (1, 0))
 
 
@@ -113,7 +113,7 @@ def product(c: Call, a: Value, b: Value) -> Live:
 def _unsqueezed(c: Call, x: Value, k: int) -> Value:
     """A vector as a matrix of one row (k = 0) or column (k = 1)."""
     if isinstance(x, Known):
-        return Known(f"{x.name}/matrix", np.expand_dims(x.low, k), np.expand_dims(x.high, k))
+        return x.mapped(f"{x.name}/matrix", lambda vector: np.expand_dims(vector, k))
     if x.at is not None:
         raise MixingError(f"{c.who} takes the vector {x.name!r} whose only axis is the batch")
     return c.put(Unsqueeze((k + 1,)), x)

@@ -161,7 +161,7 @@ def cast_like(c: Call) -> Results:
     kind = target.kind if isinstance(target, Live) else target.low.dtype.kind
     if isinstance(x, Known):
         dtype = {"f": np.float64, "b": np.bool_}.get(kind, np.int64)
-        return Known(x.name, x.low.astype(dtype), x.high.astype(dtype))
+        return x.mapped(x.name, lambda value: value.astype(dtype))
     return to_type(c, x, {"f": onnx.TensorProto.FLOAT, "b": onnx.TensorProto.BOOL}.get(kind, onnx.TensorProto.INT64))
 
 

@@ -101,11 +101,11 @@ def checked(model: onnx.ModelProto, source: str = "the model") -> onnx.ModelProt
         raise FileRefused(f"{source} is not an ONNX model, or is cut off: it has no ir_version, no graph or no output; {RECIPE}")
     for tensor in tensors_of(model):
         check_tensor(tensor, source)
+    opset_of(model)
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # ValidationError, ValueError (over 2 GB), UnicodeDecodeError (damaged names)
         raise FileRefused(f"{source} is not a valid ONNX model: {_short(error)}; export it again, or repair it") from error
-    opset_of(model)
     if not model.functions:
         return model
     try:

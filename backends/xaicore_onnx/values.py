@@ -7,7 +7,7 @@ how the two correspond, as ``xaicore.graph.layout`` does for one batch size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,14 @@ class Known:
     @property
     def fixed(self) -> bool:
         """Is it the same at both batch sizes?"""
-        return self.low is self.high or (self.low.shape == self.high.shape and bool((self.low == self.high).all()))
+        if self.low is self.high:
+            return True
+        return bool(np.array_equal(self.low, self.high, equal_nan=self.low.dtype.kind == "f"))
+
+    def mapped(self, name: str, change: Callable[[Array], Array]) -> Known:
+        """The same after a function of one array."""
+        low = change(self.low)
+        return Known(name, low, low if self.low is self.high else change(self.high))
 
 
 @dataclass(frozen=True)

@@ -302,20 +302,20 @@ def take(make: Callable[..., Op]) -> Callable[..., Value]:
 
 TABLE: Mapping[str, Callable[..., Any]] = {
     # activations
-    "relu": take(ReLU), "relu6": take(ReLU6), "sigmoid": take(Sigmoid), "tanh": take(Tanh), "silu": take(SiLU), "mish": take(Mish),
-    "selu": take(SELU), "hardsigmoid": take(HardSigmoid), "hardswish": take(HardSwish), "softsign": take(Softsign),
+    "relu": take(ReLU), "sigmoid": take(Sigmoid), "tanh": take(Tanh), "silu": take(SiLU), "mish": take(Mish),
+    "selu": take(SELU), "hardsigmoid": take(HardSigmoid), "hardswish": take(HardSwish),
     "leaky_relu": take(lambda negative_slope: LeakyReLU(float(negative_slope))), "celu": take(lambda alpha: CELU(float(alpha))),
     "elu": take(elu), "gelu": take(lambda approximate: GELU(approximate)), "hardtanh": take(hardtanh), "clamp": clamp,
-    "clamp_min": clamp, "clamp_max": clamp, "softplus": softplus, "threshold": threshold, "prelu": prelu, "_prelu_kernel": prelu,
+    "clamp_min": clamp, "clamp_max": clamp, "softplus": softplus, "threshold": threshold, "prelu": prelu,
     "rrelu": rrelu, "glu": glu, "log_sigmoid": log_sigmoid,
     # functions of one number
     "exp": take(Exp), "expm1": take(Expm1), "log": take(Log), "log1p": take(Log1p), "sqrt": take(Sqrt), "rsqrt": take(Rsqrt),
     "reciprocal": take(Reciprocal), "abs": take(Abs), "neg": take(Neg), "erf": take(Erf), "sin": take(Sin), "cos": take(Cos),
     "floor": take(Floor), "ceil": take(Ceil), "round": take(Round), "sign": take(Sign), "sgn": take(Sign), "square": square,
-    "_to_copy": cast, "to": cast, "type_as": cast, "detach": detach, "nan_to_num": nan_to_num,
+    "_to_copy": cast, "type_as": cast, "detach": detach, "nan_to_num": nan_to_num,
     # functions of two
     "add": partial(sum_of_two, Add()), "sub": partial(sum_of_two, Sub()), "rsub": rsub, "mul": partial(binary, Mul()), "div": div,
-    "true_divide": div, "floor_divide": partial(div, rounding_mode="floor"), "remainder": remainder, "pow": power,
+    "floor_divide": partial(div, rounding_mode="floor"), "remainder": remainder, "pow": power,
     "maximum": partial(binary, Maximum()), "minimum": partial(binary, Minimum()), "addcmul": addcmul, "addcdiv": addcdiv, "lerp": lerp,
     "where": where, "masked_fill": masked_fill,
     **{kind: partial(binary, Compare(kind)) for kind in ("eq", "ne", "lt", "le", "gt", "ge")},

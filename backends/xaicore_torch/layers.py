@@ -96,11 +96,14 @@ def _both(padding: Any, n: int) -> tuple[tuple[int, int], ...]:
 
 
 def batch_norm(
-    c: Context, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, eps: float, training: bool = False
+    c: Context, x: Any, weight: Any, bias: Any, eps: float, running_mean: Any = None, running_var: Any = None, training: bool = False
 ) -> Any:
     """By stored statistics. In programs it has three results, of which only the first is used."""
     if training or running_mean is None:
-        raise ConversionError("it normalises by the statistics of the whole batch, so samples mix; keep running statistics and eval()")
+        raise ConversionError(
+            "it normalises by the statistics of what it is given, not by stored ones, so samples may mix; keep running statistics "
+            "(track_running_stats=True) and call model.eval()"
+        )
     x = c.batch_first(x)
     channels = x.layout.shape[1]
     gamma = c.constant(np.ones(channels), "gamma") if weight is None else c.weight(weight)
@@ -125,12 +128,17 @@ def group_norm(c: Context, x: Any, num_groups: int, weight: Any, bias: Any, eps:
     return c.emit(GroupNorm(num_groups, eps), x, *_scale_and_shift(c, weight, bias, x.layout.shape[1:2]))
 
 
+def native_group_norm(c: Context, x: Any, weight: Any, bias: Any, group: int, eps: float, **_: Any) -> Any:
+    """group_norm, as programs that were decomposed further have it; also of instance_norm."""
+    return [group_norm(c, x, group, weight, bias, eps), None, None]
+
+
 def instance_norm(
     c: Context, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: bool, eps: float
 ) -> Any:
     """Over the space of each channel; with stored statistics it is batch_norm."""
     if not use_input_stats:
-        return batch_norm(c, x, weight, bias, running_mean, running_var, eps)
+        return batch_norm(c, x, weight, bias, eps, running_mean, running_var)
     x = c.batch_first(x)
     return c.emit(InstanceNorm(eps), x, *_scale_and_shift(c, weight, bias, x.layout.shape[1:2]))
 
@@ -270,8 +278,9 @@ def _rearranged(c: Context, x: Value, apart: tuple[int, ...], perm: tuple[int, .
 TABLE: Mapping[str, Callable[..., Any]] = {
     "conv1d": conv, "conv2d": conv, "conv3d": conv, "convolution": convolution,
     "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose, "conv_transpose3d": conv_transpose,
-    "batch_norm": batch_norm, "_native_batch_norm_legit_no_training": batch_norm, "native_batch_norm": batch_norm,
-    "layer_norm": layer_norm, "native_layer_norm": layer_norm, "group_norm": group_norm, "instance_norm": instance_norm,
+    "_native_batch_norm_legit_no_training": batch_norm, "_native_batch_norm_legit": batch_norm,
+    "layer_norm": layer_norm, "native_layer_norm": layer_norm, "group_norm": group_norm, "native_group_norm": native_group_norm,
+    "instance_norm": instance_norm,
     "rms_norm": rms_norm, "softmax": softmax, "_softmax": softmax, "log_softmax": log_softmax, "_log_softmax": log_softmax,
     "max_pool1d": max_pool, "max_pool2d": max_pool, "max_pool3d": max_pool, "max_pool1d_with_indices": max_pool,
     "max_pool2d_with_indices": max_pool, "max_pool3d_with_indices": max_pool,

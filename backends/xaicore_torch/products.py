@@ -121,6 +121,11 @@ def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     return terms, out.replace("...", dots)
 
 
+DROPPED = -1e30
+"""In place of minus infinity in a constant mask: its exponential is 0 too, and differences between two runs stay numbers. Not where
+a whole row is masked, which torch gives as 0: there only infinity says so."""
+
+
 # ----- attention --------------------------------------------------------------------------------------------------
 
 
@@ -145,9 +150,11 @@ def scaled_dot_product_attention(
 
 
 def _additive(c: Context, mask: Any, scores: Layout) -> str:
-    """A mask that is added to the scores: 0 where a boolean one is true, minus infinity elsewhere."""
+    """A mask that is added to the scores: 0 where a boolean one is true, minus infinity (or ``DROPPED``) elsewhere."""
     if isinstance(mask, Const):
         versions = tuple(torch.zeros(t.shape).masked_fill(~t, -torch.inf) if t.dtype == torch.bool else t for t in mask.versions)
+        if all(bool((t > -torch.inf).any(-1).all()) for t in versions):
+            versions = tuple(t.clamp(min=DROPPED) for t in versions)
         return c.operand(Const(versions, mask.name), scores)
     name = c.operand(mask, scores, as_float=mask.kind == "int")
     if mask.kind != "bool":

@@ -50,7 +50,7 @@ def transpose(c: Context, x: Any, dim0: int, dim1: int) -> Value:
 
 
 def matrix_transpose(c: Context, x: Any) -> Value:
-    """The last two axes exchanged (t, mT, H of real numbers)."""
+    """The two axes of a matrix exchanged."""
     return transpose(c, x, -2, -1)
 
 
@@ -122,7 +122,7 @@ def _selected(c: Context, x: Value, dim: int, index: int, part: str = "") -> Val
 
 
 def split(c: Context, x: Any, dim: int = 0, **_: Any) -> list[Value | None]:
-    """All forms of split and chunk; the sizes are read off the results, and only used pieces are made."""
+    """split and chunk; the sizes are read off the results, and only used pieces are made."""
     x = c.active(x)
     axis = x.layout.graph_axis(dim)
     shapes = [c.shape(k) for k in range(len(c.node.meta["val"]))]
@@ -323,11 +323,11 @@ def diff(c: Context, x: Any, n: int, dim: int, prepend: Any = None, append: Any 
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
-    **dict.fromkeys(("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze", "flatten", "unflatten", "view_as", "reshape_as"), reshape),
-    "permute": permute, "transpose": transpose, "t": matrix_transpose, "mT": matrix_transpose, "numpy_T": matrix_transpose,
-    "expand": expand, "expand_as": expand, "repeat": repeat, "tile": tile, "repeat_interleave": repeat_interleave,
-    "slice": slice_, "select": select, "split": split, "split_with_sizes": split, "chunk": split, "unbind": unbind,
-    "cat": cat, "concat": cat, "stack": stack, "slice_scatter": slice_scatter, "select_scatter": select_scatter, "copy": copy,
+    **dict.fromkeys(("view", "_unsafe_view", "squeeze", "unsqueeze"), reshape),
+    "permute": permute, "transpose": transpose, "t": matrix_transpose,
+    "expand": expand, "repeat": repeat, "tile": tile, "repeat_interleave": repeat_interleave,
+    "slice": slice_, "select": select, "split": split, "split_with_sizes": split, "unbind": unbind,
+    "cat": cat, "stack": stack, "slice_scatter": slice_scatter, "select_scatter": select_scatter, "copy": copy,
     "flip": flip, "roll": roll, "pad": padded, "constant_pad_nd": padded, "index_select": index_select, "index": index,
     "tril": partial(triangle, torch.tril), "triu": partial(triangle, torch.triu), "diff": diff,
 }

@@ -20,7 +20,11 @@ class GradientPlan:
 
     @property
     def measure(self) -> Any:
-        return lambda signal, y, *rest: (signal * y).reshape(len(y), -1).sum(1)
+        def measure(signal: np.ndarray, y: np.ndarray, *rest: Any) -> np.ndarray:
+            finite = np.where(signal == 0, 0, y)                        # a masked score is minus infinity, and no signal comes to it
+            return (signal * finite).reshape(len(y), -1).sum(1)
+
+        return measure
 
 
 def input_gradients(graph: Graph, x: Any, seeds: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+from keras.src.applications.convnext import LayerScale
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 Build = Callable[[], Any]
 LAST, FIRST = "channels_last", "channels_first"
@@ -141,6 +143,8 @@ def dense_and_norm() -> Iterator[tuple[str, Build]]:
     )
     yield "masks-merged", two_masks
     yield "masks-nested", nested_mask
+    yield "LayerScale", lambda: chain((4, 5, 3), layers.Conv2D(3, 2), LayerScale(1e-6, 3))
+    yield "CustomScaleLayer", lambda: function(lambda a, b: CustomScaleLayer(0.3)([layers.Conv2D(3, 1)(a), b]), (4, 5, 3), (4, 5, 3))
     yield "SpectralNormalization", lambda: chain((4, 5), layers.SpectralNormalization(layers.Dense(3)))
     for layout, axis in ((LAST, -1), (FIRST, 1)):
         shape = sample(2, layout)

@@ -11,7 +11,6 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
 from xaicore_onnx.reference import evaluator  # noqa: E402
 
 try:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from xaicore_onnx import to_graph
+from xaicore_onnx.lower import TABLE
 
 from tests.backends.onnx_models import ELEMENTS, model, node, opinions
 from xaicore.errors import ConversionError
 from xaicore.ops import Dense, Einsum, Gather, ReLU6, Upsample
-from xaicore_onnx import to_graph
-from xaicore_onnx.lower import TABLE
 
 Array = np.ndarray
 

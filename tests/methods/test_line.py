@@ -148,10 +148,11 @@ def test_kinks_that_rounding_invents_are_left_out():
 
 
 def test_kinks_that_lie_close_together_are_told_apart():
-    """At 1/2 and 1/2 + 1e-9: far from each other, in units in the last place."""
+    """At 1/2 and, in a later node, 1/2 + 1e-9: far from each other, in units in the last place."""
     b = Builder()
-    shift = b.param("shift", np.array([[0.5, 0.5 + 1e-9]]))
-    graph = b.build(b.add(ReLU(), b.add(Sub(), b.input("x", (None, 1)), shift), name="y"))
+    x = b.input("x", (None, 1))
+    first, second = (b.add(ReLU(), b.add(Sub(), x, b.constant(c))) for c in (0.5, 0.5 + 1e-9))
+    graph = b.build(b.add(Sub(), first, second, name="y"))
     alphas, _ = Line(graph, "y", {"x": np.zeros((1, 1))}, {"x": np.ones((1, 1))}, {}).kinks()
     assert list(alphas) == [0, 0.5, 0.5 + 1e-9, 1]
 
@@ -182,8 +183,9 @@ def test_products_and_conditions_that_move():
     b = Builder()
     x, other = b.input("x", (None, 2)), b.input("other", (None, 2))
     mask = b.add(Compare("gt"), other, b.constant(0.5))
-    y = b.add(Mul(), b.add(Where(), mask, x, other), b.add(ToFloat(), mask), name="y")
-    graph = b.build(b.add(ReLU(), b.add(Sub(), y, b.constant(0.25)), name="z"))
+    weight = b.add(ToFloat(), mask)
+    bent = b.add(ReLU(), b.add(Sub(), b.add(Mul(), x, weight), b.constant(0.25)))
+    graph = b.build(b.add(Where(), mask, bent, other, name="z"))
     alphas, values = Line(graph, "z", *ends, {"other": np.array([[0.0, 1.0]])}).kinks()
     assert list(alphas) == [0, 0.25, 1]
     assert list(values[-1]) == [0, 0.75]

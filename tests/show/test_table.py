@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,9 +14,10 @@ from rich.console import Console
 from tests.cli.files import cnn
 from tests.show.results import image_results, table_results
 from xaicore.methods import explain
+from xaicore.ops import ReLU
 from xaicore.oracle.axioms import check
 from xaicore.oracle.report import Report, Verdict
-from xaicore.rules import RULE_SETS
+from xaicore.rules import RULE_SETS, identity, op
 from xaicore.show import table
 from xaicore.show.table import Column, Table, figure, plain_data
 
@@ -87,6 +89,15 @@ def test_the_sums_of_every_result() -> None:
     lines = {line.split()[0]: line for line in str(table.attributions(results)).splitlines()}
     assert "(" in lines["gradient"]                                     # no sum is promised
     assert "(" not in lines["deeplift.rescale"]
+
+
+def test_a_rule_set_of_ones_own_has_its_books() -> None:
+    graph, x = cnn("grey", 1, 8), np.random.default_rng(0).normal(size=(1, 1, 8, 8))
+    mine = RULE_SETS["lrp.epsilon"]().before((op(ReLU), identity))
+    a = explain(graph, x, replace(mine, name="mine"))
+    row = table.attributions({"mine": a}).records()[0]
+    assert row["absorbed"] == float(a.absorbed[0])
+    assert "(" not in str(table.attributions({"mine": a})).splitlines()[2]
 
 
 def test_targets_in_short() -> None:

@@ -45,8 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--mean", metavar="M,...", help="subtracted after that, one number for each channel")
     image.add_argument("--std", metavar="S,...", help="divided by after that")
     how = parser.add_argument_group("how")
-    add_arithmetic(how)  # type: ignore[arg-type]
-    how.add_argument("--batch-size", type=int, default=64, metavar="N", help="evaluations at once, for methods that make many")
+    add_arithmetic(how)
+    how.add_argument("--batch-size", type=int, metavar="N", help="evaluations at once (default: what fits 256 MiB)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")
     shown = parser.add_argument_group("what is shown")
     shown.add_argument("--trace", action="store_true", help="print the ledger: what each layer received, passed on, absorbed")
@@ -132,7 +132,7 @@ def command(args: argparse.Namespace) -> str:
     for option in ("target", "layer", "baseline", "scale", "mean", "std"):
         if getattr(args, option) is not None:
             words += [f"--{option}", str(getattr(args, option))]
-    for option, usual in (("output", "logit"), ("dtype", "float64"), ("batch_size", 64), ("seed", 0)):
+    for option, usual in (("output", "logit"), ("dtype", "float64"), ("batch_size", None), ("seed", 0)):
         if getattr(args, option) != usual:
             words += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
     words += [f"--{w.replace('_', '-')}" for w in ("resize", "over", "one_scale") if getattr(args, w)]

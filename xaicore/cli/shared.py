@@ -166,7 +166,7 @@ def target(text: str | None) -> Any:
 # ----- models -----------------------------------------------------------------------------------------------------------
 
 
-def add_arithmetic(parser: argparse.ArgumentParser) -> None:
+def add_arithmetic(parser: argparse._ActionsContainer) -> None:
     """The option --dtype."""
     parser.add_argument("--dtype", choices=("float64", "float32", "exact"), default="float64",
                         help="arithmetic; exact: rational numbers, no rounding (slow; for small networks)")

@@ -77,9 +77,10 @@ def grad_cam(
 ) -> Attribution:
     """L = ReLU(Σ_k α_k A_k),  α_k = 1/Z Σ_s ∂f/∂A_k(s) over the Z positions s of channel k.
 
-    layer           the value A (N, C, *S) with one to three spatial axes; by default the output of the last convolution that
-                    sees more than one position, after what follows it entry by entry (normalisation, activation, residual
-                    sum, concatenation) and before the next pooling. On a transformer name it
+    layer           the value A (N, C, *S) with one to three spatial axes; by default the output of the last convolution with
+                    more than one position (of any convolution, if none has) that is not the explained value itself, after
+                    what follows it entry by entry (normalisation, activation, residual sum, concatenation) and before the
+                    next pooling. On a transformer name it
     relu            False keeps the negative part (captum's default)
     upsample        "bilinear" (linear along every axis), "nearest", or None for the map as it is
     weights         how α comes from the gradient, see WEIGHTS

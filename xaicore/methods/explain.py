@@ -18,7 +18,8 @@ from xaicore.rules.ruleset import RuleSet
 
 def explain(
     graph: Graph, x: Any, method: str | RuleSet = "gradient", target: Any = None, *, output: str = "logit", layer: str | None = None,
-    keep: Any = "all", batch_size: int = 64, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None, **settings: Any,
+    keep: Any = "all", batch_size: int | None = None, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None,
+    **settings: Any,
 ) -> Attribution:
     """The attribution of ``method`` for what the graph says about ``x``.
 
@@ -29,6 +30,8 @@ def explain(
               (builder, value name) -> node name; ("output name", ...) where there are several; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
     layer     attribute to this layer's value instead of the input
+    batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB
+    progress  True for a bar, or a function of (done, count)
     keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
     settings  the method's own, see xc.METHODS[id].settings
 

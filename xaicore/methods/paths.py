@@ -92,7 +92,7 @@ def integrated_gradients(
     saturation curve. Raises UnknownName for a quadrature that does not exist, InputError for steps < 1, ExactnessError for
     gauss_legendre in exact mode, whose nodes are irrational. Source: sundararajan2017, eq. 1 and 3. The sum misses
     f(x) - f(x0) by the quadrature's error; integrated_gradients.exact has none on piecewise-linear graphs. Libraries differ
-    in the quadrature (six rules, see QUADRATURES) and in explaining a probability (output="probability") or a logit.
+    in the quadrature (see QUADRATURES) and in explaining a probability (output="probability") or a logit.
     """
     steps = whole("steps", steps, 1)
     rule = QUADRATURES[chosen("quadrature", quadrature, QUADRATURES)]

@@ -66,8 +66,8 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
 
 
 _ALWAYS = ("batch_invariance", "determinism")
-_LRP = (*_ALWAYS, "conservation", "dummy")
-_DEEPLIFT = (*_ALWAYS, "completeness", "conservation", "dummy")
+_LRP = (*_ALWAYS, "conservation", "symmetry")
+_DEEPLIFT = (*_ALWAYS, "completeness", "conservation", "sensitivity_a", "symmetry", "linearity")
 _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", "input_shift")
 _PATH = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry")
 
@@ -77,17 +77,16 @@ _ROWS = (
          layer="signal"),
     _row("gradient_x_input", gradient_x_input, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry",
          source="shrikumar2017", layer="signal"),
-    _rules_row("deconvnet", *_ALWAYS, source="zeiler2014"),
-    _rules_row("guided_backprop", *_ALWAYS, source="springenberg2014"),
-    _row("guided_saliency", guided_saliency, *_ALWAYS, source="springenberg2014", layer="signal"),
+    _rules_row("deconvnet", *_ALWAYS, "symmetry", "input_shift", source="zeiler2014"),
+    _rules_row("guided_backprop", *_ALWAYS, "symmetry", "input_shift", source="springenberg2014"),
+    _row("guided_saliency", guided_saliency, *_ALWAYS, "symmetry", "input_shift", source="springenberg2014", layer="signal"),
     _row("simple_taylor", simple_taylor, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", source="montavon2017"),
+    _rules_row("lrp.zero", *_LRP, "linearity", source="bach2015"),
     *(_rules_row(id, *_LRP, source=source) for id, source in (
-        ("lrp.zero", "bach2015"), ("lrp.epsilon", "bach2015"), ("lrp.gamma", "montavon2019"), ("lrp.alpha_beta", "bach2015"),
-        ("lrp.z_plus", "montavon2017"), ("lrp.z_box", "montavon2017"), ("lrp.w_square", "montavon2017"))),
-    *(_rules_row(id, *_ALWAYS, "conservation", source=source) for id, source in (("lrp.flat", "lapuschkin2017"),)),
-    *(_rules_row(id, *_LRP, source="kohlbrenner2020") for id in ("lrp.epsilon_plus", "lrp.epsilon_alpha2_beta1")),
-    *(_rules_row(id, *_ALWAYS, "conservation", source="kohlbrenner2020") for id in (
-        "lrp.epsilon_plus_flat", "lrp.epsilon_alpha2_beta1_flat", "lrp.best_practice")),
+        ("lrp.epsilon", "bach2015"), ("lrp.gamma", "montavon2019"), ("lrp.alpha_beta", "bach2015"), ("lrp.z_plus", "montavon2017"),
+        ("lrp.z_box", "montavon2017"), ("lrp.w_square", "montavon2017"), ("lrp.flat", "lapuschkin2017"))),
+    *(_rules_row(id, *_LRP, source="kohlbrenner2020") for id in (
+        "lrp.epsilon_plus", "lrp.epsilon_alpha2_beta1", "lrp.epsilon_plus_flat", "lrp.epsilon_alpha2_beta1_flat", "lrp.best_practice")),
     _rules_row("lrp.epsilon_gamma_box", *_LRP, source="montavon2019"),
     _rules_row("deep_taylor", *_LRP, source="montavon2017"),
     *(_rules_row(id, *_DEEPLIFT, source="shrikumar2017") for id in ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")),

@@ -24,6 +24,8 @@ from xaicore.trace import Signals, Trace, backward, forward
 Feeds = Mapping[str, Array]
 Progress = Callable[[int, int], None]
 OUTPUTS = ("logit", "probability", "log_probability")
+BUDGET = 2**28
+"""Bytes that the values of one internal batch may take when no batch_size is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +155,7 @@ def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Iterat
 
 
 def make_task(
-    graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int = 64, progress: Progress | None = None,
+    graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int | None = None, progress: Progress | None = None,
     keep: Any = "all", wrt: Sequence[str] | None = None,
 ) -> Task:
     """Checks everything a user gave and settles what f is. Errors are typed and name the next step."""
@@ -162,8 +164,8 @@ def make_task(
                          f"graph = xaicore.from_model(model, example_inputs) or xaicore.load('model.onnx')")
     if output not in OUTPUTS:
         raise UnknownName(f"output={output!r}: the explained scale is one of {', '.join(map(repr, OUTPUTS))}")
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1")
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1, or None for what fits {BUDGET // 2**20} MiB")
     feeds = check_feeds(graph, x)
     name, rest = _choose_output(graph, target)
     graph, value, head = _scale(graph, name, output)
@@ -179,8 +181,15 @@ def make_task(
     weights, label = _weights(trace[value], rest, value)
     scale = "" if head is None and output == "logit" else f"{output} "
     words = scale + label + (f" (before {head})" if head and output == "logit" else "")
-    return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, words, batch_size,
-                progress, keep, trace)
+    fitting = batch_size or _fitting(trace)
+    return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, words, fitting, progress,
+                keep, trace)
+
+
+def _fitting(trace: Trace) -> int:
+    """How many samples have all their values in BUDGET bytes: at least one, at most 4096."""
+    sample = sum(trace[n.name].nbytes for n in trace.graph.nodes) // len(trace[trace.wrt[0]])
+    return max(1, min(4096, BUDGET // max(sample, 1)))
 
 
 def _choose_output(graph: Graph, target: Any) -> tuple[str, Any]:
