@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +48,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, points: list[EntryPoint]) -> None:
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [p for p in points if p.group == group])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [p for p in points if p.group == group])
 
 
 def model_of(module: str, bases: tuple[type, ...] = ()) -> type:

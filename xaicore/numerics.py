@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xaicore.errors import ExactnessError
+from xaicore.errors import ExactnessError, InputError
 
 Array: TypeAlias = NDArray[Any]
 
@@ -75,6 +75,14 @@ def scalar(value: float | int | Fraction, like: Array) -> Any:
     if is_exact(like):
         return value if isinstance(value, Fraction) else Fraction(str(value))
     return like.dtype.type(value)
+
+
+def at_least(setting: str, value: Any, least: int) -> Any:
+    """``value`` as it is, when it is a finite real number of at least ``least``; InputError otherwise."""
+    real = isinstance(value, (int, float, Fraction, np.integer, np.floating)) and not isinstance(value, bool)
+    if not real or not least <= value < float("inf"):
+        raise InputError(f"{setting}={value!r} must be a finite number of at least {least}")
+    return value
 
 
 def filled(shape: Sequence[int], value: float | int | Fraction, like: Array) -> Array:

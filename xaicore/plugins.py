@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xaicore.errors import BackendError, FileRefused, InputError
 from xaicore.graph import Graph
 from xaicore.graph.files import load as load_json
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "xaicore.backends"
 READERS = {".onnx": "onnx"}
@@ -32,6 +34,8 @@ REFUSED = {
 
 def available() -> dict[str, EntryPoint]:
     """The installed backends: root module of the framework -> entry point."""
+    from importlib.metadata import entry_points                         # takes longer to import than most of xaicore
+
     return {one.name: one for one in entry_points(group=GROUP)}
 
 

@@ -138,7 +138,8 @@ class Call:
     def batched(self, value: Known, like: Live, layout: Layout | None = None) -> Live:
         """A constant as a value with the batch of ``like``: one copy of it for each sample."""
         x = self.placed(value, layout or like.layout, value.high.ndim)
-        name = self.converter.param(f"{value.name}/sample" if x.shape != value.low.shape else value.name, x)
+        same = value.fixed and x.shape == value.low.shape
+        name = self.converter.param(value.name if same else f"{value.name}/sample", x)
         if len(x) > 1:
             return Live(name, x.shape[1:], x.dtype.kind, *(layout or like.layout))
         return self.put(Expand(x.shape[1:]), name, like, layout=layout or like.layout, part="copies")

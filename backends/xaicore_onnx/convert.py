@@ -274,7 +274,10 @@ class Converter:
         if isinstance(value, Known):
             if value.fixed:
                 return self.param(value.name, value.low)
-            return call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)).name
+            self.fresh = []
+            copies = self._name(call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)), name, name, call.node)
+            self.origin[copies.name] = (name, copies.layout)
+            return copies.name
         if value.at is None and self.single and value.tail[:1] == (1,) and self._has_batch():
             self.fresh = []
             value = self._name(call.images(value), f"{value.name}/output", name, call.node)

@@ -14,8 +14,8 @@ from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
 from xaicore_torch.context import Value
 from xaicore_torch.emit import emit
-from xaicore_torch.export import check_derivative, export, quiet
-from xaicore_torch.lower import Lowered, lower
+from xaicore_torch.export import check_derivative, export_program, quiet
+from xaicore_torch.lower import Lowered, lower_program
 
 __all__ = ["emit", "to_graph"]
 
@@ -32,9 +32,9 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     Mismatch when a value differs. Functions that torch.export drops (a custom backward, torch.no_grad) are found by
     ``verify`` for live modules only: an exported program holds no trace of them.
     """
-    program, args, kwargs = export(model, example)
+    program, args, kwargs = export_program(model, example)
     live = isinstance(model, torch.nn.Module)
-    lowered = lower(program, "float64" if dtype == "exact" else dtype, dict(model.named_modules()) if live else {})
+    lowered = lower_program(program, "float64" if dtype == "exact" else dtype, dict(model.named_modules()) if live else {})
     if verify:
         _verify(lowered, program, args, kwargs)
         if live:
@@ -50,7 +50,7 @@ def _verify(lowered: Lowered, program: Any, args: tuple[Any, ...], kwargs: dict[
     with quiet(), torch.no_grad():
         recorder = _Recorder(program.graph_module, {n for n, _ in lowered.values})
         recorder.run(*_flat_inputs(program, fed))
-    expected: dict[str, Array] = {}
+    expected: dict[str, Array] = {o: lowered.graph.params[o] for o in lowered.graph.outputs if o in lowered.graph.params}
     for node, value in lowered.values:
         expected.setdefault(value.name, _in_graph(value, recorder.seen[node]))
     compare(lowered.graph, {k: expected[k] for k in lowered.graph.inputs}, expected, "torch")

@@ -253,14 +253,15 @@ class Context:
             self._derived[key] = self.builder.constant(array, f"{x.name}/laid_out" if x.own else x.name)
         return self._derived[key]
 
-    def fold(self, zeros: bool = False) -> Any:
-        """What the node at hand gives, computed by torch: for a node whose inputs are constants.
+    def fold(self) -> Any:
+        """What the node at hand gives, computed by torch: for a node whose inputs are constants, or that reads only their shape.
 
-        With ``zeros`` inputs that are none are replaced by zeros: for a node that reads only their shape.
+        What depends on the size of the batch, by a shape or by a constant that does, is computed at each trial batch.
         """
         node = self.node
         sources = [self.env[n] for n in node.all_input_nodes if isinstance(self.env.get(n), Const)]
-        sized = zeros or any(len(s.versions) > 1 for s in sources) or any(_is_size(v) for v in _leaves((node.args, node.kwargs)))
+        sized = any(isinstance(self.env.get(n), Value) for n in node.all_input_nodes) or any(len(s.versions) > 1 for s in sources)
+        sized = sized or any(_is_size(v) for v in _leaves((node.args, node.kwargs)))
         root = sources[0].name.split("/")[0] if len(sources) == 1 else "constant"
         found = []
         for k, batch in enumerate(self.trials if sized else self.trials[:1]):
@@ -270,7 +271,7 @@ class Context:
         return _constants(found, f"{root}/{self.place.function}")
 
     def _at(self, value: Any, k: int, batch: int) -> Any:
-        """An argument of torch's own at trial ``k``."""
+        """An argument of torch's own at trial ``k``; of a value that is not constant only the shape is right."""
         known = self.resolve(value, batch)
         if isinstance(known, Const):
             return known.versions[min(k, len(known.versions) - 1)]

@@ -25,7 +25,7 @@ SMALLEST_BATCH = 2
 """With one sample torch cannot tell the batch from any other axis of 1, and takes it for fixed."""
 
 
-def export(model: Any, example: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+def export_program(model: Any, example: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """(program, args, kwargs): the decomposed ExportedProgram and the inputs on which it can be run.
 
     Raises InputError for examples that cannot be used, BackendError for objects that are no models, ConversionError for

@@ -40,7 +40,7 @@ class Lowered:
     values: Sequence[tuple[fx.Node, Value]]
 
 
-def lower(program: Any, dtype: str, modules: Mapping[str, Any]) -> Lowered:
+def lower_program(program: Any, dtype: str, modules: Mapping[str, Any]) -> Lowered:
     """The exported program as a graph. ``modules`` are the live model's, by dotted name (none for a program from a file)."""
     c = Context(program, dtype)
     _inputs(c, program)

@@ -86,5 +86,5 @@ def _owners(program: Any) -> dict[fx.Node, str]:
 
 def _user_line(trace: str) -> str:
     """``file.py:12``, the last line of the trace that is not the framework's own; without folders, which are private."""
-    frames = [(f, line) for f, line in _FRAME.findall(trace) if not f.startswith((_LIBRARY, "torch/"))]
+    frames = [(f, line) for f, line in _FRAME.findall(trace) if not f.startswith((_LIBRARY, "torch/", "<"))]
     return f"{os.path.basename(frames[-1][0])}:{frames[-1][1]}" if frames else ""

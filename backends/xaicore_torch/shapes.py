@@ -216,11 +216,9 @@ def _piece(c: Context, x: Any, dim: int, first: int, last: int, part: str) -> An
     return c.emit(Slice(x.layout.graph_axis(dim), first, last), x, layout=x.layout.resized(shape), part=part)
 
 
-def copy(c: Context, x: Any, src: Any) -> Value:
+def copy(c: Context, x: Any, src: Any) -> Any:
     """src, broadcast to the shape of x: what is left of an assignment."""
-    if isinstance(src, Value):
-        return _expanded(c, src, c.shape())
-    raise ConversionError("a constant is assigned to a whole tensor; write it as a new tensor")
+    return _expanded(c, src, c.shape()) if isinstance(src, Value) else c.fold()
 
 
 # ----- moving along an axis ---------------------------------------------------------------------------------------

@@ -1,13 +1,10 @@
-"""The Keras backend: every row of its table against Keras itself, forward and gradient, and what it refuses.
+"""The Keras backend: every row of its table against Keras itself, forward and gradient, and the shape of what comes out.
 
-Keras runs on torch. It computes much of a float64 model in float32 (its rule of promotion takes 64 bits back to 32); the fixture
-``double`` suspends that rule, so that values are compared to 1e-9 instead of 1e-4. Most of the models are in keras_cases.py.
+What it refuses, and what it catches, is in test_keras_refusals.py; the models are in keras_cases.py.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,110 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, ShapeError, UnknownName
+from tests.backends.keras_compare import MARKS, agree, close, double, example_for, keras, redraw, run_keras, small_cnn, torch
+from xaicore.errors import ConversionError, InputError, ShapeError
 from xaicore.graph.graph import Graph
-from xaicore.ops import (
-    AvgPool,
-    BatchNorm,
-    Conv,
-    Identity,
-    MaxPool,
-    ReLU,
-    Softmax,
-)
+from xaicore.ops import AvgPool, Conv
 
-os.environ.setdefault("KERAS_BACKEND", "torch")
-torch = pytest.importorskip("torch")
-keras = pytest.importorskip("keras")
-if keras.backend.backend() != "torch":
-    pytest.skip("these tests take gradients of Keras through torch: set KERAS_BACKEND=torch", allow_module_level=True)
+from tests.backends.keras_cases import CASES, chain, function, transformer  # isort: skip
+from xaicore_keras import to_graph  # isort: skip
+from xaicore_keras.lower import TABLE  # isort: skip
 
-from xaicore_keras import to_graph  # noqa: E402
-from xaicore_keras.lower import TABLE  # noqa: E402
-
-from tests.backends.common import input_gradients  # noqa: E402
-from tests.backends.keras_cases import CASES, chain, function, transformer  # noqa: E402
-
+__all__ = ["double"]
+pytestmark = MARKS
 layers, ops = keras.layers, keras.ops
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),     # Keras on torch and NumPy 2
-    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask attached:UserWarning"),     # Keras, of a nested model
-]
-
-
-@pytest.fixture(autouse=True)
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keras in float64 throughout."""
-    from keras.src.backend.common import dtypes
-
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    monkeypatch.setitem(dtypes.BIT64_TO_BIT32_DTYPE, "float64", "float64")
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
-
-
-# ----- helpers ----------------------------------------------------------------------------------------------------
-
-
-def redraw(model: Any, seed: int = 0) -> Any:
-    """Every weight anew, so that none is at a value (0, 1) that would hide a mistake; variances and scales stay positive."""
-    rng = np.random.default_rng(seed)
-    for w in model.weights:
-        if "seed" not in w.path:
-            x = rng.normal(0, 0.5, w.shape)
-            w.assign(torch.tensor(np.abs(x) + 0.5 if "variance" in w.path or "gamma" in w.path else x))
-    return model
-
-
-def example_for(model: Any, batch: int = 2, seed: int = 1) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(seed)
-    shapes = [(batch, *(n or 6 for n in t.shape[1:])) for t in model.inputs]
-    return tuple(rng.normal(size=s) if "float" in t.dtype else rng.integers(0, 4, s) for t, s in zip(model.inputs, shapes))
-
-
-def run_keras(model: Any, xs: tuple[Any, ...]) -> list[Any]:
-    packed = keras.tree.pack_sequence_as(model.input, list(xs)) if hasattr(model, "input") else xs[0]
-    return keras.tree.flatten(model(packed, training=False))
-
-
-def outputs(graph: Graph, xs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    y = graph(xs if len(xs) > 1 else xs[0])
-    return y if isinstance(y, tuple) else (y,)
-
-
-def close(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> None:
-    """Largest difference over the largest value."""
-    assert ours.shape == theirs.shape
-    assert np.abs(ours - theirs).max() <= tolerance * max(float(np.abs(theirs).max()), 1e-6)
-
-
-def agree(model: Any, xs: tuple[np.ndarray, ...] | None = None, values: float = 1e-9, gradients: float = 1e-8, **to: Any) -> Graph:
-    """Converts a model and compares outputs and input gradients with Keras on torch.
-
-    1e-9 and 1e-8: float64 rounding through a few layers is below 1e-13, and torch computes one constant in float32 (see below).
-    """
-    xs = example_for(model) if xs is None else xs
-    graph = to_graph(model, xs, **to)
-    tensors = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in xs]
-    theirs = run_keras(model, tuple(tensors))
-    ours = outputs(graph, xs)
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs):
-        close(a, b.detach().numpy(), values)
-    rng = np.random.default_rng(2)
-    seeds = [rng.normal(size=y.shape) for y in ours]
-    total = sum((y * torch.tensor(s)).sum() for y, s in zip(theirs, seeds))
-    if total.requires_grad and any(t.requires_grad for t in tensors):
-        total.backward()
-        found = input_gradients(graph, xs if len(xs) > 1 else xs[0], seeds)
-        wanted = [t for t in tensors if t.requires_grad]
-        for (_, g), t in zip(found.items(), wanted, strict=True):
-            close(g, np.zeros(g.shape) if t.grad is None else t.grad.numpy(), gradients)
-    return graph
 
 
 def ops_of(graph: Graph) -> list[str]:
@@ -169,15 +74,6 @@ def test_average_pooling_counts_cells_of_the_image_alone_unless_keras_runs_on_to
 
 
 # ----- names, calls, models in models -----------------------------------------------------------------------------
-
-
-def small_cnn() -> Any:
-    x = keras.Input((8, 8, 3), name="photo")
-    h = layers.Conv2D(4, 3, padding="same", strides=2, activation="relu", name="first")(x)
-    h = layers.BatchNormalization(name="norm")(h)
-    h = layers.Add(name="sum")([h, layers.Conv2D(4, 1, name="side", activation="silu")(h)])
-    h = layers.MaxPooling2D(name="pool")(h)
-    return keras.Model(x, layers.Dense(3, activation="softmax", name="head")(layers.Flatten(name="flat")(h)), name="small")
 
 
 def test_nodes_parameters_and_layout_bear_keras_names() -> None:
@@ -420,154 +316,6 @@ def test_conversion_changes_nothing_and_repeats_itself() -> None:
     assert all((one.params[k] == two.params[k]).all() for k in one.params)
     assert [len(layer._inbound_nodes) for layer in model.layers] == calls
     assert all((a == (w.numpy() if hasattr(w, "numpy") else np.array(w))).all() for a, w in zip(weights, model.weights))
-
-
-# ----- what verify catches ----------------------------------------------------------------------------------------
-
-BUGS = {
-    "pads the wrong side": ("Conv2D", "first", lambda op: Conv(op.stride, op.dilation, tuple((b, a) for a, b in op.pads), op.groups), Conv),
-    "forgets the stride": ("Conv2D", "first", lambda op: Conv((), op.dilation, op.pads, op.groups), Conv),
-    "takes another epsilon": ("BatchNormalization", "norm", lambda op: BatchNorm(1e-1), BatchNorm),
-    "leaves the activation out": ("Conv2D", "first", lambda op: Identity(), ReLU),
-    "pools otherwise": ("MaxPooling2D", "pool", lambda op: AvgPool(op.kernel, op.stride), MaxPool),
-    "normalises the other axis": ("Dense", "head", lambda op: Identity(), Softmax),
-}
-
-
-@pytest.mark.parametrize("bug", BUGS)
-def test_a_planted_mistake_is_caught_and_named(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xaicore_keras.convert import Call
-
-    layer, name, spoil, kind = BUGS[bug]
-    honest = Call.add
-
-    def add(self: Any, op: Any, *inputs: Any, tag: str = "") -> str:
-        return honest(self, spoil(op) if isinstance(op, kind) and self.name == name else op, *inputs, tag=tag)
-
-    monkeypatch.setattr(Call, "add", add)
-    model = redraw(small_cnn())
-    with pytest.raises(Mismatch, match=rf"node '{name}[a-z/]*' .*layer {name}; from keras\.layers\.{layer}\)"):
-        to_graph(model)
-    to_graph(model, verify=False)
-
-
-def test_cancellation_in_float32_is_no_mismatch() -> None:
-    """100 + 0.001 z, normalised back to z: float32 has lost digits of z before, but each layer by itself is right."""
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
-    model = chain((8,), layers.Dense(8), layers.BatchNormalization(epsilon=1e-12), layers.Dense(2))
-    dense, norm = model.layers[:2]
-    dense.set_weights([1e-3 * np.random.default_rng(1).normal(size=(8, 8)), np.full(8, 100.0)])
-    norm.set_weights([np.ones(8), np.zeros(8), np.full(8, 100.0), np.full(8, 1e-6)])
-    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
-    graph = to_graph(model, x)
-    off = np.abs(graph(x) - run_keras(model, (torch.tensor(x),))[0].detach().numpy()).max()
-    assert off > 1e-4 * np.abs(graph(x)).max()      # more than what verify allows for one layer
-
-
-# ----- refusals ---------------------------------------------------------------------------------------------------
-
-
-class Twice(keras.layers.Layer):
-    def call(self, x: Any) -> Any:
-        return x * 2
-
-
-class Own(keras.Model):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = keras.layers.Dense(2)
-
-    def call(self, x: Any) -> Any:
-        return self.fc(x)
-
-
-class Loud(keras.layers.Dense):
-    def call(self, x: Any, training: Any = None) -> Any:
-        return super().call(x) * 10
-
-
-REFUSED = {
-    "Lambda": (lambda: chain((4,), layers.Lambda(lambda x: x * 2, name="double")),
-               r"layer 'double' \(keras.layers.Lambda\) is a Python function.*keras.ops.*torch.export"),
-    "LSTM": (lambda: chain((4, 3), layers.LSTM(2, name="rnn")), r"layer 'rnn' \(keras.layers.LSTM\) is recurrent.*torch.export"),
-    "Bidirectional": (lambda: chain((4, 3), layers.Bidirectional(layers.GRU(2))), r"Bidirectional\) is recurrent"),
-    "own layer": (lambda: chain((4,), Twice(name="twice")), r"layer 'twice' \(.*Twice\) is a class of your own.*Functional model"),
-    "subclass of a layer": (lambda: chain((4,), Loud(3, name="loud")), r"layer 'loud' \(.*Loud\) is a class of your own"),
-    "nested own model": (lambda: function(Own(), (4,)), r"Own\) is a class of your own"),
-    "no counterpart": (
-        lambda: function(lambda x: ops.cumsum(x, axis=1), (4,)), r"operation 'cumsum[_0-9]*' \(keras.ops.Cumsum\) has no counterp"),
-    "string lookup": (lambda: chain((4,), layers.Discretization(bin_boundaries=[0.0])), r"Discretization\) maps strings or categories"),
-    "own activation": (lambda: chain((4,), layers.Dense(3, activation=lambda x: x * 2, name="fc")),
-                       r"layer 'fc' .* has the activation '<lambda>', a Python function.*relu"),
-    "sparsemax": (lambda: chain((4,), layers.Dense(3, activation="sparsemax", name="fc")), r"layer 'fc' .* has the activation 'sparsemax'"),
-    "batch reduced": (lambda: function(lambda x: ops.sum(x), (4,)), r"works along axis 0, the batch \(axis=None\)"),
-    "batch joined": (lambda: function(lambda a, b: layers.Concatenate(axis=0)([a, b]), (4,), (4,)), r"joins along axis 0, the batch"),
-    "batch indexed": (lambda: function(lambda x: x[0], (4,)), r"picks from axis 0, the batch"),
-    "batch moved": (lambda: function(lambda x: ops.transpose(x), (4,)), r"moves axis 0, the batch"),
-    "batch reshaped": (lambda: function(lambda x: ops.reshape(x, (-1, 2)), (4,)), r"moves entries between samples"),
-    "batch padded": (lambda: function(lambda x: ops.pad(x, 1), (4,)), r"pads axis 0, the batch"),
-    "batch in einsum": (lambda: function(lambda x: ops.einsum("nc,mc->nm", x, x), (4,)), r"mixes or moves the batch"),
-    "batch in matmul": (lambda: function(lambda x: ops.matmul(x[:, 0], x), (4, 4)), r"so that samples would meet"),
-    "ranks": (lambda: function(lambda a, b: a * b, (4, 3), (3,)), r"different rank.*expand_dims"),
-    "batched constant": (lambda: function(lambda x: x + np.ones((2, 4)), (4,)), r"constant of shape \(2, 4\).*axis 0"),
-    "softmax over two axes": (lambda: chain((4, 3), layers.Softmax(axis=(1, 2))), r"softmax over the axes"),
-    "antialias": (lambda: chain((8, 8, 3), layers.Resizing(4, 4, antialias=True)), r"has antialias=True.*use antialias=False"),
-    "bicubic": (lambda: chain((8, 8, 3), layers.UpSampling2D(2, interpolation="bicubic")), r"has interpolation='bicubic'"),
-    "TimeDistributed": (lambda: chain((3, 4, 2), layers.TimeDistributed(layers.Softmax(axis=1))), r"no batch of steps"),
-    "TimeDistributed first": (
-        lambda: chain((3, 2, 6, 6), layers.TimeDistributed(layers.Conv2D(2, 2, data_format="channels_first"))),
-        r"data_format='channels_first'"),
-    "scores": (
-        lambda: function(lambda x: layers.MultiHeadAttention(2, 2)(x, x, return_attention_scores=True), (4, 3)),
-        r"returns its attention scores"),
-    "attention over images": (lambda: function(lambda x: layers.MultiHeadAttention(2, 2)(x, x), (4, 4, 3)), r"rank 4"),
-    "power": (lambda: function(lambda a, b: a**b, (4,), (4,)), r"exponent that is not one number"),
-    "take by tensor": (lambda: function(lambda x: ops.take(x, ops.cast(x, "int32"), axis=1), (4,)), r"indices that are computed"),
-    "masked softmax": (
-        lambda: chain((4,), layers.Embedding(5, 4, mask_zero=True), layers.Softmax(axis=1), dtype="int32"), r"reads a mask.*without"),
-    "mask without a batch": (
-        lambda: function(lambda x, m: layers.MultiHeadAttention(2, 2)(x, x, attention_mask=m), (4, 3), (4,)),
-        r"is given an attention_mask"),
-    "half precision": (lambda: chain((4,), layers.Dense(2, dtype="mixed_float16", name="fc")), r"'fc' .* computes in float16.*float32"),
-    "subclassed": (Own, r"is a subclass with its own call\(\).*torch.export.export"),
-    "unbuilt": (lambda: keras.Sequential([layers.Dense(2)]), r"no input shape yet.*keras.Input"),
-    "strings": (lambda: chain((4,), layers.Identity(), dtype="string"), r"has dtype string"),
-}
-
-
-@pytest.mark.parametrize("why", REFUSED)
-def test_what_has_no_counterpart_is_refused_with_a_way_out(why: str) -> None:
-    build, message = REFUSED[why]
-    try:
-        model = build()
-    except (ValueError, RuntimeError, ImportError) as error:        # what Keras itself cannot build on torch
-        pytest.skip(f"Keras on torch cannot build it: {str(error).splitlines()[0]}")
-    with pytest.raises(ConversionError, match=f"(?s){message}"):
-        to_graph(model, verify=False)
-
-
-def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(BackendError, match=r"a keras\.Model is expected, not a Dense"):
-        to_graph(layers.Dense(2))
-
-
-def test_an_example_of_the_wrong_shape_or_name_is_refused() -> None:
-    model = small_cnn()
-    with pytest.raises(ShapeError, match="input 'photo' has shape"):
-        to_graph(model, np.zeros((2, 3, 8, 8)))
-    with pytest.raises(InputError, match="empty batch"):
-        to_graph(model, np.zeros((0, 8, 8, 3)))
-    with pytest.raises(UnknownName, match=r"no input 'image': known: photo"):
-        to_graph(model, {"image": np.zeros((2, 8, 8, 3))})
-
-
-def test_the_way_out_for_subclassed_models_works() -> None:
-    """torch.export takes what Keras does not record."""
-    model, x = Own(), np.random.default_rng(0).normal(size=(2, 4))
-    y = model(x)
-    program = torch.export.export(model, (torch.as_tensor(x),))
-    close(program.module()(torch.as_tensor(x)).detach().numpy(), y.detach().numpy(), 1e-12)
 
 
 # ----- keras.applications -----------------------------------------------------------------------------------------

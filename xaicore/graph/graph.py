@@ -87,6 +87,8 @@ class Graph:
         A layer that is called several times is ambiguous, and the message lists the calls.
         """
         names = {n.name for n in self.nodes} | set(self.inputs)
+        if not isinstance(layer, str):
+            raise UnknownName(f"a layer is given by its name, not by {layer!r}: {nearest('', names)}")
         if layer in names:
             return layer
         calls = [n.name for n in self.nodes if n.layer == layer]
@@ -112,7 +114,7 @@ class Graph:
             raise InputError(f"astype({dtype!r}): the arithmetics are {', '.join(DTYPES)}")
         if dtype == self.dtype:
             return self
-        params = {k: cast(v, dtype) for k, v in self.params.items()}
+        params = {k: _cast_parameter(k, v, dtype) for k, v in self.params.items()}
         nodes = tuple(replace(n, op=n.op.with_dtype(dtype)) if hasattr(n.op, "with_dtype") else n for n in self.nodes)
         return replace(self, params=params, nodes=nodes, dtype=dtype)
 
@@ -122,7 +124,7 @@ class Graph:
 
         if args and feeds:
             raise InputError(f"give the inputs either in order or by name ({', '.join(self.inputs)}), not both")
-        values = evaluate(self, check_feeds(self, feeds if feeds else args[0] if len(args) == 1 else args))
+        values = evaluate(self, check_feeds(self, args[0] if len(args) == 1 else args or feeds))
         return values[self.outputs[0]] if len(self.outputs) == 1 else tuple(values[o] for o in self.outputs)
 
     def __str__(self) -> str:
@@ -159,6 +161,19 @@ def cast(x: Array, dtype: str) -> Array:
         return out
     with np.errstate(over="ignore"):                                    # what overflows becomes infinite, and the graph refuses it
         return np.asarray(x.astype(DTYPES[dtype]))
+
+
+def _cast_parameter(name: str, value: Array, dtype: str) -> Array:
+    """``cast``, which refuses a number that the other arithmetic cannot hold."""
+    try:
+        x = cast(value, dtype)
+        lost = x.dtype.kind == "f" and bool((np.isinf(x) & ~np.isinf(value.astype(float))).any())
+    except OverflowError:
+        lost = True
+    if lost:
+        top = max((v for v in value.reshape(-1) if abs(v) != np.inf), key=abs)
+        raise InputError(f"parameter {name!r} holds {top!s:.24}, which {dtype} cannot hold; scale the weights, or stay in float64 or exact mode")
+    return x
 
 
 def _frozen(value: Array) -> Array:

@@ -139,7 +139,7 @@ class Layout:
                     moved = Layout(shape, self.batch, k, before, after)
                     return moved, _reshaped(self.graph_shape, moved.graph_shape)
         free = self.batch > max([1, *self.graph_shape[1:]])             # a multiple of it is then no size of the model's own
-        sizes = [f"{n // self.batch} * N" if free and n and n % self.batch == 0 else str(n) for n in shape]
+        sizes = [f"{n // self.batch} * N".removeprefix("1 * ") if free and n and n % self.batch == 0 else str(n) for n in shape]
         raise ConversionError(f"it reshapes {self.shown()} to ({', '.join(sizes)}), which tears the batch N apart, so it mixes samples")
 
     def resized(self, shape: Sequence[int]) -> Layout:

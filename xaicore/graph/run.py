@@ -29,7 +29,9 @@ def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
     elif isinstance(x, (tuple, list)) and len(x) == len(names):
         given = dict(zip(names, x))
     else:
-        raise InputError(f"the graph has {len(names)} inputs ({', '.join(names)}); give a mapping by name or one array for each")
+        count = f"{len(x)} values" if isinstance(x, (tuple, list)) else f"one {type(x).__name__}"
+        raise InputError(f"the graph has {len(names)} inputs ({', '.join(names)}), and {count} came; give a mapping by name, or a tuple "
+                         f"with one array for each")
     missing = [k for k in names if k not in given]
     if missing:
         raise InputError(f"no value was given for input {missing[0]!r} ({graph.inputs[missing[0]]})")
@@ -41,52 +43,62 @@ def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
 
 
 def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
-    x = _to_array(value)
-    x = _check_kind(name, spec, x, dtype)
+    given = _to_array(name, value)
+    x = _check_kind(name, spec, given, dtype)
     want = spec.shape
     if x.ndim != len(want):
         hint = "; axis 0 is the batch: a single sample is x[None]" if x.ndim == len(want) - 1 else ""
         raise ShapeError(f"input {name!r} has shape {x.shape}, but {spec} is expected (rank {len(want)}){hint}")
     for k, (have, need) in enumerate(zip(x.shape, want)):
         if need is not None and have != need:
-            axis = "the batch; this graph was converted with a fixed batch" if k == 0 else f"axis {k}"
-            raise ShapeError(f"input {name!r} has shape {x.shape}, but {spec} is expected: {have} instead of {need} on {axis}")
+            where = f"axis {k}"
+            if k == 0:
+                where = f"the batch; this graph was converted with a fixed batch: feed {need} at a time, or convert it with a free batch"
+            raise ShapeError(f"input {name!r} has shape {x.shape}, but {spec} is expected: {have} instead of {need} on {where}")
     if 0 in x.shape:
         what = "an empty batch" if x.shape[0] == 0 else "an empty array"
         raise InputError(f"input {name!r} has shape {x.shape}: {what} has nothing to explain")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
-        raise InputError(f"input {name!r} holds {x[bad]} at index {bad}; every entry must be finite")
+        if np.isfinite(given[bad]):
+            raise InputError(f"input {name!r} holds {given[bad]} at index {bad}, which {dtype} cannot hold; scale the input down, or use "
+                             f"graph.astype('float64')")
+        raise InputError(f"input {name!r} holds {x[bad]} at index {bad}; every entry must be finite, so replace what is missing first")
     return x
 
 
-def _to_array(value: Any) -> Array:
+def _to_array(name: str, value: Any) -> Array:
     """A NumPy array of whatever was given; framework tensors come along through ``__array__``."""
     try:
         if hasattr(value, "detach") and hasattr(value, "cpu"):
             value = value.detach().cpu().numpy()
-        return np.asarray(value)
+        x = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise InputError(f"the input cannot be read as an array: {error}") from None
+        raise InputError(f"input {name!r} cannot be read as an array ({error}); give nested lists of equal lengths, or an array") from None
+    if value is None or x.dtype.kind in "SUVMm":
+        raise InputError(f"input {name!r} is {value!r:.60}, but an array of numbers is expected; read the file or the text into one first")
+    return x
 
 
 def _check_kind(name: str, spec: InputSpec, x: Array, dtype: str) -> Array:
     kind = x.dtype.kind
     if spec.kind == "float":
         if dtype == "exact":
-            return x if _all_rational(x) else rationals(x, f"input {name!r}")
+            return x.copy() if _all_rational(x) else rationals(x, f"input {name!r}")
         if kind == "O" and x.size and all(hasattr(v, "numerator") for v in x.reshape(-1)):
             raise InputError(f"input {name!r} holds Fractions, but the graph is {dtype}; use graph.astype('exact')")
         if kind not in "fiu":
-            raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected ({dtype})")
+            raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected ({dtype}); convert it with x.astype({dtype!r}) if "
+                             f"it holds numbers")
         with np.errstate(over="ignore"):                           # what overflows becomes infinite, and is refused as that
             return np.asarray(x.astype(DTYPES[dtype]))
     if spec.kind == "int":
         if kind not in "iu":
-            raise InputError(f"input {name!r} has dtype {x.dtype}, but whole numbers are expected, such as token ids (int64)")
+            raise InputError(f"input {name!r} has dtype {x.dtype}, but whole numbers are expected, such as token ids; convert it with "
+                             f"x.astype('int64')")
         return x.astype(np.int64)
     if kind != "b" and not (kind in "iu" and np.isin(x, (0, 1)).all()):
-        raise InputError(f"input {name!r} has dtype {x.dtype}, but booleans are expected")
+        raise InputError(f"input {name!r} has dtype {x.dtype}, but booleans are expected; convert it with x.astype(bool)")
     return x.astype(bool)
 
 
@@ -141,8 +153,9 @@ def run_node(node: Node, xs: Sequence[Array], dtype: str) -> Array:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             y = np.asarray(node.op.forward(*xs))
     except FloatingPointError as error:
+        wider = ", or use graph.astype('float64')" if dtype == "float32" else ""
         raise InputError(f"node {node.name!r}{_from(node)}: {node.op} leaves the range of {dtype} ({error}); its output would not be a "
-                         f"number. Check the scale of the input, or use graph.astype('float64')") from error
+                         f"number. Check the scale of the input{wider}") from error
     except XaicoreError as error:
         raise type(error)(f"node {node.name!r}{_from(node)}: {error}") from error
     except (ValueError, IndexError, TypeError) as error:

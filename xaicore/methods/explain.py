@@ -9,10 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from xaicore.errors import Inapplicable, InputError, UnknownName, nearest
-from xaicore.graph.graph import Graph
+from xaicore.graph.graph import Graph, layers_of
+from xaicore.graph.passes import cut
+from xaicore.graph.run import check_feeds, evaluate
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.table import METHODS, Method
 from xaicore.methods.task import Progress, Task, make_task
+from xaicore.numerics import Array
 from xaicore.rules.ruleset import RuleSet
 
 
@@ -41,15 +44,21 @@ def explain(
     started = time.perf_counter()
     row = _method(method)
     checked = _settings(row, settings)
-    task = make_task(graph, x, target, output, batch_size, _progress(progress), keep, wrt)
+    reached = layer
+    if layer is not None and isinstance(graph, Graph) and not graph.float_inputs:
+        graph, x = _from_layer(graph, x, layer)                         # token ids have no attribution, what is behind them has
+        reached = None
+    task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt)
+    if reached is not None:
+        _check_layer(graph, task, reached)
     if "low" in row.settings:
         checked = _range_of_input(task, row, checked)
-    if layer is None or row.layer == "own":
-        a = row.run(task, **({"layer": layer} if row.layer == "own" and layer is not None else {}), **checked)
+    if reached is None or row.layer == "own":
+        a = row.run(task, **({"layer": reached} if reached is not None else {}), **checked)
     elif row.layer == "signal":
-        a = _at_signal(row.run(task, **checked), task, layer)
+        a = _at_signal(row.run(task, **checked), task, reached)
     elif row.layer == "cut":
-        a = _behind(row, task, layer, checked)
+        a = _behind(row, task, reached, checked)
     else:
         raise Inapplicable(f"{row.id} has no layer version; leave out layer={layer!r}")
     defaults = {k: v for k, v in row.settings.items() if v is not inspect.Parameter.empty}
@@ -73,7 +82,7 @@ def _method(method: str | RuleSet) -> Method:
 def _settings(row: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
     for k in settings:
         if k not in row.settings:
-            known = nearest(k, row.settings) if row.settings else "it has none"
+            known = nearest(k, row.settings) if row.settings else f"it has none, so leave {k} out"
             raise UnknownName(f"{row.id} has no setting {k!r}: {known}")
     missing = [k for k, v in row.settings.items() if v is inspect.Parameter.empty and k not in settings]
     if missing:
@@ -88,6 +97,36 @@ def _range_of_input(task: Task, row: Method, settings: dict[str, Any]) -> dict[s
         return settings
     low, high = recorded.split(",")
     return {**settings, "low": float(low), "high": float(high)}
+
+
+def _keep(keep: Any) -> Any:
+    names = [keep] if isinstance(keep, str) else keep
+    if not isinstance(names, (list, tuple, set, frozenset)) or not all(isinstance(k, str) for k in names):
+        raise InputError(f"keep={keep!r} must be 'all', 'inputs', or a list of layer names")
+    return keep
+
+
+def _check_layer(graph: Graph, task: Task, layer: str) -> None:
+    """Refuses a layer that the model has, but from which nothing reaches the explained value."""
+    try:
+        task.graph.find(layer)
+    except UnknownName:
+        name = graph.find(layer)
+        head = f" (the {task.head} is taken off; output='probability' explains what is behind it)" if task.head else ""
+        raise Inapplicable(f"layer {name!r} does not lie between the input and the explained value {task.value!r}{head}; choose one that "
+                           f"does: {', '.join(layers_of(task.graph.nodes)[:8])}") from None
+
+
+def _from_layer(graph: Graph, x: Any, layer: str) -> tuple[Graph, dict[str, Array]]:
+    """The graph behind a layer and its inputs, for a model whose own inputs are whole numbers (token ids)."""
+    feeds = check_feeds(graph, x)
+    name = graph.find(layer)
+    value = evaluate(graph, feeds, keep=[name])[name]
+    if value.dtype.kind not in "fO":
+        raise Inapplicable(f"layer {layer!r} has dtype {value.dtype}, so there is nothing to differentiate; choose a floating layer, such as "
+                           f"an embedding")
+    behind = cut(graph, name, value.shape)
+    return behind, {k: v for k, v in {**feeds, name: value}.items() if k in behind.inputs}
 
 
 def _at_signal(a: Attribution, task: Task, layer: str) -> Attribution:
@@ -114,14 +153,16 @@ def _progress(progress: bool | Progress | None) -> Progress | None:
     if progress is None or progress is False:
         return None
     if progress is not True:
+        if not callable(progress):
+            raise InputError(f"progress={progress!r} must be True, False, or a function of (done, count)")
         return progress
     from rich.progress import Progress as Bar
 
     bar = Bar(transient=True)
-    bar.start()
     line = bar.add_task("evaluating", total=None)
 
     def report(done: int, count: int) -> None:
+        bar.start()                                                     # not before: methods of one pass report nothing
         bar.update(line, completed=done, total=count)
         if done >= count:
             bar.stop()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaicore.errors import Inapplicable, InputError
+from xaicore.errors import ExactnessError, Inapplicable, InputError
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.methods.task import Task
 from xaicore.numerics import Array
@@ -92,8 +92,10 @@ def reduced(a: Attribution, reduce: Reduce, method: str) -> Attribution:
         "none": lambda g: g, "abs": abs, "max_abs": lambda g: abs(g).max(axis=1, keepdims=True),
         "sum_abs": lambda g: abs(g).sum(axis=1, keepdims=True), "l2": lambda g: np.sqrt((g * g).sum(axis=1, keepdims=True)),
     }
-    if reduce not in ways:
+    if not isinstance(reduce, str) or reduce not in ways:
         raise InputError(f"reduce={reduce!r} does not exist; there are " + ", ".join(map(repr, ways)))
+    if reduce == "l2" and a.graph.dtype == "exact":
+        raise ExactnessError("reduce='l2' has a square root, so it is not rational; use reduce='sum_abs' or graph.astype('float64')")
 
     def one(name: str, g: Array) -> Array:
         if reduce in ("none", "abs") or g.ndim < 3:
@@ -134,7 +136,7 @@ def simple_taylor(task: Task, root: Any = 0) -> Attribution:
     root: a number, one sample or a batch, as a baseline is. Exact for affine f at any root. Source: bach2015, Taylor-type
     decomposition; montavon2017.
     """
-    at = task.baseline(root)
+    at = task.baseline(root, "root")
     rows = np.arange(task.size)
     grads, values = task.gradients({k: at[k] for k in task.wrt}, rows)
     parts = {k: grads[k] * (task.feeds[k] - at[k]) for k in task.wrt}

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, nearest
+from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, XaicoreError, nearest
+from xaicore.graph.build import Builder
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import cut, extend, prune, without_head
 from xaicore.graph.run import check_feeds, evaluate
-from xaicore.numerics import Array, filled, scalar
+from xaicore.numerics import Array, filled, rationals, scalar
 from xaicore.ops import LogSoftmax, Softmax
 from xaicore.rules.gradient import gradient
 from xaicore.rules.ruleset import RuleSet, total
@@ -103,25 +105,29 @@ class Task:
 
     # ----- derived tasks ----------------------------------------------------------------------------------------
 
-    def baseline(self, baseline: Any) -> dict[str, Array]:
-        """Feeds of the baseline: None or 0 for zeros, a number, one sample or a batch; other inputs keep their values."""
+    def baseline(self, baseline: Any, setting: str = "baseline") -> dict[str, Array]:
+        """Feeds of the baseline: None or 0 for zeros, a number, one sample or a batch; other inputs keep their values.
+
+        ``setting`` is what the user calls it, for messages.
+        """
         if baseline is None:
             baseline = 0
         given = baseline if isinstance(baseline, Mapping) else dict.fromkeys(self.wrt, baseline)
         for k in given:
             if k not in self.feeds:
-                raise UnknownName(f"the baseline names {k!r}, which is no input: {nearest(str(k), self.feeds)}")
+                raise UnknownName(f"the {setting} names {k!r}, which is no input: {nearest(str(k), self.feeds)}")
         full = dict(self.feeds)
         for k, v in given.items():
-            x = self.feeds[k]
-            if not isinstance(v, np.ndarray) and (isinstance(v, (int, float)) or hasattr(v, "numerator")):
-                full[k] = filled(x.shape, v, x)
-                continue
-            b = np.asarray(v)
-            if b.shape not in (x.shape, x.shape[1:], (1, *x.shape[1:])):
-                raise ShapeError(f"the baseline of input {k!r} has shape {b.shape}; {x.shape[1:]} (one for all) or {x.shape} is expected")
-            spread = np.array(np.broadcast_to(b, x.shape))
-            full[k] = check_feeds(self.graph, {**self.feeds, k: spread})[k]
+            x, b = self.feeds[k], np.asarray(v)
+            if v is None or b.dtype.kind not in "fiuO":
+                raise InputError(f"the {setting} of input {k!r} is {v!r:.60}; a number, one sample or a batch of numbers is expected")
+            if b.shape not in ((), x.shape, x.shape[1:], (1, *x.shape[1:])):
+                raise ShapeError(f"the {setting} of input {k!r} has shape {b.shape}; a number, {x.shape[1:]} (one for all) or {x.shape} is "
+                                 f"expected")
+            try:
+                full[k] = check_feeds(self.graph, {**self.feeds, k: np.array(np.broadcast_to(b, x.shape))})[k]
+            except XaicoreError as error:
+                raise type(error)(f"the {setting}: {error}") from None
         return full
 
     def at_layer(self, layer: str, baseline: Feeds | None = None) -> tuple[Task, dict[str, Array] | None]:
@@ -160,24 +166,31 @@ def make_task(
 ) -> Task:
     """Checks everything a user gave and settles what f is. Errors are typed and name the next step."""
     if not isinstance(graph, Graph):
-        raise InputError(f"explain takes a Graph, not {type(graph).__module__}.{type(graph).__name__}: convert the model first, "
-                         f"graph = xaicore.from_model(model, example_inputs) or xaicore.load('model.onnx')")
+        kind = type(graph).__name__ if type(graph).__module__ == "builtins" else f"{type(graph).__module__}.{type(graph).__name__}"
+        raise InputError(f"explain takes a Graph, not {kind}: convert the model first, graph = xaicore.from_model(model, example_inputs), "
+                         f"or read its file, graph = xaicore.load('model.onnx')")
     if output not in OUTPUTS:
         raise UnknownName(f"output={output!r}: the explained scale is one of {', '.join(map(repr, OUTPUTS))}")
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
         raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1, or None for what fits {BUDGET // 2**20} MiB")
     feeds = check_feeds(graph, x)
     name, rest = _choose_output(graph, target)
     graph, value, head = _scale(graph, name, output)
-    if callable(rest):
-        built = rest
-        graph, value = extend(graph, lambda b: built(b, value))
+    made_by = rest if callable(rest) else None
+    if made_by is not None:
+        graph, value = extend(graph, lambda b: _called(made_by, b, value))
         rest, head = None, None
     graph = prune(graph, [value])
+    wrt = [wrt] if isinstance(wrt, str) else wrt
+    if wrt is not None and not list(wrt):
+        raise InputError(f"wrt names no input, so nothing would be explained; leave it out, or choose among {', '.join(graph.float_inputs)}")
     for k in wrt or ():
         if k not in graph.float_inputs:
-            raise UnknownName(f"wrt={k!r} is not a floating input: {nearest(k, graph.float_inputs)}")
+            raise UnknownName(f"wrt={k!r} is not a floating input: {nearest(str(k), graph.float_inputs)}")
     trace = forward(graph, feeds, wrt=wrt)
+    if made_by is not None and int(np.prod(trace[value].shape[1:])) != 1:
+        raise InputError(f"the target callable returned {value!r} of shape {trace[value].shape}; one number for each sample is expected, for "
+                         f"example b.add(Sum((1,)), name)")
     weights, label = _weights(trace[value], rest, value)
     scale = "" if head is None and output == "logit" else f"{output} "
     words = scale + label + (f" (before {head})" if head and output == "logit" else "")
@@ -190,6 +203,19 @@ def _fitting(trace: Trace) -> int:
     """How many samples have all their values in BUDGET bytes: at least one, at most 4096."""
     sample = sum(trace[n.name].nbytes for n in trace.graph.nodes) // len(trace[trace.wrt[0]])
     return max(1, min(4096, BUDGET // max(sample, 1)))
+
+
+def _called(target: Callable[..., Any], b: Builder, value: str) -> str:
+    """What a target callable built; its mistakes are the user's and get a message."""
+    usage = "it gets (builder, name of the explained value) and returns the name of the node that it adds: lambda b, y: b.add(Sum((1,)), y)"
+    try:
+        signature(target).bind(b, value)
+    except (TypeError, ValueError):
+        raise InputError(f"the target callable cannot be called with two arguments; {usage}") from None
+    name = target(b, value)
+    if not isinstance(name, str) or not b.has(name):
+        raise InputError(f"the target callable returned {name!r}; {usage}")
+    return name
 
 
 def _choose_output(graph: Graph, target: Any) -> tuple[str, Any]:
@@ -236,11 +262,14 @@ def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
         shown = [p[0] if len(p) == 1 else p for p in positions]
         return _one_hot(value, positions, name), f"{_listed(shown)} of {name!r}"
     w = np.asarray(target)
-    if w.dtype.kind not in "fiuO" or w.shape not in (inner, value.shape):
-        raise InputError(f"target {target!r} is not an index, one index per sample, a tuple of {len(inner)} indices, or weights of "
-                         f"shape {inner}")
+    if w.dtype.kind not in "fiuO" or w.shape not in (inner, value.shape) or not w.ndim:
+        index = "an index" if len(inner) == 1 else f"a tuple of {len(inner)} indices"
+        raise InputError(f"the target is {target!r:.60}; for output {name!r} of shape (N, {', '.join(map(str, inner))}) it is {index}, one for "
+                         f"each sample in a list, or an array of weights of shape {inner}")
     if value.dtype == object:
-        w = np.vectorize(lambda v: scalar(v, value), otypes=[object])(w)
+        w = rationals(w, "the target's weights")
+    elif w.dtype.kind == "O" or not np.isfinite(w).all():
+        raise InputError(f"the target's weights {target!r:.60} are not all finite numbers, so f(x) would not be a number")
     return np.array(np.broadcast_to(w.astype(value.dtype), value.shape)), f"a weighted sum of {name!r}"
 
 
@@ -281,12 +310,17 @@ def _per_sample(positions: list[tuple[int, ...]], n: int) -> list[tuple[int, ...
 def _checked(positions: list[tuple[int, ...]], inner: tuple[int, ...], name: str) -> list[tuple[int, ...]]:
     for p in positions:
         if len(p) != len(inner):
-            raise InputError(f"target {p if len(p) != 1 else p[0]} has {len(p)} index, but output {name!r} has shape "
-                             f"(N, {', '.join(map(str, inner))}): give a tuple of {len(inner)}")
+            raise InputError(f"target {p if len(p) != 1 else p[0]} has {_many(len(p))}, but output {name!r} has shape "
+                             f"(N, {', '.join(map(str, inner))}) and needs {_many(len(inner))}: "
+                             f"target={'an index' if len(inner) == 1 else '(' + ', '.join('0' for _ in inner) + ')'}")
         for k, (i, size) in enumerate(zip(p, inner)):
             if not 0 <= i < size:
                 raise InputError(f"target {i} is out of range on axis {k + 1} of output {name!r}: it has {size} entries, 0 to {size - 1}")
     return positions
+
+
+def _many(count: int) -> str:
+    return f"{count} index" if count == 1 else f"{count} indices"
 
 
 def _one_hot(value: Array, positions: list[tuple[int, ...]], name: str) -> Array:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable, InputError
-from xaicore.numerics import Array, divide, negative, positive, scalar
+from xaicore.numerics import Array, at_least, divide, negative, positive, scalar
 from xaicore.ops import (
     AdaptiveMaxPool,
     Conv,
@@ -106,6 +106,7 @@ def rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> Rul
     """
     if fallback not in FALLBACKS:
         raise InputError(f"fallback={fallback!r} does not exist; there are " + ", ".join(map(repr, FALLBACKS)))
+    at_least("threshold", threshold, 0)
 
     def apply(step: Step, m: Multiplier) -> Parts:
         ref = baseline_of(step)

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from xaicore.errors import InputError
-from xaicore.numerics import Array, divide, negative, positive, scalar, stabilize
+from xaicore.errors import InputError, ShapeError
+from xaicore.numerics import Array, at_least, divide, negative, positive, scalar, stabilize
 from xaicore.ops import (
     AdaptiveMaxPool,
     AvgPool,
@@ -85,6 +85,7 @@ def epsilon(eps: Number = 1e-6, bias: Bias = "absorb") -> Rule:
     [0.5, 0.5, -0.375]
     """
     check_bias(bias)
+    at_least("eps", eps, 0)
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
@@ -114,6 +115,8 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
     [0.526316, 0.526316, -0.315789]
     """
     check_bias(bias)
+    at_least("gamma", gamma, 0)
+    at_least("eps", eps, 0)
     if variant not in ("original", "generalized"):
         raise InputError(f"variant={variant!r} of the gamma rule does not exist; there are 'original' and 'generalized'")
 
@@ -156,7 +159,8 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
     [0.8, 0.8, -1.0]
     """
     check_bias(bias)
-    if alpha < 1:
+    at_least("eps", eps, 0)
+    if at_least("alpha", alpha, 0) < 1:
         raise InputError(f"alpha={alpha!r}: alpha - beta = 1 with beta >= 0, so alpha is at least 1")
     if variant not in ("contributions", "weights-only"):
         raise InputError(f"variant={variant!r} of the alpha-beta rule does not exist; there are 'contributions' and 'weights-only'")
@@ -241,30 +245,41 @@ def flat() -> Rule:
 def z_box(low: Any, high: Any, eps: Number = 0) -> Rule:
     """R_i = Σ_j (x_i w_ij - l_i w_ij+ - h_i w_ij-) / Σ_i (the same) R_j for inputs in the box l <= x <= h.
 
+    Computed as (x_i - l_i) w_ij+ + (x_i - h_i) w_ij-, which is exactly 0, not rounding, where every x_i lies on its bound.
     low, high: numbers, or arrays that broadcast against the input without its batch (a value for each channel: shape
-    (C, 1, 1)). The bias cancels. Padding contributes nothing.
+    (C, 1, 1)); InputError unless low <= high, ShapeError where they do not fit. The bias cancels. Padding contributes nothing.
     Source: montavon2017, the rule for pixels (zB). Same as: zennit ZBox. Differs: innvestigate has low -1, high +1 by default.
 
     >>> from xaicore.rules.example import neuron
     >>> neuron(z_box(-3, 3), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
     [0.615385, 0.384615, 0.0]
     """
-    def bound(value: Any, x: Array) -> Array:
-        given = np.asarray(value)
-        if x.dtype == object:
-            exact = np.vectorize(lambda v: v if isinstance(v, Fraction) else Fraction(str(v)), otypes=[object])(given)
-            return np.broadcast_to(exact, x.shape)
-        return np.broadcast_to(given.astype(x.dtype), x.shape)
+    bounds = {"low": np.asarray(low), "high": np.asarray(high)}
+    for name, given in bounds.items():
+        if given.dtype.kind not in "fiuO":
+            raise InputError(f"{name}={given!r:.60} is no bound of the input; give a number, or one for each channel of shape (C, 1, 1)")
+    if bounds["low"].ndim == bounds["high"].ndim == 0 and not low <= high:
+        raise InputError(f"low={low!r} and high={high!r} span no box; low <= x <= high is expected of the input")
+
+    def above(name: str) -> Callable[[Array], Array]:
+        """x - bound."""
+        def distance(x: Array) -> Array:
+            given = bounds[name]
+            if x.ndim < given.ndim or any(n not in (1, m) for n, m in zip(given.shape[::-1], x.shape[::-1])):
+                raise ShapeError(f"{name} has shape {given.shape}, which does not fit the input of shape {x.shape}; give a number, or one for "
+                                 f"each channel of shape (C, 1, 1)")
+            return np.asarray(x - np.vectorize(lambda v: scalar(v, x), otypes=[x.dtype])(given))
+
+        return distance
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
-        lows, highs = a.actives(lambda x: bound(low, x)), a.actives(lambda x: bound(high, x))
-        z = a.apply() - a.apply(lows, positive) - a.apply(highs, negative)
-        s = ratio(r, z, eps)
-        below, above = times(lows, a.back(s, positive)), times(highs, a.back(s, negative))
-        return plus(times(step.xs, a.back(s)), scaled(scalar(-1, r), below), scaled(scalar(-1, r), above))
+        from_low, from_high = a.actives(above("low")), a.actives(above("high"))
+        s = ratio(r, a.apply(from_low, positive) + a.apply(from_high, negative), eps)
+        return plus(times(from_low, a.back(s, positive)), times(from_high, a.back(s, negative)))
 
-    return Rule(f"z_box({low}, {high})", apply, "montavon2017")
+    shown = ", ".join(str(b) if not b.ndim else f"array{list(b.shape)}" for b in bounds.values())
+    return Rule(f"z_box({shown})", apply, "montavon2017")
 
 
 def _pass_routes(step: Step, r: Array) -> Parts:
@@ -321,6 +336,7 @@ def compose(
     transformer rules, "attnlrp" (achtibat2024) or "cp" (ali2022).
     """
     check_bias(bias)
+    at_least("eps", eps, 0)
     pools = {"winner": winner_takes_all, "proportional": proportional_pool}
     if pool not in pools:
         raise InputError(f"pool={pool!r} does not exist; there are " + ", ".join(map(repr, pools)))
