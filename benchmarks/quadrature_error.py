@@ -22,7 +22,8 @@ def main() -> None:
     size = abs(truth).reshape(len(truth), -1).max(axis=1)
     difference = abs(exact.output - exact.baseline_output)
     pieces = exact.extras["pieces"]
-    print(f"integrated_gradients.exact: {pieces.min()} to {pieces.max()} linear pieces, gap {abs(exact.gap()).max():.1e}, {exact.seconds:.1f} s")
+    gap = abs(exact.gap()).max()
+    print(f"integrated_gradients.exact: {pieces.min()} to {pieces.max()} linear pieces, gap {gap:.1e}, {exact.seconds:.1f} s")
     print(f"{'quadrature':16} {'steps':>5} {'error':>9} {'gap':>9}")
     for quadrature in ("gauss_legendre", "midpoint", "trapezoid", "right", "left"):
         for steps in (20, 50, 200):

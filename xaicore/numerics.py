@@ -77,11 +77,11 @@ def scalar(value: float | int | Fraction, like: Array) -> Any:
     return like.dtype.type(value)
 
 
-def at_least(setting: str, value: Any, least: int) -> Any:
+def at_least(setting: str, value: Any, least: int, why: str = "") -> Any:
     """``value`` as it is, when it is a finite real number of at least ``least``; InputError otherwise."""
     real = isinstance(value, (int, float, Fraction, np.integer, np.floating)) and not isinstance(value, bool)
     if not real or not least <= value < float("inf"):
-        raise InputError(f"{setting}={value!r} must be a finite number of at least {least}")
+        raise InputError(f"{setting}={value!r} must be a finite number of at least {least}" + (f": {why}" if why else ""))
     return value
 
 

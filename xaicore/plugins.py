@@ -34,7 +34,7 @@ REFUSED = {
 
 def available() -> dict[str, EntryPoint]:
     """The installed backends: root module of the framework -> entry point."""
-    from importlib.metadata import entry_points                         # takes longer to import than most of xaicore
+    from importlib.metadata import entry_points  # takes longer to import than most of xaicore
 
     return {one.name: one for one in entry_points(group=GROUP)}
 

@@ -98,10 +98,9 @@ def forward(
     """
     explained = tuple(graph.float_inputs if wrt is None else wrt)
     if not explained:
-        raise InputError(
-            "no input of this graph is floating, so there is nothing to differentiate; explain a layer instead, "
-            "for example layer='embedding' (xaicore inspect lists the layers)"
-        )
+        first = next((n.layer or n.name for n in graph.nodes), "embedding")
+        raise InputError(f"no input of this graph is floating, so there is nothing to differentiate; explain a layer instead, for example "
+                         f"layer={first!r} (xaicore inspect lists the layers)")
     everything = [*graph.inputs, *graph.params, *(n.name for n in graph.nodes)]
     values = evaluate(graph, feeds, keep=everything)
     flags = activity(graph, explained)

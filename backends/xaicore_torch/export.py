@@ -21,8 +21,10 @@ from torch.utils import _pytree as pytree
 from xaicore.errors import BackendError, ConversionError, InputError
 
 HALF = (torch.float16, torch.bfloat16)
-SMALLEST_BATCH = 2
-"""With one sample torch cannot tell the batch from any other axis of 1, and takes it for fixed."""
+
+BATCHES = (13, 17, 19, 23, 29)
+"""Batches for tracing with a free batch: the first that is as long as no other axis of the inputs, since torch takes a batch that is
+as long as another axis for bound to it."""
 
 
 def export_program(model: Any, example: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -79,8 +81,16 @@ def _bind(example: Any, parameters: Any) -> tuple[tuple[Any, ...], dict[str, Any
     return tuple(pytree.tree_map(tensor, one) for one in args), {}
 
 
+def _repeated(value: Any, batch: int) -> Any:
+    """The samples of a tensor over and over, up to ``batch``."""
+    return value[torch.arange(batch) % len(value)] if isinstance(value, torch.Tensor) else value
+
+
 def _at_least_two(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The example with its one sample doubled, or as it is; the batch of all tensors must agree."""
+    """The example with its one sample doubled, or as it is; the batch of all tensors must agree.
+
+    With one sample torch cannot tell the batch from any other axis of 1, and takes it for fixed.
+    """
     shapes = [tuple(t.shape) for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
     if not shapes:
         raise InputError("the example holds no tensor; give what model(...) takes, such as a float tensor (N, C, H, W)")
@@ -96,11 +106,7 @@ def _at_least_two(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[
         raise InputError("the example inputs are an empty batch; give one sample at least")
     if sizes != {1}:
         return args, kwargs
-
-    def double(value: Any) -> Any:
-        return torch.cat([value, value]) if isinstance(value, torch.Tensor) else value
-
-    return pytree.tree_map(double, args), pytree.tree_map(double, kwargs)
+    return pytree.tree_map(lambda v: _repeated(v, 2), args), pytree.tree_map(lambda v: _repeated(v, 2), kwargs)
 
 
 # ----- exporting --------------------------------------------------------------------------------------------------
@@ -120,12 +126,15 @@ def _export_module(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 def _trace(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], free_batch: bool) -> Any:
-    shapes = None
-    if free_batch:
-        shapes = torch.export.ShapesCollection()
-        batch = torch.export.Dim("batch", min=SMALLEST_BATCH)
-        for value in {id(t): t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}.values():
-            shapes[value] = {0: batch}
+    if not free_batch:
+        return torch.export.export(model, args, kwargs, strict=False)
+    others = {n for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor) for n in t.shape[1:]}
+    batch = next((n for n in BATCHES if n not in others), BATCHES[0])
+    args, kwargs = (pytree.tree_map(lambda v: _repeated(v, batch), one) for one in (args, kwargs))
+    shapes = torch.export.ShapesCollection()
+    for value in pytree.tree_leaves((args, kwargs)):
+        if isinstance(value, torch.Tensor):
+            shapes[value] = {0: torch.export.Dim("batch", min=2)}
     return torch.export.export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
 
 

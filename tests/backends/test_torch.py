@@ -13,13 +13,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402, N812 (torch may be absent)
-from tests.backends.common import input_gradients  # noqa: E402
-from tests.backends.torch_cases import FAMILIES, Family, shake  # noqa: E402
 from torch import nn  # noqa: E402
 from xaicore_torch import lower as lowering  # noqa: E402
 from xaicore_torch import to_graph  # noqa: E402
 from xaicore_torch.export import quiet  # noqa: E402
 
+from tests.backends.common import input_gradients  # noqa: E402
+from tests.backends.torch_cases import FAMILIES, Family, shake  # noqa: E402
 from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, NothingChecked, XaicoreError  # noqa: E402
 from xaicore.ops import Dense, Identity, LocalResponseNorm, ReLU, Sigmoid, Softsign  # noqa: E402
 
@@ -487,7 +487,7 @@ REFUSED = {
     "batch_einsum": (Apply(lambda x: torch.einsum("ni,mi->nm", x, x)), "pairs samples with each other"),
     "batch_roll": (Apply(lambda x: x.roll(1, 0)), "along axis 0"),
     "flat_roll": (Apply(lambda x: x.roll(1)), "roll without dims|tears the batch"),
-    "batch_reshape": (Apply(lambda x: x.reshape(2, -1, 3) * 2), r"reshapes \(N, 6\) to \(2, N, 3\), which tears the batch N apart"),
+    "batch_reshape": (Apply(lambda x: x.reshape(-1).reshape(6, -1) * 2), r"reshapes \(N \* 6,\) to \(6, N\), which tears the batch N apart"),
     "one_sample": (Apply(lambda x: x[0] * 2), "along axis 0"),
     "batch_size": (Apply(lambda x: x / x.shape[0]), "the size of the batch enters the computation"),
     "batch_size_filled": (Apply(lambda x: x * torch.full((3,), x.shape[0], dtype=x.dtype)), "depends on the size of the batch"),

@@ -167,7 +167,7 @@ def test_the_same_run_writes_the_same_bytes(run: Run, folder: Path) -> None:
     (("grey.json", "grey.png", "-m", "lrp.epsilon:eps"), 2, "write -m lrp.epsilon:name=value"),
     (("grey.json", "grey.png", "-m", "lrp.epsilon:bias=sink"), 2, "'absorb', 'ignore', 'distribute'"),
     (("grey.json", "grey.png", "--target", "4"), 2, "it has 4 entries, 0 to 3"),
-    (("grey.json", "grey.png", "--target", "1,2"), 2, "give a tuple of 1"),
+    (("grey.json", "grey.png", "--target", "1,2"), 2, "needs 1 index"),
     (("grey.json", "grey.png", "--target", "cat"), 2, "--target 'cat' cannot be read"),
     (("grey.json", "grey.png", "--target", "[1,2]"), 2, "2 targets were given for a batch of 1"),
     (("grey.json", "grey.png", "--layer", "features.7"), 2, "no layer or node is called 'features.7'"),

@@ -172,7 +172,8 @@ def _cast_parameter(name: str, value: Array, dtype: str) -> Array:
         lost = True
     if lost:
         top = max((v for v in value.reshape(-1) if abs(v) != np.inf), key=abs)
-        raise InputError(f"parameter {name!r} holds {top!s:.24}, which {dtype} cannot hold; scale the weights, or stay in float64 or exact mode")
+        raise InputError(f"parameter {name!r} holds {top!s:.24}, which {dtype} cannot hold; scale the weights, or stay in float64 or in "
+                         f"exact mode")
     return x
 
 

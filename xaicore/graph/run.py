@@ -29,7 +29,7 @@ def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
     elif isinstance(x, (tuple, list)) and len(x) == len(names):
         given = dict(zip(names, x))
     else:
-        count = f"{len(x)} values" if isinstance(x, (tuple, list)) else f"one {type(x).__name__}"
+        count = len(x) if isinstance(x, (tuple, list)) else f"one {type(x).__name__}"
         raise InputError(f"the graph has {len(names)} inputs ({', '.join(names)}), and {count} came; give a mapping by name, or a tuple "
                          f"with one array for each")
     missing = [k for k in names if k not in given]
@@ -76,7 +76,8 @@ def _to_array(name: str, value: Any) -> Array:
     except (ValueError, TypeError) as error:
         raise InputError(f"input {name!r} cannot be read as an array ({error}); give nested lists of equal lengths, or an array") from None
     if value is None or x.dtype.kind in "SUVMm":
-        raise InputError(f"input {name!r} is {value!r:.60}, but an array of numbers is expected; read the file or the text into one first")
+        what = f"has dtype {x.dtype}" if x.ndim else f"is {value!r:.60}"
+        raise InputError(f"input {name!r} {what}, but an array of numbers is expected; read the file or the text into one first")
     return x
 
 
@@ -88,8 +89,8 @@ def _check_kind(name: str, spec: InputSpec, x: Array, dtype: str) -> Array:
         if kind == "O" and x.size and all(hasattr(v, "numerator") for v in x.reshape(-1)):
             raise InputError(f"input {name!r} holds Fractions, but the graph is {dtype}; use graph.astype('exact')")
         if kind not in "fiu":
-            raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected ({dtype}); convert it with x.astype({dtype!r}) if "
-                             f"it holds numbers")
+            raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected; if that is what it holds, convert it with "
+                             f"x.astype({dtype!r})")
         with np.errstate(over="ignore"):                           # what overflows becomes infinite, and is refused as that
             return np.asarray(x.astype(DTYPES[dtype]))
     if spec.kind == "int":

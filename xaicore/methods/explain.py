@@ -123,8 +123,8 @@ def _from_layer(graph: Graph, x: Any, layer: str) -> tuple[Graph, dict[str, Arra
     name = graph.find(layer)
     value = evaluate(graph, feeds, keep=[name])[name]
     if value.dtype.kind not in "fO":
-        raise Inapplicable(f"layer {layer!r} has dtype {value.dtype}, so there is nothing to differentiate; choose a floating layer, such as "
-                           f"an embedding")
+        raise Inapplicable(f"layer {layer!r} has dtype {value.dtype}, so there is nothing to differentiate; choose a floating layer, such "
+                           f"as an embedding")
     behind = cut(graph, name, value.shape)
     return behind, {k: v for k, v in {**feeds, name: value}.items() if k in behind.inputs}
 
@@ -140,6 +140,8 @@ def _at_signal(a: Attribution, task: Task, layer: str) -> Attribution:
 
 def _behind(row: Method, task: Task, layer: str, settings: dict[str, Any]) -> Attribution:
     """The method on the part of the graph behind the layer; a baseline is taken through the part before it."""
+    if task.graph.find(layer) == task.value:
+        raise Inapplicable(f"layer {layer!r} is the explained value itself, so nothing lies behind it; choose a layer before it")
     if not row.baseline:
         inner, _ = task.at_layer(layer)
         return row.run(inner, **settings)

@@ -183,14 +183,15 @@ def make_task(
     graph = prune(graph, [value])
     wrt = [wrt] if isinstance(wrt, str) else wrt
     if wrt is not None and not list(wrt):
-        raise InputError(f"wrt names no input, so nothing would be explained; leave it out, or choose among {', '.join(graph.float_inputs)}")
+        raise InputError(f"wrt names no input, so nothing would be explained; leave it out, or choose among "
+                         f"{', '.join(graph.float_inputs)}")
     for k in wrt or ():
         if k not in graph.float_inputs:
             raise UnknownName(f"wrt={k!r} is not a floating input: {nearest(str(k), graph.float_inputs)}")
     trace = forward(graph, feeds, wrt=wrt)
     if made_by is not None and int(np.prod(trace[value].shape[1:])) != 1:
-        raise InputError(f"the target callable returned {value!r} of shape {trace[value].shape}; one number for each sample is expected, for "
-                         f"example b.add(Sum((1,)), name)")
+        raise InputError(f"the target callable returned {value!r} of shape {trace[value].shape}; one number for each sample is expected, "
+                         f"for example b.add(Sum((1,)), name)")
     weights, label = _weights(trace[value], rest, value)
     scale = "" if head is None and output == "logit" else f"{output} "
     words = scale + label + (f" (before {head})" if head and output == "logit" else "")
@@ -264,8 +265,8 @@ def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
     w = np.asarray(target)
     if w.dtype.kind not in "fiuO" or w.shape not in (inner, value.shape) or not w.ndim:
         index = "an index" if len(inner) == 1 else f"a tuple of {len(inner)} indices"
-        raise InputError(f"the target is {target!r:.60}; for output {name!r} of shape (N, {', '.join(map(str, inner))}) it is {index}, one for "
-                         f"each sample in a list, or an array of weights of shape {inner}")
+        raise InputError(f"the target is {target!r:.60}; for output {name!r} of shape (N, {', '.join(map(str, inner))}) it is {index}, one "
+                         f"for each sample in a list, or an array of weights of shape {inner}")
     if value.dtype == object:
         w = rationals(w, "the target's weights")
     elif w.dtype.kind == "O" or not np.isfinite(w).all():
@@ -311,8 +312,8 @@ def _checked(positions: list[tuple[int, ...]], inner: tuple[int, ...], name: str
     for p in positions:
         if len(p) != len(inner):
             raise InputError(f"target {p if len(p) != 1 else p[0]} has {_many(len(p))}, but output {name!r} has shape "
-                             f"(N, {', '.join(map(str, inner))}) and needs {_many(len(inner))}: "
-                             f"target={'an index' if len(inner) == 1 else '(' + ', '.join('0' for _ in inner) + ')'}")
+                             f"(N, {', '.join(map(str, inner))}) and needs {_many(len(inner))}, for example "
+                             f"target={0 if len(inner) == 1 else (0,) * len(inner)}")
         for k, (i, size) in enumerate(zip(p, inner)):
             if not 0 <= i < size:
                 raise InputError(f"target {i} is out of range on axis {k + 1} of output {name!r}: it has {size} entries, 0 to {size - 1}")

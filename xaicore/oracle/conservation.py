@@ -71,8 +71,8 @@ def _lost(step: Step, rule: Rule, entry: Entry, layers: Layers, settings: Mappin
         return amount, ""
     rest = np.where(idle, scalar(0, r), r)
     passed = sum(total(part) for part in rule(step, rest) if part is not None)
-    return largest(total(rest) - passed), (f"node {name!r} keeps {amount:.3g}, all of it at {int(idle.sum())} neurons to which no explained "
-                                           f"input contributes, or none of one sign: {rule.label} has nothing to share by")
+    return largest(total(rest) - passed), (f"node {name!r} keeps {amount:.3g}, all of it at {int(idle.sum())} neurons to which no "
+                                           f"explained input contributes, or none of one sign: {rule.label} has nothing to share by")
 
 
 def without_denominator(step: Step, rule: Rule, settings: Mapping[str, Any]) -> Array:

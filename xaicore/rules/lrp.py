@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
-from xaicore.numerics import Array, at_least, divide, negative, positive, scalar, stabilize
+from xaicore.numerics import Array, at_least, divide, is_exact, negative, positive, scalar, stabilize
 from xaicore.ops import (
     AdaptiveMaxPool,
     AvgPool,
@@ -160,8 +160,7 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
     """
     check_bias(bias)
     at_least("eps", eps, 0)
-    if at_least("alpha", alpha, 0) < 1:
-        raise InputError(f"alpha={alpha!r}: alpha - beta = 1 with beta >= 0, so alpha is at least 1")
+    at_least("alpha", alpha, 1, "alpha - beta = 1 with beta >= 0")
     if variant not in ("contributions", "weights-only"):
         raise InputError(f"variant={variant!r} of the alpha-beta rule does not exist; there are 'contributions' and 'weights-only'")
 
@@ -266,9 +265,10 @@ def z_box(low: Any, high: Any, eps: Number = 0) -> Rule:
         def distance(x: Array) -> Array:
             given = bounds[name]
             if x.ndim < given.ndim or any(n not in (1, m) for n, m in zip(given.shape[::-1], x.shape[::-1])):
-                raise ShapeError(f"{name} has shape {given.shape}, which does not fit the input of shape {x.shape}; give a number, or one for "
-                                 f"each channel of shape (C, 1, 1)")
-            return np.asarray(x - np.vectorize(lambda v: scalar(v, x), otypes=[x.dtype])(given))
+                raise ShapeError(f"{name} has shape {given.shape}, which does not fit the input of shape {x.shape}; give a number, or one "
+                                 f"for each channel of shape (C, 1, 1)")
+            bound = np.vectorize(lambda v: scalar(v, x), otypes=[object])(given) if is_exact(x) else given.astype(x.dtype)
+            return np.asarray(x - bound)
 
         return distance
 
