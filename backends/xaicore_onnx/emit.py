@@ -235,7 +235,7 @@ def pool(kind: str) -> Rule:
                     )
                 factor = prod(op.kernel) / op.divisor
         attributes = window(op, len(op.kernel), **more)
-        attributes["strides"] = list(op.stride or op.kernel)
+        attributes["strides"] = list(op.stride) or None
         if factor == 1.0:
             e.put(kind, x, **attributes)
         else:

@@ -297,7 +297,7 @@ def test_at_a_layer(method):
     ({"quadrature": "midpiont"}, UnknownName, "did you mean 'midpoint'"),
     ({"quadrature": 3}, UnknownName, "quadrature=3 does not exist"),
     ({"baseline": np.zeros(3)}, ShapeError, "baseline"),
-    ({"baseline": float("nan")}, InputError, "baseline for input 'x' is not finite"),
+    ({"baseline": float("nan")}, InputError, "the baseline: input 'x' holds nan"),
     ({"baseline": {"y": 0}}, UnknownName, "'y'"),
 ])
 def test_settings(settings, error, words):

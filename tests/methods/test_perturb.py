@@ -209,7 +209,7 @@ def test_at_a_layer():
     ({"fill": "median"}, UnknownName, "fill='median' does not exist"),
     ({"fill": "mean"}, InputError, "has none; give the values"),
     ({"fill": np.zeros(3)}, ShapeError, "shape"),
-    ({"fill": float("inf")}, InputError, "fill for input 'x' is not finite"),
+    ({"fill": float("inf")}, InputError, "the fill: input 'x' holds inf"),
 ])
 def test_settings(settings, error, words):
     with pytest.raises(error, match=words):

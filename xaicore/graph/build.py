@@ -50,7 +50,9 @@ class Builder:
     def param(self, name: str, value: Any) -> str:
         """A parameter; floats are taken to the graph's dtype (Fractions and ints in exact mode), integers stay."""
         self._claim(name, "parameter")
-        self._params[name] = self._to_param(name, value)
+        stored = self._to_param(name, value)                            # a copy of ours, which the graph then takes as it is
+        stored.flags.writeable = False
+        self._params[name] = stored
         return name
 
     def constant(self, value: Any, name: str | None = None) -> str:

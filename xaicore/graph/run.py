@@ -44,6 +44,9 @@ def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
 
 def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
     given = _to_array(name, value)
+    if spec.kind == "float" and (value is None or given.dtype.kind in "SUVMm"):
+        what = f"has dtype {given.dtype}" if given.ndim else f"is {value!r:.60}"
+        raise InputError(f"input {name!r} {what}, but an array of numbers is expected; read the file or the text into one first")
     x = _check_kind(name, spec, given, dtype)
     want = spec.shape
     if x.ndim != len(want):
@@ -57,7 +60,7 @@ def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
             raise ShapeError(f"input {name!r} has shape {x.shape}, but {spec} is expected: {have} instead of {need} on {where}")
     if 0 in x.shape:
         what = "an empty batch" if x.shape[0] == 0 else "an empty array"
-        raise InputError(f"input {name!r} has shape {x.shape}: {what} has nothing to explain")
+        raise InputError(f"input {name!r} has shape {x.shape}: {what} has nothing to explain; give at least one sample")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = tuple(int(k) for k in np.argwhere(~np.isfinite(x))[0])
         if np.isfinite(given[bad]):
@@ -72,13 +75,9 @@ def _to_array(name: str, value: Any) -> Array:
     try:
         if hasattr(value, "detach") and hasattr(value, "cpu"):
             value = value.detach().cpu().numpy()
-        x = np.asarray(value)
+        return np.asarray(value)
     except (ValueError, TypeError) as error:
         raise InputError(f"input {name!r} cannot be read as an array ({error}); give nested lists of equal lengths, or an array") from None
-    if value is None or x.dtype.kind in "SUVMm":
-        what = f"has dtype {x.dtype}" if x.ndim else f"is {value!r:.60}"
-        raise InputError(f"input {name!r} {what}, but an array of numbers is expected; read the file or the text into one first")
-    return x
 
 
 def _check_kind(name: str, spec: InputSpec, x: Array, dtype: str) -> Array:

@@ -132,10 +132,13 @@ class Axiom:
     def check(self, case: Case, promised: bool = False) -> Verdict:
         """The three-valued verdict of this axiom for one case. A method that refuses a construction is not measured on it."""
         try:
-            residual, limit, where = self.measure(case)
+            with np.errstate(invalid="ignore", over="ignore"):          # what is not a number fails below
+                residual, limit, where = self.measure(case)
         except XaicoreError as reason:
             return Verdict(case.method, self.id, "does not apply", promised=promised, reason=str(reason))
         worst = largest(np.asarray(residual))
+        if not np.isfinite(worst):
+            return Verdict(case.method, self.id, "fails", worst, limit, promised, f"the attribution is not finite; {where}")
         return Verdict(case.method, self.id, "holds" if worst <= limit else "fails", worst, limit, promised, where)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from xaicore.errors import UnknownName, nearest
+
 Status = Literal["holds", "fails", "does not apply"]
 MARKS = {("holds", True): "yes", ("holds", False): "(yes)", ("fails", True): "BROKEN", ("fails", False): "no"}
 
@@ -46,8 +48,12 @@ class Report:
         return len(self.verdicts)
 
     def of(self, method: str, axiom: str) -> Verdict:
-        """The verdict of one pair."""
-        return next(v for v in self.verdicts if v.method == method and v.axiom == axiom)
+        """The verdict of one pair; UnknownName for one that was not measured."""
+        for v in self.verdicts:
+            if v.method == method and v.axiom == axiom:
+                return v
+        pairs = (f"{v.method} {v.axiom}" for v in self.verdicts)
+        raise UnknownName(f"the report has no verdict on {method!r} and {axiom!r}: {nearest(f'{method} {axiom}', pairs)}")
 
     @property
     def broken(self) -> tuple[Verdict, ...]:

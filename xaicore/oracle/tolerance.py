@@ -33,6 +33,9 @@ def _sizes(amounts: Iterable[Array]) -> Iterable[float]:
 
 
 def largest(x: Array) -> float:
-    """max |x| as a float (0 for Fraction(0) only)."""
+    """max |x| as a float: 0 for zeros only, infinite where a number is missing."""
     flat = np.asarray(x).reshape(-1)
-    return max((abs(float(v)) for v in flat), default=0.0)
+    if flat.dtype == object:
+        return max((abs(float(v)) or (0.0 if v == 0 else 5e-324) for v in flat), default=0.0)  # a rational may be below any float
+    top = float(np.abs(flat).max(initial=0))
+    return float("inf") if np.isnan(top) else top
