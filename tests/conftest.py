@@ -15,3 +15,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """A function in a parameter is named by its argument: its address would differ between parallel workers."""
+    return argname if callable(val) and "<lambda>" in getattr(val, "__qualname__", "") else None

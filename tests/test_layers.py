@@ -27,6 +27,8 @@ def imports(path: Path) -> list[tuple[str, int, bool]]:
                 continue
             if isinstance(child, ast.Import):
                 found.extend((alias.name, child.lineno, top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom) and child.module == "xaicore":
+                found.extend((f"xaicore.{alias.name}", child.lineno, top) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
                 found.append((child.module or ".", child.lineno, top))
             walk(child, top and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))

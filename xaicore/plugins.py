@@ -59,10 +59,11 @@ def from_model(model: Any, example: Any = None, *, dtype: str = "float64", verif
     return graph
 
 
-def load(path: str | Path, *, dtype: str = "float64", verify: bool = False) -> Graph:
+def load(path: str | Path, *, dtype: str = "float64", verify: bool = False, **options: Any) -> Graph:
     """The graph of a file: .onnx, or xaicore's own .json. Nothing in the file is executed.
 
-    verify   run the framework and the graph on sample inputs and refuse a mismatch (ONNX)
+    verify    run the framework and the graph on sample inputs and refuse a mismatch (ONNX)
+    options   the reader's own: for ONNX ``example`` (inputs to verify with, and sizes for free axes), ``unbatched``
     """
     try:
         path = Path(path)
@@ -77,9 +78,11 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False) -> G
         raise FileRefused(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
     suffix = path.suffix.lower()
     if suffix == ".json":
+        if options:
+            raise InputError(f"xaicore's own files take no {', '.join(options)}; give the path and dtype alone")
         return load_json(path).astype(dtype)
     if suffix in READERS:
-        graph = _backend(READERS[suffix]).load(path, dtype=dtype, verify=verify)
+        graph = _backend(READERS[suffix]).load(path, dtype=dtype, verify=verify, **options)
         assert isinstance(graph, Graph)
         return graph
     for suffixes, why in REFUSED.items():

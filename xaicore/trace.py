@@ -210,7 +210,8 @@ class Signals:
 def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = ()) -> Signals:
     """Carries ``seed`` (signals at values of the graph) back to the explained inputs, by the plan's rules.
 
-    ``keep`` names further values whose signal is returned. Raises Unsupported when the seed cannot reach an input.
+    ``keep`` names further values whose signal is returned. Raises Unsupported when the seed cannot reach an input, InputError
+    where a signal leaves the range of the dtype.
     """
     graph = trace.graph
     for name in seed:
@@ -230,12 +231,17 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
         if node.name in keep:
             kept[node.name] = signal
         step = trace.step(node)
-        parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
-        for i, part in zip(node.inputs, parts):
-            if part is not None:
-                flowing[i] = flowing[i] + part if i in flowing else part
-        shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
-        entries.append(_entry(step, signal, shared, plan.measure))
+        try:
+            with np.errstate(over="raise", invalid="raise", divide="raise"):
+                parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
+                for i, part in zip(node.inputs, parts):
+                    if part is not None:
+                        flowing[i] = flowing[i] + part if i in flowing else part
+                shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
+                entries.append(_entry(step, signal, shared, plan.measure))
+        except FloatingPointError as error:
+            raise InputError(f"node {node.name!r}: on its way back through {node.op} the signal leaves the range of {graph.dtype} ({error}); "
+                             f"check the scale of the input, or give a rule with a denominator a larger eps") from error
     total = None
     for name, signal in seed.items():
         ref = None if trace.ref is None else trace.ref.values[name]

@@ -15,7 +15,7 @@ from xaicore.numerics import Array
 from xaicore_torch.context import Value
 from xaicore_torch.emit import emit
 from xaicore_torch.export import check_derivative, export_program, quiet
-from xaicore_torch.lower import Lowered, lower_program
+from xaicore_torch.lower import Lowered, lower_program, simplify
 
 __all__ = ["emit", "to_graph"]
 
@@ -33,6 +33,8 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     ``verify`` for live modules only: an exported program holds no trace of them.
     """
     program, args, kwargs = export_program(model, example)
+    with quiet():
+        program = simplify(program)
     live = isinstance(model, torch.nn.Module)
     lowered = lower_program(program, "float64" if dtype == "exact" else dtype, dict(model.named_modules()) if live else {})
     if verify:

@@ -111,13 +111,6 @@ def softplus(c: Context, x: Any, beta: float, threshold: float) -> Value:
     return Value(c.add(Where(), above, x.name, smooth.name), x.layout)
 
 
-def threshold(c: Context, x: Any, threshold: float, value: float) -> Value:
-    """x where x > threshold, else value."""
-    x = c.active(x)
-    above = c.add(Compare("gt"), x.name, c.constant(np.asarray(float(threshold)), "threshold"), part="above")
-    return Value(c.add(Where(), above, x.name, c.constant(np.asarray(float(value)), "value")), x.layout)
-
-
 def prelu(c: Context, x: Any, weight: Any) -> Value:
     """x where x > 0, else weight * x, with one weight, or one for each channel (axis 1)."""
     x = c.active(x)
@@ -248,21 +241,6 @@ def power(c: Context, x: Any = None, exponent: Any = None) -> Value:
     return c.emit(Pow(c.number(exponent)), c.as_float(c.active(x)))
 
 
-def addcmul(c: Context, x: Any, tensor1: Any, tensor2: Any, value: Any) -> Value:
-    """x + value * tensor1 * tensor2."""
-    return _fused(Mul(), c, x, tensor1, tensor2, value)
-
-
-def addcdiv(c: Context, x: Any, tensor1: Any, tensor2: Any, value: Any) -> Value:
-    """x + value * tensor1 / tensor2."""
-    return _fused(Div(), c, x, tensor1, tensor2, value)
-
-
-def _fused(op: Op, c: Context, x: Any, one: Any, two: Any, factor: Any) -> Value:
-    (base, left, right), layout = c.align(x, _times(c, one, factor), two)
-    return Value(c.add(Add(), base, c.add(op, left, right, part="product")), layout)
-
-
 def lerp(c: Context, x: Any, end: Any, weight: Any) -> Value:
     """x + weight * (end - x)."""
     (start, stop, share), layout = c.align(x, end, weight)
@@ -302,11 +280,11 @@ def take(make: Callable[..., Op]) -> Callable[..., Value]:
 
 TABLE: Mapping[str, Callable[..., Any]] = {
     # activations
-    "relu": take(ReLU), "sigmoid": take(Sigmoid), "tanh": take(Tanh), "silu": take(SiLU), "mish": take(Mish),
+    "relu": take(ReLU), "relu6": take(ReLU6), "sigmoid": take(Sigmoid), "tanh": take(Tanh), "silu": take(SiLU), "mish": take(Mish),
     "selu": take(SELU), "hardsigmoid": take(HardSigmoid), "hardswish": take(HardSwish),
     "leaky_relu": take(lambda negative_slope: LeakyReLU(float(negative_slope))), "celu": take(lambda alpha: CELU(float(alpha))),
     "elu": take(elu), "gelu": take(lambda approximate: GELU(approximate)), "hardtanh": take(hardtanh), "clamp": clamp,
-    "clamp_min": clamp, "clamp_max": clamp, "softplus": softplus, "threshold": threshold, "prelu": prelu,
+    "clamp_min": clamp, "clamp_max": clamp, "softplus": softplus, "prelu": prelu,
     "rrelu": rrelu, "glu": glu, "log_sigmoid": log_sigmoid,
     # functions of one number
     "exp": take(Exp), "expm1": take(Expm1), "log": take(Log), "log1p": take(Log1p), "sqrt": take(Sqrt), "rsqrt": take(Rsqrt),
@@ -316,7 +294,7 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     # functions of two
     "add": partial(sum_of_two, Add()), "sub": partial(sum_of_two, Sub()), "rsub": rsub, "mul": partial(binary, Mul()), "div": div,
     "floor_divide": partial(div, rounding_mode="floor"), "remainder": remainder, "pow": power,
-    "maximum": partial(binary, Maximum()), "minimum": partial(binary, Minimum()), "addcmul": addcmul, "addcdiv": addcdiv, "lerp": lerp,
+    "maximum": partial(binary, Maximum()), "minimum": partial(binary, Minimum()), "lerp": lerp,
     "where": where, "masked_fill": masked_fill,
     **{kind: partial(binary, Compare(kind)) for kind in ("eq", "ne", "lt", "le", "gt", "ge")},
     **{f"{form}_{kind}": partial(logical, Logical(kind)) for kind in ("and", "or", "xor") for form in ("logical", "bitwise")},

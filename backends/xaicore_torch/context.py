@@ -52,8 +52,6 @@ class Const:
 
     versions: tuple[Any, ...]
     name: str
-    own: bool = False
-    """Is it one of the model's own parameters, as it is?"""
 
     @property
     def tensor(self) -> Any:
@@ -73,6 +71,7 @@ class Context:
         self.node: Any = None
         self.places = places(program)
         self._own: dict[Any, Const] = {}
+        self._arrays: dict[str, Array] = {}
         self._derived: dict[Any, str] = {}
         sizes = batch_sizes(program)
         self.trials = TRIALS if any(isinstance(n, torch.SymInt) for n in sizes) else (_one(sizes),)
@@ -220,7 +219,8 @@ class Context:
         same = (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype) if tensor.numel() else name
         if same not in self._own:
             unique = f"self.{name}" if self.builder.has(name) else name   # a graph input may have the name of a parameter
-            self._own[same] = Const((tensor,), self.builder.param(unique, _array(tensor)), own=True)
+            self._arrays[unique] = _array(tensor)
+            self._own[same] = Const((tensor,), self.builder.param(unique, self._arrays[unique]))
         return self._own[same]
 
     def weight(self, x: Any, what: str = "the weight") -> str:
@@ -246,11 +246,12 @@ class Context:
         return self.builder.constant(array, f"{self.place.name}/{name}")
 
     def _param(self, x: Const, array: Array) -> str:
-        if x.own and array.shape == tuple(x.versions[0].shape) and array.dtype.kind == kind_of(x.versions[0].dtype)[0]:
-            return x.name
+        root = x.name.split("/")[0]
+        if root in self._arrays and np.array_equal(self._arrays[root], array) and self._arrays[root].dtype.kind == array.dtype.kind:
+            return root                                                  # a view, or an expansion over the batch, of the model's own
         key = (id(x), array.shape, array.dtype.kind)
         if key not in self._derived:
-            self._derived[key] = self.builder.constant(array, f"{x.name}/laid_out" if x.own else x.name)
+            self._derived[key] = self.builder.constant(array, f"{x.name}/laid_out" if x.name == root else x.name)
         return self._derived[key]
 
     def fold(self) -> Any:

@@ -30,10 +30,8 @@ from xaicore.ops import (
     LogSoftmax,
     MaxPool,
     Op,
-    Reshape,
     RMSNorm,
     Softmax,
-    Transpose,
     Upsample,
 )
 from xaicore_torch.context import Const, Context, Value
@@ -206,7 +204,7 @@ def _pooled(c: Context, op: Op, x: Any) -> Any:
     return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None]
 
 
-# ----- look-ups, softmax, shuffles --------------------------------------------------------------------------------
+# ----- look-ups, softmax ------------------------------------------------------------------------------------------
 
 
 def embedding(c: Context, weight: Any, indices: Any) -> Value:
@@ -247,34 +245,6 @@ def log_softmax(c: Context, x: Any, dim: int, half_to_float: bool = False) -> Va
     return c.emit(LogSoftmax(x.layout.graph_axis(dim)), x)
 
 
-def pixel_shuffle(c: Context, x: Any, upscale_factor: int) -> Value:
-    """(N, C r², H, W) -> (N, C, H r, W r)."""
-    x, r = c.batch_first(x, 4), upscale_factor
-    _, channels, height, width = x.layout.shape
-    return _rearranged(c, x, (channels // r**2, r, r, height, width), (0, 1, 4, 2, 5, 3))
-
-
-def pixel_unshuffle(c: Context, x: Any, downscale_factor: int) -> Value:
-    """(N, C, H r, W r) -> (N, C r², H, W)."""
-    x, r = c.batch_first(x, 4), downscale_factor
-    _, channels, height, width = x.layout.shape
-    return _rearranged(c, x, (channels, height // r, r, width // r, r), (0, 1, 3, 5, 2, 4))
-
-
-def channel_shuffle(c: Context, x: Any, groups: int) -> Value:
-    """Channels (g, C / g) in the order (C / g, g)."""
-    x = c.batch_first(x)
-    _, channels, *space = x.layout.shape
-    return _rearranged(c, x, (groups, channels // groups, *space), (0, 2, 1, *range(3, 3 + len(space))))
-
-
-def _rearranged(c: Context, x: Value, apart: tuple[int, ...], perm: tuple[int, ...]) -> Value:
-    """Axes taken apart, permuted and joined again to the result's shape."""
-    split = c.emit(Reshape(apart), x, part="apart")
-    moved = c.emit(Transpose(perm), split, part="moved")
-    return c.emit(Reshape(c.shape()[1:]), moved, layout=x.layout.resized(c.shape()))
-
-
 TABLE: Mapping[str, Callable[..., Any]] = {
     "conv1d": conv, "conv2d": conv, "conv3d": conv, "convolution": convolution,
     "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose, "conv_transpose3d": conv_transpose,
@@ -291,5 +261,4 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "embedding": embedding,
     "upsample_nearest1d": upsample_nearest, "upsample_nearest2d": upsample_nearest, "upsample_nearest3d": upsample_nearest,
     "upsample_linear1d": upsample_linear, "upsample_bilinear2d": upsample_linear, "upsample_trilinear3d": upsample_linear,
-    "pixel_shuffle": pixel_shuffle, "pixel_unshuffle": pixel_unshuffle, "channel_shuffle": channel_shuffle,
 }

@@ -32,6 +32,40 @@ WHOLE: Mapping[str, Callable[[Any], Op]] = {
 """Modules that torch takes apart although there is one operator for them: class -> operator, from the live module."""
 
 
+def simplify(program: Any) -> Any:
+    """The program with every operator that has no row in the table taken apart by torch, as far as torch can.
+
+    Aliases (clip, multiply), losses, cosine_similarity, unfold ... become operators that have one; what has a row stays whole.
+    """
+    for _ in range(DEPTH):
+        known = torch.export.default_decompositions()
+        apart = {n.target: known[n.target] for n in _active(program) if _name(n) not in TABLE and n.target in known}
+        if not apart:
+            break
+        program = program.run_decompositions(apart)
+    return program
+
+
+DEPTH = 5
+"""How often what came out is taken apart again; column_stack takes three."""
+
+
+def _active(program: Any) -> list[fx.Node]:
+    """The calls of ATen operators that depend on an input of the user's and are not lowered by their shape or their name alone."""
+    users = set(program.graph_signature.user_inputs)
+    on: set[fx.Node] = set()
+    for node in program.graph.nodes:
+        sizes = isinstance(node.meta.get("val"), (torch.SymInt, torch.SymBool, type(None)))
+        if node.name in users or (any(n in on for n in node.all_input_nodes) and not sizes):
+            on.add(node)
+    return [n for n in program.graph.nodes if n in on and hasattr(n.target, "_schema") and _name(n) not in SHAPE_ONLY | NOTHING]
+
+
+def _name(node: fx.Node) -> str:
+    """An ATen operator without namespace and overload; others (prims, a user's own) as they are."""
+    return str(node.target._schema.name).removeprefix("aten::") if hasattr(node.target, "_schema") else str(node.target)
+
+
 @dataclass(frozen=True)
 class Lowered:
     """A graph, and what the nodes of the exported program have become in it: what verification needs."""
@@ -87,7 +121,7 @@ def _call(c: Context, node: fx.Node, whole: Mapping[fx.Node, tuple[Op, fx.Node] 
     result = node.meta.get("val")
     if result is None or isinstance(result, (int, float, torch.SymInt, torch.SymFloat, torch.SymBool)):
         return                                                           # an assertion, or arithmetic of sizes: read where it is used
-    name = node.target._schema.name.split("::")[-1] if hasattr(node.target, "_schema") else str(node.target)
+    name = _name(node)
     active = any(_holds_value(c.env.get(n)) for n in node.all_input_nodes)
     if not active or name in SHAPE_ONLY:
         c.env[node] = c.fold()

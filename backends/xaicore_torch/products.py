@@ -41,11 +41,6 @@ def addmm(c: Context, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Va
     return Value(c.add(Add(), left, right), layout)
 
 
-def baddbmm(c: Context, x: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Value:
-    """beta * x + alpha * (batch1 @ batch2), stacks of matrices."""
-    return addmm(c, x, batch1, batch2, beta, alpha)
-
-
 def matmul(c: Context, x: Any, other: Any) -> Value:
     """x @ other, for matrices and stacks of them, and for a constant vector on the right."""
     if isinstance(other, Const) and other.tensor.ndim == 1:
@@ -59,11 +54,6 @@ def matmul(c: Context, x: Any, other: Any) -> Value:
 def mm(c: Context, x: Any, mat2: Any) -> Value:
     """x @ mat2."""
     return _matmul(c, x, mat2, c.shape())
-
-
-def mv(c: Context, x: Any, vec: Any) -> Value:
-    """x @ vec."""
-    return matmul(c, x, vec)
 
 
 def _matmul(c: Context, a: Any, b: Any, shape: Sequence[int], part: str = "") -> Value:
@@ -163,6 +153,6 @@ def _additive(c: Context, mask: Any, scores: Layout) -> str:
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
-    "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "matmul": matmul, "mm": mm, "mv": mv, "bmm": mm, "einsum": einsum,
+    "linear": linear, "addmm": addmm, "matmul": matmul, "mm": mm, "bmm": mm, "einsum": einsum,
     "scaled_dot_product_attention": scaled_dot_product_attention,
 }

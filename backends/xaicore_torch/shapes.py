@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 from xaicore.errors import ConversionError
 from xaicore.graph.layout import common
-from xaicore.ops import Concat, Expand, Gather, Pad, Slice, Split, Squeeze, Sub, Where
+from xaicore.ops import Concat, Expand, Gather, Pad, Slice, Split, Squeeze
 from xaicore_torch.context import Const, Context, Value, kind_of
 from xaicore_torch.layers import embedding
 
@@ -68,29 +68,11 @@ def _expanded(c: Context, x: Value, shape: Sequence[int], part: str = "") -> Val
 
 
 def repeat(c: Context, x: Any, repeats: Sequence[int]) -> Value:
-    """The array tiled: repeat r times before each axis."""
+    """The array tiled: a new axis before each of its axes is repeated, then the two are joined."""
     x = c.active(x)
     sizes = (1,) * (len(repeats) - len(x.layout.shape)) + x.layout.shape
-    return _tiled(c, x, [n for r, s in zip(repeats, sizes) for n in (1, s)], [n for r, s in zip(repeats, sizes) for n in (r, s)])
-
-
-def tile(c: Context, x: Any, dims: Sequence[int]) -> Value:
-    """repeat with missing counts of 1."""
-    x = c.active(x)
-    return repeat(c, x, [1] * (len(x.layout.shape) - len(dims)) + list(dims))
-
-
-def repeat_interleave(c: Context, x: Any, repeats: Any, dim: int | None, output_size: Any = None) -> Value:
-    """Each entry along one axis r times in a row."""
-    x = c.active(x)
-    if dim is None or not isinstance(repeats, int):
-        raise ConversionError("repeat_interleave is supported along one axis, with one whole number")
-    k, shape = x.layout.framework_axis(dim), x.layout.shape
-    return _tiled(c, x, (*shape[: k + 1], 1, *shape[k + 1 :]), (*shape[: k + 1], repeats, *shape[k + 1 :]))
-
-
-def _tiled(c: Context, x: Value, apart: Sequence[int], grown: Sequence[int]) -> Value:
-    spread = _expanded(c, _reshaped(c, x, apart, part="apart"), grown, part="spread")
+    apart = _reshaped(c, x, [n for s in sizes for n in (1, s)], part="apart")
+    spread = _expanded(c, apart, [n for r, s in zip(repeats, sizes) for n in (r, s)], part="spread")
     return _reshaped(c, spread, c.shape())
 
 
@@ -274,11 +256,18 @@ def index_select(c: Context, x: Any, dim: int, index: Any) -> Value:
 
 
 def index(c: Context, x: Any, indices: Sequence[Any]) -> Value:
-    """x[:, ..., indices, ...] with one array of positions, constant and the same for every sample."""
+    """x[:, ..., i, j, ...] with arrays of positions on neighbouring axes, constant and the same for every sample."""
     given = [k for k, one in enumerate(indices) if one is not None]
-    if len(given) != 1:
-        raise ConversionError("indexing with several arrays at once is supported only for constants; use index_select or slices")
-    return _indexed(c, x, given[0], indices[given[0]])
+    if len(given) == 1:
+        return _indexed(c, x, given[0], indices[given[0]])
+    if not all(isinstance(indices[k], Const) for k in given) or given != list(range(given[0], given[-1] + 1)):
+        raise ConversionError("several arrays of positions are supported if they are constant and on neighbouring axes; use slices")
+    x = c.active(x)
+    shape = x.layout.shape
+    sizes = [shape[k] for k in given]
+    flat = np.ravel_multi_index([indices[k].tensor.numpy() % n for k, n in zip(given, sizes)], sizes)
+    joined = _reshaped(c, x, (*shape[: given[0]], prod(sizes), *shape[given[-1] + 1 :]), part="joined")
+    return _indexed(c, joined, given[0], Const((torch.from_numpy(flat),), "positions"))
 
 
 def _indexed(c: Context, x: Any, dim: int, at: Any) -> Value:
@@ -300,32 +289,12 @@ def _indexed(c: Context, x: Any, dim: int, at: Any) -> Value:
     return c.emit(Gather(axis), x, c.constant(np.asarray(positions.numpy()), "positions"), layout=layout)
 
 
-def triangle(keep: Callable[[Any, int], Any], c: Context, x: Any, diagonal: int) -> Value:
-    """The lower or upper triangle of each matrix, zero elsewhere."""
-    x = c.active(x)
-    rows, columns = x.layout.graph_axis(-2), x.layout.graph_axis(-1)
-    if columns - rows != 1:
-        raise ConversionError("the batch is a row or column of the matrix")
-    mask = keep(torch.ones(x.layout.shape[-2:], dtype=torch.bool), diagonal).numpy()
-    return Value(c.add(Where(), c.constant(mask, "mask"), x.name, c.constant(np.zeros(()), "zero")), x.layout)
-
-
-def diff(c: Context, x: Any, n: int, dim: int, prepend: Any = None, append: Any = None) -> Value:
-    """Differences of neighbours along one axis."""
-    x = c.active(x)
-    if n != 1 or prepend is not None or append is not None:
-        raise ConversionError("diff is supported once, without prepend and append")
-    axis, layout = x.layout.graph_axis(dim), x.layout.resized(c.shape())
-    behind = c.emit(Slice(axis, None, -1), x, layout=layout, part="before")
-    return c.emit(Sub(), c.emit(Slice(axis, 1, None), x, layout=layout, part="after"), behind.name)
-
-
 TABLE: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("view", "_unsafe_view", "squeeze", "unsqueeze"), reshape),
     "permute": permute, "transpose": transpose, "t": matrix_transpose,
-    "expand": expand, "repeat": repeat, "tile": tile, "repeat_interleave": repeat_interleave,
+    "expand": expand, "repeat": repeat,
     "slice": slice_, "select": select, "split": split, "split_with_sizes": split, "unbind": unbind,
     "cat": cat, "stack": stack, "slice_scatter": slice_scatter, "select_scatter": select_scatter, "copy": copy,
     "flip": flip, "roll": roll, "pad": padded, "constant_pad_nd": padded, "index_select": index_select, "index": index,
-    "tril": partial(triangle, torch.tril), "triu": partial(triangle, torch.triu), "diff": diff,
+    "_unsafe_index": index,
 }

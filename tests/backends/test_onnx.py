@@ -20,7 +20,7 @@ from tests.backends.common import input_gradients
 from tests.backends.onnx_models import ELEMENTS, model, node, onnx, opinions
 from xaicore.errors import BackendError, ConversionError, FileRefused, InputError, Mismatch, NothingChecked, ShapeError
 from xaicore.graph import Graph
-from xaicore.ops import Dense, Embedding, Expand, Identity, MatMul, Reshape, Sigmoid, Transpose
+from xaicore.ops import Add, Dense, Embedding, Expand, Identity, MatMul, Reshape, Sigmoid, Transpose
 
 Array = np.ndarray
 F4 = np.float32
@@ -325,6 +325,14 @@ def test_a_batch_with_a_number_for_each_sample_stays_fixed() -> None:
     agrees(graph, proto, noise(3, 2))
     with pytest.raises(ShapeError, match="converted with a fixed batch"):
         graph(noise(4, 2))
+
+
+def test_a_fixed_batch_is_freed_only_after_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lowering that slips in rows for three samples: the graph does not run on a fourth."""
+    rows = np.arange(12.0).reshape(3, 4)
+    monkeypatch.setitem(lower.TABLE, "Relu", lambda c: c.put(Add(), c.live(), c.derived(rows, "rows")))
+    graph = to_graph(model([node("Relu", "x", "y")], {"x": [3, 4]}, "y"), verify=False)
+    assert graph.inputs["x"].shape == (3, 4)
 
 
 def test_a_larger_fixed_batch_is_freed_too() -> None:

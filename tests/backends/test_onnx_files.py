@@ -212,7 +212,7 @@ def test_external_data_is_found_wherever_it_is(where: str) -> None:
     (lambda t: setattr(t, "raw_data", t.raw_data[:-1]), "216 bytes are expected, but it holds 215"),
     (lambda t: (t.ClearField("raw_data"), t.float_data.extend([1.0])), "54 elements are expected, but it holds 1"),
     (lambda t: t.ClearField("raw_data"), "54 elements are expected, but it holds 0"),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_tensors_that_do_not_hold_what_they_say(change: Callable[[Any], Any], text: str) -> None:
     proto = small()
     change(proto.graph.initializer[0])

@@ -228,6 +228,13 @@ def test_a_bias_stays_beside_a_matmul_that_is_read_twice() -> None:
     assert kinds(Case("twice", 13, nodes, (2, 3), {"w": np.float32(W((3, 4))), "b": np.float32(W((4,)))})) == ["Dense", "Add", "Mul"]
 
 
+@pytest.mark.parametrize("shape", [(5, 4), (1, 5, 1), (5, 1), ()])
+def test_what_is_added_stays_an_add_unless_it_is_one_number_for_each_feature(shape: tuple[int, ...]) -> None:
+    nodes = [node("MatMul", "x w", "h"), node("Add", "h b", "y")]
+    case = Case("tokens", 13, nodes, (2, 5, 3), {"w": np.float32(W((3, 4))), "b": np.float32(W(shape))})
+    assert kinds(case) == ["Dense", "Add"]
+
+
 def test_a_weight_keeps_its_name_through_a_transpose() -> None:
     nodes = [node("Transpose", "w", "t", perm=[1, 0]), node("MatMul", "x t", "y")]
     graph = check(Case("turned", 13, nodes, (2, 3), {"w": np.float32(W((4, 3)))}))

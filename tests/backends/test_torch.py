@@ -86,8 +86,8 @@ def test_operator(family: str, part: str) -> None:
 
 CORE = {
     "products": ("linear", "linear_plain", "matmul_both", "attention", "layer_norm", "group_norm", "batch_norm"), "reductions": ("var", "amax"),
-    "windows": ("conv_settings", "conv_transpose", "max_pool_overlap", "adaptive_avg"), "activations": ("softmax", "log_softmax", "glu", "silu"),
-    "pointwise": ("logical", "xor", "masked_fill"), "shapes": ("pad", "split", "bilinear", "upsample", "assigned", "t"),
+    "windows": ("conv_settings", "conv_transpose", "max_pool_overlap", "adaptive_avg", "as_volume"), "activations": ("softmax", "log_softmax", "glu", "silu"),
+    "pointwise": ("logical", "bitwise", "masked_fill"), "shapes": ("pad", "split", "bilinear", "upsample", "assigned", "t"),
 }
 
 

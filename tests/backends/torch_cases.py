@@ -16,14 +16,14 @@ Part = nn.Module | Callable[[Any], Any]
 
 
 def shake(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Every parameter and buffer drawn anew, in float64: at initialisation a dropped BatchNorm or a zero bias would not be noticed."""
+    """Every parameter and running statistic drawn anew, in float64: at initialisation a dropped BatchNorm or bias would not be noticed."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
-        if value.is_floating_point():
-            drawn = torch.rand(value.shape, generator=generator) + 0.5 if name.endswith(("running_var", "norm.weight")) else None
-            drawn = torch.randn(value.shape, generator=generator) if drawn is None else drawn
+        if name.endswith("running_var"):
+            value.data.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+        elif isinstance(value, nn.Parameter) or name.endswith("running_mean"):
             fan_in = value[0].numel() if value.ndim > 1 else 1
-            value.data.copy_(drawn / fan_in**0.5)
+            value.data.copy_(torch.randn(value.shape, generator=generator) / fan_in**0.5)
     return model.double().eval()
 
 
@@ -58,7 +58,7 @@ def attention(**settings: Any) -> Part:
 
 
 ACTIVATIONS: Mapping[str, Part] = {
-    "relu": nn.ReLU(), "relu6": nn.ReLU6(), "leaky_relu": nn.LeakyReLU(0.2), "prelu": nn.PReLU(), "prelu_channels": nn.PReLU(4),
+    "relu": nn.ReLU(), "relu6": nn.ReLU6(), "relu6_function": F.relu6, "leaky_relu": nn.LeakyReLU(0.2), "prelu": nn.PReLU(), "prelu_channels": nn.PReLU(4),
     "elu": nn.ELU(1.5), "selu": nn.SELU(), "celu": nn.CELU(0.5), "hardtanh": nn.Hardtanh(-0.5, 0.8), "sigmoid": nn.Sigmoid(),
     "hardsigmoid": nn.Hardsigmoid(), "hardswish": nn.Hardswish(), "tanh": nn.Tanh(), "gelu": nn.GELU(), "gelu_tanh": nn.GELU("tanh"),
     "silu": nn.SiLU(), "mish": nn.Mish(), "softplus": nn.Softplus(2.0), "softplus_low": nn.Softplus(1.0, 0.5), "softsign": nn.Softsign(),
@@ -90,8 +90,10 @@ POINTWISE: Mapping[str, Part] = {
     "compared": lambda x: x * ((x > 0.1) & (x < 1.5) | (x <= -1) | (x >= 2)).to(x.dtype), "equal": lambda x: x * (x.sign() == 1).double(),
     "unequal": lambda x: torch.where(x.floor() != 0, x, 2 * x), "not": lambda x: x * (~(x > 0)).type_as(x),
     "logical": lambda x: x * torch.logical_xor(torch.logical_not(x > 0), torch.logical_or(x > 1, torch.logical_and(x < 0, x > -1))),
-    "xor": lambda x: x * ((x > 0) ^ (x < 1)), "to_int": lambda x: x * (x * 3).long(), "to_bool": lambda x: x * x.floor().bool(),
-    "detach": lambda x: x.detach() * x, "softmax": lambda x: torch.softmax(x, 1, dtype=torch.float64),
+    "bitwise": lambda x: x * torch.bitwise_or(torch.bitwise_and(x > 0, x < 1), x < -1), "xor": lambda x: x * ((x > 0) ^ (x < 1)), "to_int": lambda x: x * (x * 3).long(), "to_bool": lambda x: x * x.floor().bool(),
+    "clip": lambda x: torch.clip(x, 0.1, 2), "multiply": lambda x: torch.multiply(torch.subtract(x, 1), torch.negative(x)),
+    "true_divide": lambda x: torch.true_divide(x, 3), "expit": torch.special.expit, "logit": lambda x: torch.logit(x.sigmoid()),
+    "loss": lambda x: F.mse_loss(x, MATRIX.expand_as(x), reduction="none"), "detach": lambda x: x.detach() * x, "softmax": lambda x: torch.softmax(x, 1, dtype=torch.float64),
 }
 
 REDUCTIONS: Mapping[str, Part] = {
@@ -102,7 +104,7 @@ REDUCTIONS: Mapping[str, Part] = {
     "std": lambda x: x.std((1, 2)), "var_mean": lambda x: torch.stack(torch.var_mean(x, (2, 3)), 1),
     "any": lambda x: x.sum(1) * (x > 1).any(1), "all": lambda x: x.sum(1) * (x > -1).all(1),
     "norm": lambda x: x.norm(dim=1), "norm_1": lambda x: torch.linalg.vector_norm(x, 1, (2, 3)), "norm_inf": lambda x: torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True),
-    "normalize": lambda x: F.normalize(x, dim=1), "logsumexp": lambda x: x.logsumexp((1, 2)), "logsumexp_kept": lambda x: x.logsumexp(-1, keepdim=True),
+    "normalize": lambda x: F.normalize(x, dim=1), "cosine": lambda x: F.cosine_similarity(x, x.flip(1), dim=2), "logsumexp": lambda x: x.logsumexp((1, 2)), "logsumexp_kept": lambda x: x.logsumexp(-1, keepdim=True),
 }
 
 SHAPES: Mapping[str, Part] = {
@@ -124,7 +126,8 @@ SHAPES: Mapping[str, Part] = {
     "tril": lambda x: x.tril(1), "triu": lambda x: x.triu(-1), "diff": lambda x: x.diff(dim=2), "assigned": assigned,
     "pixel_shuffle": nn.PixelShuffle(2), "pixel_unshuffle": lambda x: F.pixel_unshuffle(x[..., :6], 2), "channel_shuffle": nn.ChannelShuffle(2),
     "arange": lambda x: x * torch.arange(x.shape[2], dtype=x.dtype)[:, None], "zeros_like": lambda x: x + torch.zeros_like(x) + torch.full_like(x, 2.0),
-    "upsample": nn.Upsample(scale_factor=2), "upsample_size": nn.Upsample((9, 5)), "bilinear": nn.Upsample(scale_factor=1.5, mode="bilinear"),
+    "index_two": lambda x: x[:, :, POSITIONS, 1 - POSITIONS], "rot90": lambda x: torch.rot90(x, 1, (2, 3)), "hstack": lambda x: torch.hstack([x, x * 2]),
+    "upsample_exact": nn.Upsample((9, 5), mode="nearest-exact"), "upsample": nn.Upsample(scale_factor=2), "upsample_size": nn.Upsample((9, 5)), "bilinear": nn.Upsample(scale_factor=1.5, mode="bilinear"),
     "bilinear_corners": nn.Upsample((9, 4), mode="bilinear", align_corners=True), "bilinear_size": nn.Upsample((4, 11), mode="bilinear"),
 }
 
@@ -133,7 +136,7 @@ PRODUCTS: Mapping[str, Part] = {
     "matmul_left": lambda x: MATRIX[:, :6] @ x, "matmul_both": lambda x: x @ x.mT, "matmul_vector": lambda x: x @ MATRIX[0],
     "broadcast": lambda x: x.sum(1, keepdim=True) @ x.mT, "mm": lambda x: torch.mm(x[:, 0, 0], MATRIX.T), "mv": lambda x: torch.mv(x[:, 0, 0], MATRIX[0]),
     "bmm": lambda x: torch.bmm(x[:, 0], x[:, 1].mT), "addmm": lambda x: torch.addmm(MATRIX[0, :6], x[:, 0, 0], MATRIX.T, beta=0.5, alpha=2),
-    "addmm_active": lambda x: torch.addmm(x[:, 1, :, 0], x[:, 0, 0], MATRIX.T, beta=0.5),
+    "tensordot": lambda x: torch.tensordot(x, MATRIX, dims=([3], [1])), "inner": lambda x: torch.inner(x, MATRIX), "addmm_active": lambda x: torch.addmm(x[:, 1, :, 0], x[:, 0, 0], MATRIX.T, beta=0.5),
     "baddbmm": lambda x: torch.baddbmm(x[:, 0, :, :6], x[:, 1], x[:, 2].mT, beta=0.5, alpha=2),
     "einsum": lambda x: torch.einsum("nchw,hw->nc", x, MATRIX), "einsum_both": lambda x: torch.einsum("nchw,nchv->nhwv", x, x.tanh()),
     "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("achw,wk", x, MATRIX.T),
@@ -159,6 +162,7 @@ WINDOWS: Mapping[str, Part] = {
     "max_pool_dilated": nn.MaxPool2d((2, 3), 1, (1, 0), (2, 1)), "avg_pool": nn.AvgPool2d(2), "avg_pool_overlap": nn.AvgPool2d(3, 2, 1, ceil_mode=True),
     "avg_pool_exclusive": nn.AvgPool2d(3, 2, 1, count_include_pad=False), "avg_pool_divisor": nn.AvgPool2d(2, divisor_override=3), "lp_pool": nn.LPPool2d(2, 2),
     "adaptive_avg": nn.AdaptiveAvgPool2d((4, 3)), "adaptive_max": nn.AdaptiveMaxPool2d((4, 3)), "global_avg": nn.AdaptiveAvgPool2d(1), "global_max": nn.AdaptiveMaxPool2d(1),
+    "unfold": nn.Unfold((2, 3), padding=1, stride=2), "as_volume": lambda x: F.max_pool3d(F.adaptive_avg_pool3d(x[:, None], (3, 4, 5)), 2, 1, return_indices=True)[0],
 }
 
 SIGNALS: Mapping[str, Part] = {

@@ -12,10 +12,14 @@ from tests.nets import NET_A, close, mlp
 from xaicore import Builder
 from xaicore.errors import InputError
 from xaicore.graph.blocks import multi_head_attention
+from xaicore.graph.passes import fold_batchnorm
 from xaicore.ops import (
     Add,
+    BatchNorm,
+    Conv,
     Dense,
     Div,
+    Flatten,
     GlobalAvgPool,
     LayerNorm,
     MaxPool,
@@ -155,8 +159,6 @@ def test_zero_when_input_is_the_reference(data):
 
 def test_genomics_is_rescale_after_convolutions():
     """On a network with convolutions alone it is Rescale, on a dense one RevealCancel."""
-    from xaicore.ops import Conv
-
     rng = np.random.default_rng(5)
     b = Builder()
     x = b.input("x", (None, 1, 5, 5))
@@ -169,6 +171,21 @@ def test_genomics_is_rescale_after_convolutions():
     assert not close(values["deeplift.genomics"], values["deeplift.reveal_cancel"], 1e-4)
     dense = {m: np.asarray(xc.explain(NET_A, [[3.0, 1.0]], m)) for m in RULES}
     assert close(dense["deeplift.genomics"], dense["deeplift.reveal_cancel"])
+
+
+@pytest.mark.parametrize("method", RULES)
+def test_batch_normalisation_is_part_of_the_layer_before_it(method):
+    """The same numbers whether the exporter has folded it or not, for scales of either sign. The deeplift library, too,
+    carries the positive and the negative part through it."""
+    rng = np.random.default_rng(3)
+    b = Builder()
+    h = b.add(Conv(), b.input("x", (None, 2, 4, 4)), b.param("w", numbers(rng, (3, 2, 2, 2))))
+    h = b.add(BatchNorm(), h, *(b.param(f"bn{k}", np.array(v)) for k, v in enumerate(([1.5, -2.0, 0.5], [0.1, 0.2, -0.3], [0.0, 0.4, 1.0],
+                                                                                     [1.0, 0.5, 2.0]))))
+    g = b.build(b.add(Dense(), b.add(Flatten(), b.add(ReLU(), h)), b.param("v", numbers(rng, (2, 27)))))
+    x, x0 = numbers(rng, (1, 2, 4, 4)), numbers(rng, (1, 2, 4, 4))
+    values = [np.asarray(xc.explain(graph, x, method, target=1, baseline=x0)) for graph in (g, fold_batchnorm(g))]
+    assert close(*values)
 
 
 def test_settings():

@@ -275,15 +275,15 @@ def _linearity(case: Case) -> Finding:
         raise Inapplicable(f"the explained value has shape (N, {', '.join(map(str, weights.shape[1:]))}); a vector of two entries or more "
                            f"is needed for a sum of two")
     i, j = (int(k) for k in np.random.default_rng(case.seed).choice(size, 2, replace=False))
-    row = made.numbers([[2 * (k == i) - (k == j) for k in range(size)]], weights)
+    row = made.numbers([[2 * (k == i) - 3 * (k == j) for k in range(size)]], weights)
 
     def mixed(b: Builder, name: str) -> str:
         return b.add(Dense(), name, b.constant(row, "linearity/weights"))
 
     whole, a, c = (case.again(target=t if output is None else (output, t)) for t in (mixed, i, j))
-    gaps = [np.asarray(abs(v - (a.values[k] * scalar(2, v) - c.values[k]))).reshape(-1) for k, v in whole.values.items()]
-    limit = tolerance(case.graph, *amounts(whole), *(v * scalar(2, v) for v in amounts(a)), *amounts(c))
-    return np.concatenate(gaps), limit, f"2 f_{i} - f_{j} against 2 A_{i} - A_{j}"
+    gaps = [np.asarray(abs(v - (a.values[k] * scalar(2, v) - c.values[k] * scalar(3, v)))).reshape(-1) for k, v in whole.values.items()]
+    limit = tolerance(case.graph, *amounts(whole), *(v * scalar(3, v) for v in [*amounts(a), *amounts(c)]))
+    return np.concatenate(gaps), limit, f"2 f_{i} - 3 f_{j} against 2 A_{i} - 3 A_{j}"
 
 
 def _implementation_invariance(case: Case) -> Finding:
@@ -325,17 +325,22 @@ def _input_shift(case: Case) -> Finding:
 
 def _batch_invariance(case: Case) -> Finding:
     if case.size == 1:
-        two = case.rows([0, 0])
-        feeds = {k: np.concatenate([v[:1], v[1:] / scalar(2, v) if v.dtype.kind in "fO" else v[1:]]) for k, v in two.feeds.items()}
-        a = two.again(feeds=feeds)
+        four = case.rows([0] * 4)                                       # beside samples that have other activations
+        a = four.again(feeds={k: _varied(v) if v.dtype.kind in "fO" else v for k, v in four.feeds.items()})
         gaps = [np.asarray(abs(v[:1] - case.a.values[k])).reshape(-1) for k, v in a.values.items()]
-        return np.concatenate(gaps), tolerance(case.graph, *amounts(case.a)), "alone against in a batch of 2"
+        return np.concatenate(gaps), tolerance(case.graph, *amounts(case.a)), "alone against in a batch of 4"
     gaps, limit = [], 0.0
     for r in range(min(case.size, 3)):
         one = case.rows([r]).again()
         gaps += [np.asarray(abs(v - case.a.values[k][r:r + 1])).reshape(-1) for k, v in one.values.items()]
         limit = max(limit, tolerance(case.graph, *amounts(one)))
     return np.concatenate(gaps), limit, "one by one against the batch"
+
+
+def _varied(x: Array) -> Array:
+    """x (4, ...), whose first sample stays: the others are its mirror image, halved, its mirror image, and itself shifted by a place."""
+    back = np.flip(x[1:2])
+    return np.concatenate([x[:1], back / scalar(2, x), back, np.roll(x[3:], 1)])
 
 
 def _determinism(case: Case) -> Finding:

@@ -1,7 +1,7 @@
 """Conservation, node by node: the ledger says what a node kept, and here it is asked whether it had to keep it.
 
 A rule divides by a neuron's denominator, and where that is zero there is nothing to divide by: such a neuron keeps its
-relevance by definition. So the rule is run once more on the relevance of all other neurons, of which nothing may be lost.
+relevance by definition. What a node kept beyond that is lost.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def unexplained(a: Attribution, method: str) -> tuple[float, float, str]:
     if not leaks:
         worst = max(((largest(e.absorbed), e.node.name) for e in a.ledger), default=(0.0, "-"))
         return worst[0], limit, f"largest leak at node {worst[1]!r}"
-    if method not in RULE_SETS:
-        return max((largest(e.absorbed), limit, f"largest leak at node {e.node.name!r}") for e in leaks)
     rules = _rules(method, a.settings)
-    trace = rules.note(forward(a.layers.graph, a.feeds, a.baseline, list(a.values)))
+    if rules is None or rules.carrier != "relevance":                   # DeepLIFT divides by differences, and loses nothing at 0
+        return max((largest(e.absorbed), limit, f"largest leak at node {e.node.name!r}") for e in leaks)
+    trace = forward(a.layers.graph, a.feeds, wrt=[k for k in a.values if k in a.feeds] or None)
     plan = rules.plan(trace.graph, trace.wrt)
     found, reasons = [], []
     for e in leaks:
@@ -54,9 +54,9 @@ def unexplained(a: Attribution, method: str) -> tuple[float, float, str]:
     raise Inapplicable(max(reasons)[1])
 
 
-def _rules(method: str, settings: Mapping[str, Any]) -> RuleSet:
-    build = RULE_SETS[method]
-    return build(**{k: settings[k] for k in inspect.signature(build).parameters if k in settings})
+def _rules(method: str, settings: Mapping[str, Any]) -> RuleSet | None:
+    build = RULE_SETS.get(method)
+    return None if build is None else build(**{k: settings[k] for k in inspect.signature(build).parameters if k in settings})
 
 
 def _lost(step: Step, rule: Rule, entry: Entry, layers: Layers, settings: Mapping[str, Any]) -> tuple[float, str]:
@@ -69,9 +69,9 @@ def _lost(step: Step, rule: Rule, entry: Entry, layers: Layers, settings: Mappin
     idle = without_denominator(step, rule, settings) & (r != 0)
     if not idle.any():
         return amount, ""
-    rest = np.where(idle, scalar(0, r), r)
-    passed = sum(total(part) for part in rule(step, rest) if part is not None)
-    return largest(total(rest) - passed), (f"node {name!r} keeps {amount:.3g}, all of it at {int(idle.sum())} neurons to which no "
+    theirs = np.where(idle, r, scalar(0, r))
+    kept = total(theirs) - sum(total(part) for part in rule(step, theirs) if part is not None)
+    return largest(entry.absorbed - kept), (f"node {name!r} keeps {amount:.3g}, all of it at {int(idle.sum())} neurons to which no "
                                            f"explained input contributes, or none of one sign: {rule.label} has nothing to share by")
 
 

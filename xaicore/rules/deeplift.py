@@ -272,7 +272,8 @@ def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallb
         (elementwise & reveals, _note_reveal),
         (elementwise, _note_rescale),
         (anything, _note_signs),
-    ), expand=(*DECOMPOSED, LpPool), source="shrikumar2017", settings={"threshold": threshold, "fallback": fallback})
+    ), expand=(*DECOMPOSED, LpPool), fold=True,                         # as a layer of its own, BatchNorm would merge each pair
+        source="shrikumar2017", settings={"threshold": threshold, "fallback": fallback})
 
 
 def deeplift_reveal_cancel(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:

@@ -1,0 +1,101 @@
+"""Small networks, and methods with a planted mistake, for the tests of the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+import xaicore as xc
+from xaicore import Builder, Graph
+from xaicore.methods.attribution import Attribution
+from xaicore.ops import (
+    Add,
+    Concat,
+    Conv,
+    Dense,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    MaxPool,
+    Mean,
+    ReLU,
+    Sigmoid,
+    Softmax,
+)
+from xaicore.oracle.axioms import AXIOMS, Case
+from xaicore.oracle.report import Verdict
+from xaicore.oracle.strategies import numbers
+
+
+def cnn(head: bool = False, batch: int | None = None, seed: int = 18) -> Graph:
+    """conv - relu - pool - residual - dense - logits (3) on (N, 2, 4, 4), perhaps with a softmax head.
+
+    With the default seed half of the units or more are active on ``image()``, so that gradients and relevances are not 0.
+    """
+    rng = np.random.default_rng(seed)
+    b = Builder("cnn")
+    x = b.input("image", (batch, 2, 4, 4))
+    h = b.add(Conv(pads=((1, 1), (1, 1))), x, b.param("k1", numbers(rng, (2, 2, 3, 3))), b.param("c1", numbers(rng, (2,))), name="conv1")
+    h = b.add(MaxPool((2, 2)), b.add(ReLU(), h, name="relu1"), name="pool")
+    h = b.add(Add(), h, b.add(Conv(pads=((1, 1), (1, 1))), h, b.param("k2", numbers(rng, (2, 2, 3, 3))), name="conv2"), name="skip")
+    h = b.add(ReLU(), b.add(Dense(), b.add(Flatten(), h, name="flat"), b.param("w1", numbers(rng, (4, 8))), b.param("b1", numbers(rng, (4,))),
+                            name="fc1"), name="relu2")
+    y = b.add(Dense(), h, b.param("w2", numbers(rng, (3, 4))), b.param("b2", numbers(rng, (3,))), name="logits")
+    return b.build(b.add(Softmax(), y, name="probabilities") if head else y)
+
+
+def image(samples: int = 2, seed: int = 1) -> np.ndarray:
+    return numbers(np.random.default_rng(seed), (samples, 2, 4, 4))
+
+
+def several() -> tuple[Graph, dict[str, np.ndarray]]:
+    """Floating inputs x and z, token ids, a switch; two outputs of 3 and 2 entries. And feeds of two samples."""
+    rng = np.random.default_rng(2)
+    b = Builder("several")
+    ids, _ = b.input("ids", (None, 3), "int"), b.input("switch", (None, 1), "bool")
+    x, z = b.input("x", (None, 4)), b.input("z", (None, 2))
+    words = b.add(Flatten(), b.add(Embedding(), b.param("table", numbers(rng, (5, 2))), ids, name="words"))
+    h = b.add(Concat(1), words, x, b.add(ReLU(), z, name="relu_z"), name="all")
+    h = b.add(ReLU(), b.add(Dense(), h, b.param("w", numbers(rng, (5, 12))), b.param("c", numbers(rng, (5,))), name="fc"), name="relu")
+    one = b.add(Dense(), h, b.param("w1", numbers(rng, (3, 5))), name="one")
+    two = b.add(Dense(), h, b.param("w2", numbers(rng, (2, 5))), name="two")
+    feeds = {"ids": np.array([[0, 1, 2], [4, 3, 2]]), "switch": np.array([[True], [False]]), "x": numbers(rng, (2, 4)), "z": numbers(rng, (2, 2))}
+    return b.build(one, two), feeds
+
+
+def normed() -> Graph:
+    """A network with a normalisation layer and a smooth activation, on (N, 4)."""
+    rng = np.random.default_rng(3)
+    b = Builder("normed")
+    h = b.add(LayerNorm(1), b.input("x", (None, 3, 4)), b.param("g", numbers(rng, (4,))), b.param("beta", numbers(rng, (4,))), name="norm")
+    h = b.add(Sigmoid(), b.add(Dense(), h, b.param("w", numbers(rng, (4, 4)))))
+    return b.build(b.add(Dense(), b.add(Mean((1,)), h), b.param("v", numbers(rng, (2, 4))), name="out"))
+
+
+def exact(values: Any) -> np.ndarray:
+    """The same numbers as Fractions."""
+    return np.vectorize(Fraction, otypes=[object])(values)
+
+
+# ----- methods with a mistake ---------------------------------------------------------------------------------------
+
+Change = Callable[[np.ndarray, Attribution], Any]
+
+
+def wrong(change: Change, base: str = "gradient") -> Callable[..., Attribution]:
+    """``base`` with its values changed: change(values of one input, attribution) -> values."""
+    def run(graph: Graph, x: Any, method: str, target: Any = None, **settings: Any) -> Attribution:
+        a = xc.explain(graph, x, base, target, **settings)
+        return replace(a, values={k: np.asarray(change(v, a)) for k, v in a.values.items()}, method=method)
+
+    return run
+
+
+def verdict(axiom: str, run: Callable[..., Attribution], graph: Graph, x: Any, target: Any = 0, method: str = "planted", **settings: Any
+            ) -> Verdict:
+    """What the axiom's check says about a method that is not in the table."""
+    return AXIOMS[axiom].check(Case.of(graph, x, method, target, settings, run))

@@ -1,0 +1,450 @@
+"""Each axiom where it is known to hold, to fail and not to apply; the report; the errors of ``check``; exact arithmetic."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction as F
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xaicore as xc
+from tests.nets import NET_A, NET_B, X_A, X_B, mlp
+from tests.oracle.planted import cnn, exact, image, normed, several, verdict
+from tests.rules.test_lrp import layer
+from xaicore import Builder
+from xaicore.errors import InputError, NothingChecked, ShapeError, UnknownName
+from xaicore.graph.run import evaluate
+from xaicore.ops import Add, Conv, Dense, Exp, Identity, Log, MaxPool, ReLU, Sub, Sum
+from xaicore.oracle import constructions as made
+from xaicore.oracle import twins
+from xaicore.oracle.axioms import AXIOMS, Case
+from xaicore.oracle.conservation import without_denominator
+from xaicore.oracle.report import Report, Verdict
+from xaicore.oracle.strategies import cnns, inputs_of, numbers
+from xaicore.oracle.tolerance import SAFETY, largest, tolerance
+from xaicore.rules import lrp
+
+
+def saturated():
+    """1 - relu(1 - x): 0 at 0, 1 at 2, and the gradient at 2 is 0."""
+    b = Builder()
+    x = b.input("x", (None, 1))
+    return b.build(b.add(Sub(), b.constant(1), b.add(ReLU(), b.add(Sub(), b.constant(1), x))))
+
+
+def check_one(axiom, method, graph, x, target=None, **settings):
+    report = xc.check(graph, x, method, target, axiom, {method: settings} if settings else None)
+    return report.of(method, axiom)
+
+
+# ----- holds, fails, does not apply ---------------------------------------------------------------------------------
+
+KNOWN = [
+    # axiom, method, graph, x, target, settings, status, a part of the reason
+    ("completeness", "deeplift.rescale", cnn(), image(3), 1, {}, "holds", "f(x) - f(baseline) - sum"),
+    ("completeness", "integrated_gradients.exact", cnn(), image(2), 1, {}, "holds", "f(baseline)"),
+    ("completeness", "lrp.zero", NET_A, X_A, None, {}, "holds", "f(x) - sum"),
+    ("completeness", "lrp.zero", NET_B, X_B, None, {}, "fails", "f(x) - sum"),
+    ("completeness", "lrp.zero", NET_B, X_B, None, {"bias": "ignore"}, "holds", "f(x) - sum"),
+    ("completeness", "integrated_gradients", NET_B, X_B, None, {"quadrature": "left", "steps": 4}, "fails", "the quadrature's error at steps=4"),
+    ("completeness", "grad_cam", cnn(), image(1), 0, {}, "does not apply", "one map of shape (1, 1, 4, 4) at 'image', whose shape is (1, 2, 4, 4)"),
+    ("completeness", "gradient", cnn(), image(1), 0, {"layer": "conv1"}, "does not apply", "at 'conv1', which is no input"),
+    ("conservation", "lrp.epsilon", NET_B, X_B, None, {"eps": 0.5}, "holds", "with bias='ignore', eps=0"),
+    ("conservation", "deeplift.rescale", cnn(), image(3), 0, {}, "holds", "largest leak at node"),
+    ("conservation", "lrp.alpha_beta", NET_A, X_A, None, {}, "does not apply", "node 'fc1' keeps 2, all of it at 1 neurons"),
+    ("conservation", "lrp.zero", normed(), numbers(np.random.default_rng(0), (2, 3, 4)), 0, {}, "does not apply",
+     "the rule detached_normalisation(0) of LayerNorm does not conserve by its own formula"),
+    ("conservation", "gradient_x_input", NET_A, X_A, None, {}, "does not apply", "a gradient is no quantity that is passed on"),
+    ("conservation", "occlusion", NET_A, X_A, None, {}, "does not apply", "the method keeps no ledger"),
+    ("sensitivity_a", "gradient", saturated(), [[2.0]], None, {}, "fails", "1 single features compared"),
+    ("sensitivity_a", "integrated_gradients.exact", saturated(), [[2.0]], None, {}, "holds", "1 single features compared"),
+    ("sensitivity_a", "deeplift.rescale", saturated(), [[2.0]], None, {"baseline": 1.5}, "does not apply", "none of 1 single features changed"),
+    ("sensitivity_a", "gradient", NET_A, X_A * 0, None, {}, "does not apply", "the input equals the baseline"),
+    ("sensitivity_a", "gradient", cnn(batch=1), image(1), 0, {}, "does not apply", "a fixed batch"),
+    ("dummy", "gradient", cnn(), image(2), 0, {}, "holds", "multiplied by 0, or whose effects cancel"),
+    ("dummy", "lrp.flat", cnn(), image(2), 0, {}, "fails", "multiplied by 0, or whose effects cancel"),
+    ("dummy", "deeplift.rescale", cnn(), image(2), 0, {}, "fails", "whose effects cancel"),
+    ("dummy", "occlusion", cnn(), image(2), 0, {}, "fails", "multiplied by 0"),
+    ("dummy", "lrp.z_box", cnn(), image(2), 0, {"low": -np.ones((2, 1, 1)), "high": 1}, "holds", "that are multiplied by 0"),
+    ("symmetry", "lrp.gamma", cnn(), image(2), 0, {}, "holds", "its own mirror image"),
+    ("symmetry", "smoothgrad", cnn(), image(2), 0, {"samples": 2, "sigma": 0.5}, "fails", "its own mirror image"),
+    ("symmetry", "gradient", saturated(), [[2.0]], None, {}, "does not apply", "no two features side by side"),
+    ("symmetry", "lrp.z_box", NET_B, X_B, None, {"low": np.array([-1.0, -2.0]), "high": 3}, "does not apply", "low differs between a feature"),
+    ("linearity", "lrp.zero", cnn(), image(2), 0, {}, "holds", "2 f_"),
+    ("linearity", "saliency", cnn(), image(2), 0, {}, "fails", "2 f_"),
+    ("linearity", "gradient", NET_A, X_A, None, {}, "does not apply", "the explained value has shape (N, 1)"),
+    ("linearity", "gradient", cnn(), image(2), lambda b, y: b.add(Sum((1,)), y), {}, "does not apply", "the target is a callable"),
+    ("implementation_invariance", "integrated_gradients.exact", cnn(), image(1), 0, {}, "holds", "x rewritten as"),
+    ("implementation_invariance", "guided_backprop", cnn(), image(2), 0, {}, "fails", "x rewritten as"),
+    ("implementation_invariance", "deeplift.rescale", cnn(), image(2), 0, {}, "fails", "p = q"),
+    ("implementation_invariance", "lrp.z_plus", cnn(), image(2), 0, {}, "fails", "x rewritten as"),
+    ("input_shift", "gradient", cnn(), image(2), 0, {}, "holds", "explained at x + m"),
+    ("input_shift", "gradient_x_input", cnn(), image(2), 0, {}, "fails", "explained at x + m"),
+    ("input_shift", "integrated_gradients.exact", NET_B, X_B, None, {}, "fails", "settings (also a baseline) unchanged"),
+    ("batch_invariance", "smoothgrad", cnn(), image(3), [0, 1, 2], {"samples": 3}, "holds", "one by one"),
+    ("batch_invariance", "lrp.epsilon", cnn(), image(1), 0, {}, "holds", "alone against in a batch of 4"),
+    ("batch_invariance", "gradient", cnn(batch=1), image(1), 0, {}, "does not apply", "a fixed batch"),
+    ("determinism", "smoothgrad", cnn(), image(2), 0, {"samples": 3, "seed": 7}, "holds", "two runs, bit for bit"),
+    ("determinism", "gradient", cnn(batch=1), image(1), 0, {}, "holds", "two runs"),
+]
+
+
+@pytest.mark.parametrize(("axiom", "method", "graph", "x", "target", "settings", "status", "reason"), KNOWN,
+                         ids=[f"{k[0]}-{k[1]}-{k[6]}-{n}" for n, k in enumerate(KNOWN)])
+def test_known_verdicts(axiom, method, graph, x, target, settings, status, reason):
+    found = check_one(axiom, method, graph, x, target, **settings)
+    assert found.status == status, found
+    assert reason in found.reason
+    if status == "does not apply":
+        assert found.residual is None
+        assert not found.broken
+    else:
+        assert (found.residual <= found.tolerance) == (status == "holds")
+
+
+def test_every_axiom_has_all_that_it_can_have():
+    """Holds and fails for each; only determinism and batch invariance are kept by every method of the table."""
+    seen = {(k[0], k[6]) for k in KNOWN}
+    assert {a for a, s in seen if s == "holds"} == set(AXIOMS)
+    assert set(AXIOMS) - {a for a, s in seen if s == "fails"} == {"determinism", "batch_invariance", "conservation"}
+    assert {a for a, s in seen if s == "does not apply"} == set(AXIOMS) - {"implementation_invariance", "input_shift", "dummy", "determinism"}
+
+
+def test_residuals_are_the_known_numbers():
+    """NET B: f = 4, LRP-0 reaches 5 with the bias -1 in the denominators; x = 2 against 0 changes the saturated unit by 1."""
+    assert check_one("completeness", "lrp.zero", NET_B, X_B).residual == pytest.approx(1)
+    assert check_one("sensitivity_a", "gradient", saturated(), [[2.0]]).residual == 1
+    assert check_one("completeness", "gradient", NET_A, X_A).residual == pytest.approx(abs(1 - (2 + -5)))
+
+
+# ----- arithmetic, shapes, targets ----------------------------------------------------------------------------------
+
+
+CHEAP = ["gradient", "gradient_x_input", "guided_backprop", "lrp.zero", "lrp.alpha_beta", "lrp.flat", "deep_taylor", "deeplift.rescale",
+         "deeplift.reveal_cancel", "integrated_gradients.exact", "occlusion"]
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_exact_mode_has_no_tolerance(samples):
+    """Residuals of what holds are 0, not small; of what fails, rationals above 0."""
+    report = xc.check(cnn().astype("exact"), exact(image(samples)), CHEAP, target=1)
+    assert report.exit_code == 0
+    for v in report:
+        assert v.tolerance in (None, 0)
+        assert v.residual is None or (v.residual == 0) == (v.status == "holds")
+    assert sum(v.status == "holds" for v in report) > 50
+
+
+def test_methods_without_an_exact_value_do_not_apply_there():
+    report = xc.check(NET_A.astype("exact"), [[3, 1]], ["smoothgrad", "integrated_gradients", "gradient"], axioms=["dummy"])
+    assert [v.status for v in report] == ["does not apply", "does not apply", "holds"]
+    assert "drawn noise is not rational" in report.of("smoothgrad", "dummy").reason
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("head", [False, True], ids=["logits", "softmax head"])
+def test_cnn(samples, head):
+    """No promise is broken, and the softmax head makes no difference to what is explained before it."""
+    targets = [2, list(range(samples)), None]
+    report = [xc.check(cnn(head), image(samples), CHEAP, target=t) for t in targets]
+    for one in report:
+        assert not one.broken, str(one)
+    counts = [sum(v.status == "holds" for v in one) for one in report]
+    assert min(counts) > 50
+
+
+def test_a_probability_can_be_explained():
+    settings = {m: {"output": "probability"} for m in ("gradient", "deeplift.rescale", "lrp.zero")}
+    report = xc.check(cnn(head=True), image(2), list(settings), target=[0, 1], settings=settings)
+    assert not report.broken
+    assert report.of("deeplift.rescale", "completeness").status == "holds"
+    assert report.of("gradient", "linearity").status == "holds"
+    assert {v.status for v in report if v.method == "lrp.zero"} == {"does not apply"}
+    assert "LRP starts at a logit" in report.of("lrp.zero", "dummy").reason
+
+
+@pytest.mark.parametrize("target", [("one", 2), ("two", [1, 0]), ("two", np.array([0.5, -1.0])), ("one", lambda b, y: b.add(Sum((1,)), y))],
+                         ids=["index", "per sample", "weights", "callable"])
+def test_several_inputs_and_outputs(target):
+    """Two floating inputs, token ids and a switch: constructions change the first floating one and leave the rest."""
+    graph, feeds = several()
+    report = xc.check(graph, feeds, CHEAP, target=target)
+    assert not report.broken, str(report)
+    assert report.of("gradient", "symmetry").status == "holds"
+    assert report.of("deeplift.rescale", "completeness").status == "holds"
+    assert report.of("gradient", "linearity").status == ("does not apply" if callable(target[1]) else "holds")
+
+
+def test_weights_as_many_as_samples_stay_weights():
+    """Three classes, three samples: one weight for each class is no list of targets."""
+    assert check_one("batch_invariance", "gradient", cnn(), image(3), np.array([0.5, 0.25, -1.0])).status == "holds"
+    assert check_one("sensitivity_a", "deeplift.rescale", cnn(), image(3), np.array([0.5, 0.25, -1.0])).status == "holds"
+
+
+def test_baselines_for_each_sample_follow_their_samples():
+    x0 = image(3, seed=9)
+    for method, setting in (("deeplift.rescale", "baseline"), ("simple_taylor", "root"), ("occlusion", "fill"), ("integrated_gradients", "baseline")):
+        for value in (x0, {"image": x0}):
+            report = xc.check(cnn(), image(3), method, 1, settings={method: {setting: value}})
+            assert not report.broken, str(report)
+            assert report.of(method, "batch_invariance").status == "holds"
+    noise = np.random.default_rng(0).normal(size=(4, 3, 2, 4, 4))
+    assert check_one("batch_invariance", "smoothgrad", cnn(), image(3), 1, noise_array=noise).status == "holds"
+
+
+def test_channels_last_images_are_mirrored_sideways():
+    from xaicore.ops import Flatten, Transpose
+
+    rng = np.random.default_rng(0)
+    b = Builder()
+    b.meta["layout.image"] = "NHWC"
+    x = b.add(Transpose((0, 3, 1, 2)), b.input("image", (None, 4, 4, 2)))
+    h = b.add(ReLU(), b.add(Conv(), x, b.param("k", numbers(rng, (3, 2, 3, 3))), name="conv"))
+    graph, x = b.build(b.add(Dense(), b.add(Flatten(), h), b.param("w", numbers(rng, (2, 12))))), numbers(rng, (2, 4, 4, 2))
+    assert made.mirror_axis(graph, "image", x) == 2
+    assert made.mirror_axis(cnn(), "image", image()) == 3
+    assert made.mirror_axis(NET_A, "x", X_A) == 1
+    report = xc.check(graph, x, [*CHEAP, "lrp.z_box"], 0, settings={"lrp.z_box": {"low": -np.ones((2, 1, 1)), "high": 1}})
+    assert not report.broken, str(report)
+    assert report.of("lrp.z_box", "symmetry").status == "holds"         # a bound for each channel is even under the mirror
+
+
+def test_kinks_ties_and_zeros_are_no_failure():
+    """An image of one colour, an empty one, equal windows: everything ties, and what is promised still holds."""
+    for x in (image(2) * 0, image(2) * 0 + 0.3, np.tile(image(1)[:, :, :2, :2], (2, 1, 2, 2))):
+        report = xc.check(cnn(), x, CHEAP, target=0)
+        assert not report.broken, str(report)
+
+
+def test_a_constant_network_and_an_identity():
+    b = Builder()
+    constant = b.build(b.add(Dense(), b.input("x", (None, 2)), b.param("w", np.zeros((2, 2))), b.param("c", [1.0, 2.0])))
+    c = Builder()
+    same = c.build(c.add(Identity(), c.input("x", (None, 2)), name="same"))
+    d = Builder()
+    direct = d.build(d.input("x", (None, 2)))
+    for graph in (constant, same, direct):
+        report = xc.check(graph, [[1.0, -2.0], [0.5, 0.25]], CHEAP, target=1)
+        assert not report.broken, str(report)
+
+
+def test_an_input_with_a_domain_stays_in_it():
+    """A logarithm of what a construction makes negative, an exponential of what it makes large: no verdict, and no crash."""
+    for kind, x in ((Log(), [[1e-3, 2.0]]), (Exp(), [[700.0, 1.0]])):
+        b = Builder()
+        graph = b.build(b.add(Dense(), b.add(kind, b.input("x", (None, 2))), b.param("w", [[1.0, 2.0]])))
+        report = xc.check(graph, x, ["gradient"])
+        assert not report.broken
+    assert xc.check(graph, [[700.0, 1.0]], "gradient", axioms="dummy").of("gradient", "dummy").status == "holds"
+
+
+# ----- constructions are the functions that they say ------------------------------------------------------------------
+
+
+@given(data=st.data())
+def test_constructions(data):
+    graph = data.draw(cnns())
+    x = data.draw(inputs_of(graph, batch=(2, 2)))
+    y = graph(x)
+    rng = np.random.default_rng(0)
+
+    mask = (np.arange(32) % 3 != 0).reshape(2, 4, 4)
+    assert (made.masked(graph, "x", made.numbers(mask.astype(int), x))(x) == graph(x * mask)).all()
+
+    wide, extra = made.masked_beside(graph, "x", made.numbers(mask.astype(int), x), x)
+    for _ in range(3):
+        u = numbers(rng, x.shape)                                       # odd multiples of 1/256: x + u - u is x
+        assert (wide({"x": x, extra: u}) == graph(x * mask)).all()
+
+    axis = made.mirror_axis(graph, "x", x)
+    both = made.mirrored(graph, "logits", "x", axis)
+    assert (both(x) == y + graph(np.flip(x, axis))).all()
+
+    other, again = made.rewritten(graph, "x", x, np.asarray(1.25))
+    for z in (x, numbers(rng, x.shape), x * 0):
+        inner = evaluate(other, {"x": z}, keep=[again])[again]
+        assert (inner == z).all()                                       # z and 1.25 are multiples of 1/256
+        assert (other(z) == graph(z)).all()
+
+
+@given(x=st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4), z=st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4))
+def test_nothing_is_exactly_nothing(x, z):
+    """p - q is 0 for any numbers, bit for bit, and so is its gradient."""
+    b = Builder()
+    graph = b.build(made.nothing(b, b.input("x", (None, 4)), np.array([x])))
+    at = np.array([z, x])
+    assert not graph(at).any()
+    assert not np.asarray(xc.explain(graph, at, "gradient", target=np.ones(4))).any()
+
+
+def test_names_that_are_taken():
+    b = Builder()
+    x, u = b.input("unread", (None, 2)), b.input("around", (None, 2))
+    graph = b.build(b.add(Dense(), b.add(Add(), x, u, name="around/mask"), b.param("around2", [[1.0, 2.0], [0.5, 1.0]]), name="unread2"))
+    assert made.free_name(graph, "unread") == "unread3"
+    report = xc.check(graph, {"unread": [[1.0, 2.0]], "around": [[3.0, -1.0]]}, CHEAP, target=0)
+    assert not report.broken
+    assert sum(v.status == "holds" for v in report) > 40
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv", "grouped"])
+@pytest.mark.parametrize("seed", range(3))
+def test_empty_denominators_by_loops(kind, seed):
+    """Against the layer's matrix: z+ where no contribution is positive, alpha-beta where one sign is missing, and so on."""
+    step, _ = layer(kind, seed, True)
+    step.xs[0].reshape(-1)[::2] = 0                                     # some neurons lose all of their inputs
+    x, w, _ = twins.as_matrix(step)
+    parts = [[a * b for a, b in zip(x, row)] for row in w]
+    expected = {
+        lrp.epsilon(0, "ignore"): [sum(p) == 0 for p in parts],
+        lrp.z_plus(0, "ignore"): [not any(v > 0 for v in p) for p in parts],
+        lrp.alpha_beta(1, 0, "ignore"): [not any(v > 0 for v in p) for p in parts],
+        lrp.alpha_beta(2, 0, "ignore"): [not any(v > 0 for v in p) or not any(v < 0 for v in p) for p in parts],
+        lrp.w_square(): [not any(row) for row in w],
+        lrp.flat(): [not any(row) for row in w],
+        lrp.z_box(0, 1): [all((a - 0) * max(b, 0) + (a - 1) * min(b, 0) == 0 for a, b in zip(x, row)) for row in w],
+    }
+    for rule, mask in expected.items():
+        found = without_denominator(step, rule, {"low": 0, "high": 1})
+        assert found[0].reshape(-1).tolist() == mask, rule.label
+
+
+def test_empty_denominators_of_a_pool():
+    b = Builder()
+    graph = b.build(b.add(MaxPool((2,)), b.input("x", (None, 1, 4))))
+    a = xc.explain(graph, [[[1.0, -1.0, 2.0, 1.0]]], "lrp.zero", target=np.ones((1, 2)), pool="proportional")
+    assert a.ledger.absorbed[0] == 1                                    # the window that sums to 0 keeps its 1
+    found = check_one("conservation", "lrp.zero", graph, [[[1.0, -1.0, 2.0, 1.0]]], np.ones((1, 2)), pool="proportional")
+    assert found.status == "does not apply"
+    assert check_one("conservation", "lrp.zero", graph, [[[1.0, -1.0, 2.0, 1.0]]], np.ones((1, 2))).status == "holds"
+
+
+# ----- tolerance ----------------------------------------------------------------------------------------------------
+
+
+def test_tolerance_is_rounding_times_depth_times_size():
+    graph = mlp([[[1.0, 1.0]], [[1.0]]], [None, None])
+    assert tolerance(graph, np.array([[3.0, -4.0], [1.0, 1.0]])) == SAFETY * 2.0**-52 * 3 * 7
+    assert tolerance(graph.astype("float32"), np.array([2.0])) == SAFETY * 2.0**-23 * 3 * 2
+    assert tolerance(graph.astype("exact"), np.array([1e9])) == 0
+
+
+def test_largest():
+    assert largest(np.array([1.0, -3.0])) == 3
+    assert largest(np.array([1.0, np.nan])) == largest(np.array([np.nan, 1.0])) == np.inf
+    assert largest(np.array([F(1, 10**400), F(0)])) > 0
+    assert largest(np.array([F(0)])) == 0
+    assert largest(np.zeros(0)) == 0
+
+
+# ----- the report ---------------------------------------------------------------------------------------------------
+
+
+def made_up(*statuses, promised=True):
+    return Report(tuple(Verdict("m", f"a{k}", s, 1.0, 0.5, promised, "why") for k, s in enumerate(statuses)))
+
+
+@pytest.mark.parametrize(("report", "code"), [
+    (made_up("holds", "does not apply"), 0),
+    (made_up("fails", promised=False), 0),
+    (made_up("holds", "fails"), 1),
+    (made_up("does not apply", "does not apply"), 5),
+    (Report(()), 5),
+])
+def test_exit_codes(report, code):
+    assert report.exit_code == code
+    assert report.ok == (code == 0)
+    assert len(report) == len(list(report)) == len(report.as_json())
+
+
+def test_a_report_in_words():
+    report = xc.check(NET_B, X_B, ["gradient", "lrp.zero"], axioms=["completeness", "conservation", "determinism"])
+    lines = str(report).splitlines()
+    assert lines[0].split() == ["completeness", "conservation", "determinism"]
+    assert lines[1].split() == ["gradient", "no", "-", "yes"]
+    assert lines[2].split() == ["lrp.zero", "no", "yes", "yes"]
+    assert lines[3].startswith("yes: promised and measured")
+    assert len(lines) == 4
+    assert report.grid() == (["completeness", "conservation", "determinism"], [["gradient", "no", "-", "yes"], ["lrp.zero", "no", "yes", "yes"]])
+    unpromised = xc.check(NET_A, X_A, "lrp.zero", axioms="completeness")
+    assert "(yes)" in str(unpromised)
+
+
+def test_a_broken_promise_has_a_line():
+    report = made_up("fails")
+    assert report.broken == report.verdicts
+    assert "BROKEN m: a0, residual 1, allowed 0.5. why" in str(report)
+    assert report.as_json()[0]["broken"] is True
+
+
+def test_a_report_as_data():
+    rows = xc.check(NET_B, X_B, ["gradient"], axioms=["completeness", "conservation"]).as_json()
+    assert [r["status"] for r in rows] == ["fails", "does not apply"]
+    assert set(rows[0]) == {"method", "axiom", "status", "residual", "tolerance", "promised", "reason", "broken"}
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_a_verdict_that_was_not_measured():
+    report = xc.check(NET_B, X_B, "gradient", axioms="dummy")
+    with pytest.raises(UnknownName, match="no verdict on 'gradient' and 'dumy': did you mean 'gradient dummy'"):
+        report.of("gradient", "dumy")
+
+
+# ----- errors -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arguments", "error", "text"), [
+    ({"graph": "model.onnx"}, InputError, "check takes a Graph, not str; convert the model with xaicore.from_model first"),
+    ({"methods": ["lrp.epsilom"]}, UnknownName, "no method is called 'lrp.epsilom': did you mean 'lrp.epsilon'"),
+    ({"methods": [3]}, UnknownName, "no method is called 3: known: "),
+    ({"axioms": ["complete"]}, UnknownName, "no axiom is called 'complete': did you mean 'completeness'"),
+    ({"axioms": "dumy"}, UnknownName, "no axiom is called 'dumy': did you mean 'dummy'"),
+    ({"methods": []}, NothingChecked, "no method was chosen, so nothing was checked; leave methods out to take all"),
+    ({"axioms": []}, NothingChecked, "no axiom was chosen"),
+    ({"settings": {"gradent": {}}}, UnknownName, "no method is called 'gradent': did you mean 'gradient'"),
+    ({"settings": {"saliency": {"reduce": "abs"}}}, InputError, "settings are given for 'saliency', which is not among the methods to check"),
+    ({"settings": {"gradient": {"eps": 1}}}, UnknownName, "gradient has no setting 'eps'"),
+    ({"x": [[1.0, 2.0, 3.0]]}, ShapeError, r"input 'x' has shape \(1, 3\)"),
+    ({"target": 7}, InputError, "target 7 is out of range on axis 1 of output 'fc2'"),
+])
+def test_errors(arguments, error, text):
+    with pytest.raises(error, match=text):
+        xc.check(**{"graph": NET_B, "x": X_B, "methods": ["gradient"], "axioms": ["dummy"], **arguments})
+
+
+def test_exit_codes_of_errors():
+    with pytest.raises(NothingChecked) as caught:
+        xc.check(NET_B, X_B, [])
+    assert caught.value.exit_code == 5
+
+
+def test_without_input_numbers_are_drawn():
+    graph, _ = several()
+    assert xc.check(graph, methods="gradient", target=("one", 0), axioms=["determinism", "dummy"]).exit_code == 0
+    assert xc.check(NET_B, methods="gradient", seed=3, axioms="batch_invariance").of("gradient", "batch_invariance").status == "holds"
+
+
+def test_all_methods_are_the_default_and_those_that_need_more_say_so():
+    report = xc.check(NET_B, X_B, axioms=["determinism"])
+    assert {v.method for v in report} == set(xc.METHODS)
+    assert report.of("lrp.z_box", "determinism").status == "does not apply"
+    assert "low=..., high=..." in report.of("lrp.z_box", "determinism").reason
+    assert "needs a value with spatial axes" in report.of("grad_cam", "determinism").reason
+    assert report.exit_code == 0
+
+
+def test_a_chosen_method_that_lacks_a_setting_is_an_error():
+    with pytest.raises(InputError, match="lrp.z_box needs the range of the input"):
+        xc.check(NET_B, X_B, "lrp.z_box", axioms="dummy")
+
+
+def test_cases_can_be_made_by_hand():
+    """What a third party's explainer needs: a function with the arguments of ``explain``."""
+    case = Case.of(NET_B, X_B, "theirs", 0, run=xc.explain if False else lambda graph, x, method, target, **s: xc.explain(graph, x, "gradient", target))
+    assert AXIOMS["dummy"].check(case).status == "holds"
+    assert AXIOMS["completeness"].check(case, promised=True).broken
+    assert verdict("dummy", lambda graph, x, method, target, **s: xc.explain(graph, x, "lrp.flat", target), cnn(), image()).status == "fails"
