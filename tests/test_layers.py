@@ -28,7 +28,8 @@ def imports(path: Path) -> list[tuple[str, int, bool]]:
             if isinstance(child, ast.Import):
                 found.extend((alias.name, child.lineno, top) for alias in child.names)
             elif isinstance(child, ast.ImportFrom) and child.module == "xaicore":
-                found.extend((f"xaicore.{alias.name}", child.lineno, top) for alias in child.names)
+                parts = {*LAYERS, *BESIDE}
+                found.extend((f"xaicore.{a.name}" if a.name in parts else "xaicore", child.lineno, top) for a in child.names)
             elif isinstance(child, ast.ImportFrom):
                 found.append((child.module or ".", child.lineno, top))
             walk(child, top and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))

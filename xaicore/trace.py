@@ -240,8 +240,8 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
                 shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
                 entries.append(_entry(step, signal, shared, plan.measure))
         except FloatingPointError as error:
-            raise InputError(f"node {node.name!r}: on its way back through {node.op} the signal leaves the range of {graph.dtype} ({error}); "
-                             f"check the scale of the input, or give a rule with a denominator a larger eps") from error
+            raise InputError(f"node {node.name!r}: on its way back through {node.op} the signal leaves the range of {graph.dtype} "
+                             f"({error}); check the scale of the input, or give a rule with a denominator a larger eps") from error
     total = None
     for name, signal in seed.items():
         ref = None if trace.ref is None else trace.ref.values[name]

@@ -52,6 +52,29 @@ def image(samples: int = 2, seed: int = 1) -> np.ndarray:
     return numbers(np.random.default_rng(seed), (samples, 2, 4, 4))
 
 
+def tiny(bias: bool = True) -> Graph:
+    """conv - relu - residual - pool - dense (2) on (N, 1, 3, 3), in exact arithmetic, its weights Fractions."""
+    rng = np.random.default_rng(5)
+
+    def draw(*shape: int) -> np.ndarray:
+        return np.vectorize(lambda k: Fraction(2 * int(k) + 1, 6), otypes=[object])(rng.integers(-4, 4, shape))
+
+    def extra(name: str, size: int) -> tuple[str, ...]:
+        return (b.param(name, draw(size)),) if bias else ()
+
+    b = Builder("tiny", "exact")
+    x = b.input("x", (None, 1, 3, 3))
+    h = b.add(ReLU(), b.add(Conv(), x, b.param("k1", draw(2, 1, 2, 2)), *extra("c1", 2), name="conv1"), name="relu1")
+    h = b.add(Add(), h, b.add(ReLU(), b.add(Conv(), h, b.param("k2", draw(2, 2, 1, 1)), *extra("c2", 2), name="conv2"), name="relu2"), name="skip")
+    h = b.add(Flatten(), b.add(MaxPool((1, 2)), h, name="pool"), name="flat")
+    return b.build(b.add(Dense(), h, b.param("w", draw(2, 4)), *extra("c3", 2), name="logits"))
+
+
+def tiny_image(samples: int = 1) -> np.ndarray:
+    rng = np.random.default_rng(6)
+    return np.vectorize(lambda k: Fraction(2 * int(k) + 1, 5), otypes=[object])(rng.integers(-3, 5, (samples, 1, 3, 3)))
+
+
 def several() -> tuple[Graph, dict[str, np.ndarray]]:
     """Floating inputs x and z, token ids, a switch; two outputs of 3 and 2 entries. And feeds of two samples."""
     rng = np.random.default_rng(2)
