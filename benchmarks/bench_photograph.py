@@ -3,8 +3,8 @@
     python benchmarks/bench_photograph.py [--dtype float32] [--rounds 5] [--profile METHOD]
 
 Ours and theirs take turns (A B A B ...), after one run of each that does not count and gives the values that are
-compared. Figures are medians of CPU seconds: on one thread that is the time on an idle machine, and what else runs
-there disturbs it least. Peers that are not installed are left out (zennit imports torchvision, too). The last table
+compared. Figures are medians of CPU seconds, which what else runs on the machine disturbs least, though it does; the
+ratio is the median over the rounds, whose two halves were disturbed alike. Peers that are not installed are left out (zennit imports torchvision, too). The last table
 stands in README.md.
 """
 
@@ -131,12 +131,12 @@ def seconds(run: Run) -> float:
     return time.process_time() - started
 
 
-def compared(ours: Run, theirs: Run, rounds: int) -> tuple[float, float, float]:
-    """(our seconds, theirs, largest difference of the values in units of the largest)."""
+def compared(ours: Run, theirs: Run, rounds: int) -> tuple[float, float, float, float]:
+    """(our seconds, theirs, ours in units of theirs, largest difference of the values in units of the largest)."""
     a, b = ours(), theirs()
     times = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
     mine, other = (statistics.median(column) for column in zip(*times, strict=True))
-    return mine, other, float(abs(a - b).max() / abs(b).max())
+    return mine, other, statistics.median(m / o for m, o in times), float(abs(a - b).max() / abs(b).max())
 
 
 def peers(net: Any, x: Any) -> Iterator[tuple[str, str, Run]]:
@@ -171,12 +171,12 @@ def main() -> None:
             runs[name] = lambda name=name, s=settings, g=graph, d=data: np.asarray(xc.explain(g, d, name, TARGET, keep="inputs", **s))
         for name, peer, theirs in peers(module, torch.from_numpy(data.copy())):
             try:
-                mine, other, difference = compared(runs[name], theirs, args.rounds)
+                mine, other, ratio, difference = compared(runs[name], theirs, args.rounds)
             except (AssertionError, RuntimeError) as error:              # how captum refuses a model
                 print(f"| {dtype} | {name} | {statistics.median(seconds(runs[name]) for _ in range(args.rounds)):.2f} | {peer} | "
                       f"refuses: {str(error).splitlines()[0]:.60} | | |")
                 continue
-            print(f"| {dtype} | {name} | {mine:.2f} | {peer} | {other:.2f} | {mine / other:.1f} | {difference:.0e} |", flush=True)
+            print(f"| {dtype} | {name} | {mine:.2f} | {peer} | {other:.2f} | {ratio:.1f} | {difference:.0e} |", flush=True)
 
 
 def profile(graph: xc.Graph, x: Any, name: str) -> None:

@@ -93,7 +93,7 @@ def through_onnx(net: Any, path: Path) -> xc.Graph:
         warnings.simplefilter("ignore")                  # the exporter's own, about parts of torch that it uses
         example = torch.zeros(2, 3, SIZE, SIZE, dtype=torch.float64)
         torch.onnx.export(wide, (example,), path, dynamic_shapes=({0: "batch"},), external_data=False, dynamo=True, verbose=False)
-    return xc.load(path)
+    return xc.load(path, verify=True)
 
 
 # ----- the program --------------------------------------------------------------------------------------------------

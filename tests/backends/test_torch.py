@@ -133,7 +133,7 @@ def test_the_same_operators_in_float32() -> None:
     model = shake(Family(parts)).float()
     x = draw(2, *shape).float()
     graph = to_graph(model, x, dtype="float32")
-    assert {v.dtype for v in graph.params.values()} == {np.dtype("float32")}
+    assert {v.dtype for v in graph.params.values() if v.dtype.kind == "f"} == {np.dtype("float32")}
     for ours, theirs in zip(graph(x.numpy()), model(x).values(), strict=True):
         close(ours, theirs.detach().numpy(), 1e-4, "forward")
 

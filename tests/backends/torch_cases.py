@@ -90,7 +90,7 @@ POINTWISE: Mapping[str, Part] = {
     "compared": lambda x: x * ((x > 0.1) & (x < 1.5) | (x <= -1) | (x >= 2)).to(x.dtype), "equal": lambda x: x * (x.sign() == 1).double(),
     "unequal": lambda x: torch.where(x.floor() != 0, x, 2 * x), "not": lambda x: x * (~(x > 0)).type_as(x),
     "logical": lambda x: x * torch.logical_xor(torch.logical_not(x > 0), torch.logical_or(x > 1, torch.logical_and(x < 0, x > -1))),
-    "bitwise": lambda x: x * torch.bitwise_or(torch.bitwise_and(x > 0, x < 1), x < -1), "xor": lambda x: x * ((x > 0) ^ (x < 1)), "to_int": lambda x: x * (x * 3).long(), "to_bool": lambda x: x * x.floor().bool(),
+    "bitwise": lambda x: x * torch.bitwise_xor(torch.bitwise_or(torch.bitwise_and(x > 0, x < 1), x < -1), x < 1), "xor": lambda x: x * ((x > 0) ^ (x < 1)), "to_int": lambda x: x * (x * 3).long(), "to_bool": lambda x: x * x.floor().bool(),
     "clip": lambda x: torch.clip(x, 0.1, 2), "multiply": lambda x: torch.multiply(torch.subtract(x, 1), torch.negative(x)),
     "true_divide": lambda x: torch.true_divide(x, 3), "expit": torch.special.expit, "logit": lambda x: torch.logit(x.sigmoid()),
     "loss": lambda x: F.mse_loss(x, MATRIX.expand_as(x), reduction="none"), "detach": lambda x: x.detach() * x, "softmax": lambda x: torch.softmax(x, 1, dtype=torch.float64),

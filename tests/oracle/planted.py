@@ -25,6 +25,7 @@ from xaicore.ops import (
     ReLU,
     Sigmoid,
     Softmax,
+    Sub,
 )
 from xaicore.oracle.axioms import AXIOMS, Case
 from xaicore.oracle.report import Verdict
@@ -54,7 +55,7 @@ def image(samples: int = 2, seed: int = 1) -> np.ndarray:
 
 def tiny(bias: bool = True) -> Graph:
     """conv - relu - residual - pool - dense (2) on (N, 1, 3, 3), in exact arithmetic, its weights Fractions."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(48)
 
     def draw(*shape: int) -> np.ndarray:
         return np.vectorize(lambda k: Fraction(2 * int(k) + 1, 6), otypes=[object])(rng.integers(-4, 4, shape))
@@ -102,6 +103,13 @@ def normed() -> Graph:
 def exact(values: Any) -> np.ndarray:
     """The same numbers as Fractions."""
     return np.vectorize(Fraction, otypes=[object])(values)
+
+
+def saturated() -> Graph:
+    """1 - relu(1 - x): 0 at 0, 1 at 2, and the gradient at 2 is 0."""
+    b = Builder()
+    x = b.input("x", (None, 1))
+    return b.build(b.add(Sub(), b.constant(1), b.add(ReLU(), b.add(Sub(), b.constant(1), x))))
 
 
 # ----- methods with a mistake ---------------------------------------------------------------------------------------

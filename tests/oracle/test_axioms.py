@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import xaicore as xc
 from tests.nets import NET_A, NET_B, X_A, X_B, mlp
-from tests.oracle.planted import cnn, image, normed, several, tiny, tiny_image, verdict
+from tests.oracle.planted import cnn, image, normed, saturated, several, tiny, tiny_image, verdict
 from tests.rules.test_lrp import layer
 from xaicore import Builder
 from xaicore.errors import InputError, NothingChecked, ShapeError, UnknownName
 from xaicore.graph.run import evaluate
-from xaicore.ops import Add, Conv, Dense, Exp, Identity, Log, MaxPool, ReLU, Sub, Sum
+from xaicore.ops import Add, Conv, Dense, Exp, Identity, Log, MaxPool, ReLU, Sum
 from xaicore.oracle import constructions as made
 from xaicore.oracle import twins
 from xaicore.oracle.axioms import AXIOMS, Case
@@ -26,13 +26,6 @@ from xaicore.oracle.report import Report, Verdict
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 from xaicore.oracle.tolerance import SAFETY, largest, tolerance
 from xaicore.rules import lrp
-
-
-def saturated():
-    """1 - relu(1 - x): 0 at 0, 1 at 2, and the gradient at 2 is 0."""
-    b = Builder()
-    x = b.input("x", (None, 1))
-    return b.build(b.add(Sub(), b.constant(1), b.add(ReLU(), b.add(Sub(), b.constant(1), x))))
 
 
 def check_one(axiom, method, graph, x, target=None, **settings):

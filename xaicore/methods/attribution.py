@@ -31,6 +31,12 @@ class Layers(Mapping[str, Array]):
                               f"the explained value")
         return self.kept[found]
 
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and self[name] is not None
+        except UnknownName:
+            return False
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.kept)
 

@@ -29,8 +29,8 @@ def explain(
     graph     from xc.load or xc.from_model
     x         one array (N, ...), a sequence in the order of the inputs, or a mapping by name
     method    an id of xc.METHODS, or a RuleSet of your own
-    target    a class index; one index for each sample; a tuple into a spatial output; a weight array; a callable
-              (builder, value name) -> node name; ("output name", ...) where there are several; None: the largest logit
+    target    a class index; one index for each sample; a tuple into a spatial output; an array of weights, which are floats
+              (whole numbers are indices); a callable (builder, value name) -> node name; ("output name", ...) where there are several; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
     layer     attribute to this layer's value instead of the input
     batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB

@@ -40,12 +40,26 @@ def propagate(task: Task, rules: RuleSet, method: str, baseline: Any = None, mul
     def read(name: str, signal: Signal) -> Array:
         return _read(rules, trace, name, signal, multiply)
 
+    found = _each_its_own({k: read(k, s) for k, s in signals.values.items()})
     return Attribution(
-        values={k: read(k, signals.values[k]) if k in signals.values else trace[k] * 0 for k in task.wrt},
+        values={k: found[k] if k in found else trace[k] * 0 for k in task.wrt},
         output=task.scores(trace[task.value]), method=method, graph=task.graph, feeds=task.feeds, target=task.target,
         settings=dict(rules.settings), explained=task.words, baseline=start,
         baseline_output=None if trace.ref is None else task.scores(trace.ref[task.value]),
-        layers=Layers(graph, {k: read(k, s) for k, s in signals.values.items() if k not in task.wrt}), ledger=signals.ledger)
+        layers=Layers(graph, {k: v for k, v in found.items() if k not in task.wrt}), ledger=signals.ledger)
+
+
+def _each_its_own(signals: Mapping[str, Array]) -> dict[str, Array]:
+    """The same arrays, none of which shares memory: a rule that passes a signal on unchanged makes one array for two values."""
+    owners: dict[int, Array] = {}
+    out = {}
+    for name, v in signals.items():
+        owner = v
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        out[name] = v.copy() if id(owner) in owners else v
+        owners[id(owner)] = owner
+    return out
 
 
 def _kept(task: Task, trace: Trace) -> Sequence[str]:

@@ -269,8 +269,11 @@ def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
                          f"for each sample in a list, or an array of weights of shape {inner}")
     if value.dtype == object:
         w = rationals(w, "the target's weights")
-    elif w.dtype.kind == "O" or not np.isfinite(w).all():
-        raise InputError(f"the target's weights {target!r:.60} are not all finite numbers, so f(x) would not be a number")
+    elif w.dtype.kind == "O":
+        raise InputError("the target's weights have dtype object; give floats, or use graph.astype('exact') for Fractions")
+    elif not np.isfinite(w).all():
+        bad = tuple(int(k) for k in np.argwhere(~np.isfinite(w))[0])
+        raise InputError(f"the target's weights hold {w[bad]} at index {bad}, so f(x) would not be a number; give finite weights")
     return np.array(np.broadcast_to(w.astype(value.dtype), value.shape)), f"a weighted sum of {name!r}"
 
 
@@ -294,8 +297,6 @@ def _positions(target: Any, n: int, inner: tuple[int, ...], name: str) -> list[t
         return _checked(_per_sample([tuple(int(i) for i in t) for t in target], n), inner, name)
     array = np.asarray(target)
     if array.dtype.kind in "iu" and array.ndim == 1:
-        if len(array) != n and array.shape == inner:
-            return None
         return _checked(_per_sample([(int(t),) for t in array], n), inner, name)
     if array.dtype.kind in "iu" and array.ndim == 0:
         return _checked([(int(array),)] * n, inner, name)
@@ -304,7 +305,8 @@ def _positions(target: Any, n: int, inner: tuple[int, ...], name: str) -> list[t
 
 def _per_sample(positions: list[tuple[int, ...]], n: int) -> list[tuple[int, ...]]:
     if len(positions) != n:
-        raise InputError(f"{len(positions)} targets were given for a batch of {n}; give one index, or one for each sample")
+        raise InputError(f"{len(positions)} targets were given for a batch of {n}; give one index, or one for each sample (weights are an "
+                         f"array of floats or Fractions)")
     return positions
 
 

@@ -258,7 +258,9 @@ def ledger(a: Attribution, label: str = "", sample: int = 0) -> Table:
                figure("arrived"), figure("passed", "passed on"), figure("absorbed", digits=3)]
     rows = [[e.node.name, *([e.node.layer or None] if from_layers else []), type(e.node.op).__name__,
              float(e.arrived[sample]), float(e.passed[sample]), float(e.absorbed[sample])] for e in a.ledger]
-    words = "relevance" if flows else "gradient times value (which is not conserved, so a difference is no leak)"
+    words = "gradient times value (which is not conserved, so a difference is no leak)"
+    if flows:
+        words = "relevance" if a.baseline_output is None else "contribution"
     which = f", sample {sample}" if len(a.output) > 1 else ""
     total = f"absorbed in all: {float(a.ledger.absorbed[sample]):.6g} of {float(a.ledger.seed[sample]):.6g}"
     return Table(columns, rows, f"{label or a.method}: {words} at each node{which}", [total] if flows else [])
