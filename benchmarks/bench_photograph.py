@@ -3,9 +3,9 @@
     python benchmarks/bench_photograph.py [--dtype float32] [--rounds 5] [--profile METHOD]
 
 Ours and theirs take turns (A B A B ...), after one run of each that does not count and gives the values that are
-compared. Figures are medians of CPU seconds, which what else runs on the machine disturbs least, though it does; the
-ratio is the median over the rounds, whose two halves were disturbed alike. Peers that are not installed are left out (zennit imports torchvision, too). The last table
-stands in README.md.
+compared. Figures are medians of CPU seconds, which whatever else runs on the machine disturbs least, though it does;
+the ratio is the median over the rounds, whose two halves were disturbed alike. Peers that are not installed are left
+out (zennit needs torchvision to be imported). The last table stands in README.md.
 """
 
 from __future__ import annotations

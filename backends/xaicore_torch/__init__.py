@@ -14,7 +14,7 @@ from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
 from xaicore_torch.context import Value
 from xaicore_torch.emit import emit
-from xaicore_torch.export import check_derivative, export_program, quiet
+from xaicore_torch.export import check_derivative, export_program, quiet, unwrapped
 from xaicore_torch.lower import Lowered, lower_program, simplify
 
 __all__ = ["emit", "to_graph"]
@@ -32,6 +32,7 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     Mismatch when a value differs. Functions that torch.export drops (a custom backward, torch.no_grad) are found by
     ``verify`` for live modules only: an exported program holds no trace of them.
     """
+    model = unwrapped(model)
     program, args, kwargs = export_program(model, example)
     with quiet():
         program = simplify(program)

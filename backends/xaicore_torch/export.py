@@ -48,6 +48,13 @@ def export_program(model: Any, example: Any) -> tuple[Any, tuple[Any, ...], dict
     return program, args, kwargs
 
 
+def unwrapped(model: Any) -> Any:
+    """The module itself, out of DataParallel and torch.compile, which compute the same under other names."""
+    while isinstance(model, (nn.DataParallel, torch._dynamo.OptimizedModule)):
+        model = model.module if isinstance(model, nn.DataParallel) else model._orig_mod
+    return model
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps the framework's warnings, logs and prints about its own workings away from the user."""
@@ -205,7 +212,7 @@ def _check_program(program: Any) -> None:
         )
     for node in program.graph.nodes:
         tags = getattr(node.target, "tags", ())
-        if torch.Tag.nondeterministic_seeded in tags and not _is_constant_rate(node):
+        if torch.Tag.nondeterministic_seeded in tags and not _draws_nothing(node):
             raise ConversionError(
                 f"{node.target} (node {node.name!r}) draws at random, so the model is not a function of its input; call model.eval(), or "
                 f"make the random tensor an input or a buffer"
@@ -221,14 +228,12 @@ def _check_program(program: Any) -> None:
                 raise ConversionError(f"{node.target} (node {node.name!r}) computes in {dtype}; complex numbers are not supported")
 
 
-def _is_constant_rate(node: Any) -> bool:
-    """Random by its tag, not by its arguments: rrelu at inference, attention without dropout."""
-    name = str(node.target)
-    if "rrelu" in name:
-        return not (node.args[3] if len(node.args) > 3 else node.kwargs.get("training", False))
-    if "scaled_dot_product_attention" in name:
-        return not (node.args[4] if len(node.args) > 4 else node.kwargs.get("dropout_p", 0.0))
-    return False
+def _draws_nothing(node: Any) -> bool:
+    """Random by its tag, not by its arguments: rrelu and lstm at inference, attention without dropout."""
+    values = {a.name: a.default_value for a in node.target._schema.arguments if a.has_default_value()}
+    values.update(zip((a.name for a in node.target._schema.arguments), node.args))
+    values.update(node.kwargs)
+    return any(name in values and not values[name] for name in ("training", "train", "dropout", "dropout_p"))
 
 
 # ----- the derivative ---------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ NOTHING = frozenset({"clone", "alias", "contiguous", "lift_fresh", "lift_fresh_c
 """Functions that compute nothing at inference (programs that draw at random were refused before)."""
 
 _LIBRARY = os.path.dirname(os.path.abspath(torch.__file__))
+_HERE = os.path.dirname(os.path.abspath(__file__))
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _PLAIN = {"_native_batch_norm_legit_no_training": "batch_norm", "_to_copy": "cast", "scaled_dot_product_attention": "attention"}
 
@@ -85,6 +86,12 @@ def _owners(program: Any) -> dict[fx.Node, str]:
 
 
 def _user_line(trace: str) -> str:
-    """``file.py:12``, the last line of the trace that is not the framework's own; without folders, which are private."""
+    """``file.py:12``, the last line of the trace that is not the framework's own; without folders, which are private.
+
+    A trace runs from the call of the conversion to the line; for a node that came up when torch took another apart it may end in
+    this backend, and then there is no such line.
+    """
     frames = [(f, line) for f, line in _FRAME.findall(trace) if not f.startswith((_LIBRARY, "torch/", "<"))]
-    return f"{os.path.basename(frames[-1][0])}:{frames[-1][1]}" if frames else ""
+    if not frames or frames[-1][0].startswith(_HERE):
+        return ""
+    return f"{os.path.basename(frames[-1][0])}:{frames[-1][1]}"

@@ -18,10 +18,11 @@ from xaicore_torch import lower as lowering  # noqa: E402
 from xaicore_torch import to_graph  # noqa: E402
 from xaicore_torch.export import quiet  # noqa: E402
 
-from tests.backends.common import input_gradients  # noqa: E402
+from tests.backends.common import GradientPlan  # noqa: E402
 from tests.backends.torch_cases import FAMILIES, Family, shake  # noqa: E402
 from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, NothingChecked, XaicoreError  # noqa: E402
 from xaicore.ops import Dense, Identity, LocalResponseNorm, ReLU, Sigmoid, Softsign  # noqa: E402
+from xaicore.trace import backward, forward  # noqa: E402
 
 FORWARD, GRADIENT = 1e-9, 1e-8
 """Of the largest entry, in float64. One operator rounds by some 1e-15; what is left is room for sums over windows and rows."""
@@ -57,12 +58,12 @@ def close(ours: np.ndarray, theirs: np.ndarray, tolerance: float, what: str) -> 
 
 @functools.cache
 def converted(family: str) -> tuple[Any, Any, Any, Mapping[str, Any]]:
-    """The family's model, its graph, an input with another batch than it was converted with, and torch's outputs."""
+    """The family's graph, its trace at an input with another batch than it was converted with, that input, and torch's outputs."""
     shape, parts = FAMILIES[family]
     model = shake(Family(parts))
     graph = to_graph(model, draw(2, *shape, seed=1))
     x = draw(SAMPLES, *shape).requires_grad_()
-    return model, graph, x, model(x)
+    return graph, forward(graph, {"x": x.detach().numpy()}), x, model(x)
 
 
 every = pytest.mark.parametrize(("family", "part"), [(f, p) for f, (_, parts) in FAMILIES.items() for p in parts])
@@ -70,18 +71,20 @@ every = pytest.mark.parametrize(("family", "part"), [(f, p) for f, (_, parts) in
 
 @every
 def test_operator(family: str, part: str) -> None:
-    _, graph, x, outputs = converted(family)
+    graph, trace, x, outputs = converted(family)
     k, theirs = list(outputs).index(part), outputs[part]
-    ours = graph(x.detach().numpy())[k]
+    ours = trace[graph.outputs[k]]
     close(ours, theirs.detach().numpy(), FORWARD, "forward")
     assert np.abs(ours[0] - ours[1]).max() > 1e-3 * np.abs(ours).max(), "the output hardly depends on the input, so nothing was tested"
-    seeds = [np.zeros(tuple(y.shape)) for y in outputs.values()]
-    seeds[k] = draw(*theirs.shape, seed=2).numpy()
+    seed = draw(*theirs.shape, seed=2)
     expected = np.zeros(tuple(x.shape))
     if theirs.requires_grad:
-        (gradient,) = torch.autograd.grad(theirs, x, torch.from_numpy(seeds[k]), retain_graph=True)
+        (gradient,) = torch.autograd.grad(theirs, x, seed, retain_graph=True)
         expected = gradient.numpy(force=True)
-    close(input_gradients(graph, x.detach().numpy(), seeds)["x"], expected, LESS_PRECISE.get(part, GRADIENT), "gradient")
+    found = np.zeros(tuple(x.shape))
+    if trace.carries(graph.outputs[k]):
+        found = backward(trace, GradientPlan(), {graph.outputs[k]: seed.numpy()}).values["x"]
+    close(found, expected, LESS_PRECISE.get(part, GRADIENT), "gradient")
 
 
 CORE = {
@@ -300,6 +303,13 @@ def test_the_batch_is_free_or_fixed() -> None:
 def test_numpy_examples_take_the_dtype_of_the_model() -> None:
     graph = to_graph(nn.Linear(3, 2).eval(), np.ones((1, 3)))
     assert graph.dtype == "float64"
+
+
+def test_wrappers_are_looked_through() -> None:
+    model = shake(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
+    plain = to_graph(model, draw(2, 3))
+    for wrapped in (nn.DataParallel(model), torch.compile(model, backend="eager")):
+        assert to_graph(wrapped, draw(2, 3)).nodes == plain.nodes
 
 
 def test_outputs_have_their_batch_first_wherever_the_model_has_it() -> None:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from tests.backends.common import input_gradients  # noqa: E402 (torch may be absent)
-from tests.cases import CASES  # noqa: E402
-from tests.cases.case import Case  # noqa: E402
-from tests.graph.graphs import assert_same, cnn, feed, graph_of  # noqa: E402
 from torch import nn  # noqa: E402
 from xaicore_torch import emit, to_graph  # noqa: E402
 from xaicore_torch.functions import FUNCTIONS  # noqa: E402
 
+from tests.backends.common import input_gradients  # noqa: E402 (torch may be absent)
+from tests.cases import CASES  # noqa: E402
+from tests.cases.case import Case  # noqa: E402
+from tests.graph.graphs import assert_same, cnn, feed, graph_of  # noqa: E402
 from xaicore.errors import InputError  # noqa: E402
 from xaicore.graph import Builder, Graph  # noqa: E402
 from xaicore.graph.blocks import multi_head_attention  # noqa: E402

@@ -254,7 +254,7 @@ class Bert(nn.Module):
 
 
 @pytest.mark.parametrize("settings", [
-    {"batch_first": True}, {"batch_first": False, "norm_first": True}, {"batch_first": True, "bias": False, "norm_first": True}], ids=str)
+    {"batch_first": True}, {"batch_first": False, "norm_first": True, "bias": False}], ids=str)
 def test_bert(settings: dict[str, Any]) -> None:
     ids = torch.randint(0, 11, (5, 6), generator=torch.Generator().manual_seed(1))
     ids[:, 0] = 3                                                           # a sample of nothing but padding has no scores to compare
@@ -366,7 +366,7 @@ def test_gpt() -> None:
     check(Gpt(), draw(5, 6, 8))
 
 
-@pytest.mark.parametrize("settings", [{}, {"batch_first": True}, {"add_bias_kv": True}, {"add_zero_attn": True}, {"kdim": 3, "vdim": 5}], ids=str)
+@pytest.mark.parametrize("settings", [{"add_bias_kv": True, "add_zero_attn": True}, {"batch_first": True, "kdim": 3, "vdim": 5}], ids=str)
 def test_cross_attention(settings: dict[str, Any]) -> None:
     """nn.MultiheadAttention in all its forms, with the batch in the middle or in front, and a causal mask."""
 
@@ -439,6 +439,24 @@ class Fusion(nn.Module):
         seen = self.image(image)
         seen = torch.where((row.sum(1) > 0)[:, None], seen * 2, seen)
         return F.log_softmax(self.head(torch.cat([seen, F.softplus(self.row(row)), self.kind(kind)], -1)), -1)
+
+
+class Last(nn.Module):
+    """A recurrent layer, read at its last step."""
+
+    def __init__(self, layer: nn.Module, width: int):
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(width, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.layer(x)[0][:, -1])
+
+
+@pytest.mark.parametrize(("layer", "width"), [
+    (nn.LSTM(3, 4, batch_first=True), 4), (nn.GRU(3, 4, batch_first=True, bidirectional=True), 8), (nn.RNN(3, 4, num_layers=2, batch_first=True), 4)])
+def test_recurrent_layers_are_unrolled(layer: nn.Module, width: int) -> None:
+    graph = check(Last(layer, width), draw(5, 4, 3))
+    assert {n.layer for n in graph.nodes} == {"", "layer", "head"}
 
 
 def test_mixer() -> None:

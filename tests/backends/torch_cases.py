@@ -63,7 +63,7 @@ ACTIVATIONS: Mapping[str, Part] = {
     "hardsigmoid": nn.Hardsigmoid(), "hardswish": nn.Hardswish(), "tanh": nn.Tanh(), "gelu": nn.GELU(), "gelu_tanh": nn.GELU("tanh"),
     "silu": nn.SiLU(), "mish": nn.Mish(), "softplus": nn.Softplus(2.0), "softplus_low": nn.Softplus(1.0, 0.5), "softsign": nn.Softsign(),
     "logsigmoid": nn.LogSigmoid(), "hardshrink": nn.Hardshrink(), "softshrink": nn.Softshrink(), "tanhshrink": nn.Tanhshrink(),
-    "threshold": nn.Threshold(0.1, 2.0), "rrelu": nn.RReLU(), "glu": nn.GLU(1), "dropout": nn.Sequential(nn.Dropout(), nn.Tanh()),
+    "rrelu": nn.RReLU(), "glu": nn.GLU(1), "dropout": nn.Sequential(nn.Dropout(), nn.Tanh()),
     "softmax": nn.Softmax(1), "softmin": nn.Softmin(-1), "softmax2d": nn.Softmax2d(), "log_softmax": nn.LogSoftmax(2),
     "in_place": lambda x: (x * 2).add_(0.5).mul_(3).relu_(),
     "clamp": lambda x: x.clamp(-0.5, 0.7), "clamp_min": lambda x: x.clamp(min=0.1), "clamp_max": lambda x: torch.clamp_max(x, 0.1),
@@ -83,7 +83,6 @@ POINTWISE: Mapping[str, Part] = {
     "div_floor": lambda x: torch.div(x, 0.3, rounding_mode="floor") + x, "floor_divide": lambda x: (x.detach() // 0.3) * x,
     "remainder": lambda x: x % 0.7, "maximum": lambda x: torch.maximum(x, x.flip(1)), "minimum": lambda x: torch.minimum(x, MATRIX),
     "max_of_two": lambda x: torch.max(x, -x * 0.5), "min_of_two": lambda x: torch.min(x, MATRIX),
-    "addcmul": lambda x: torch.addcmul(x, x.tanh(), x, value=0.5), "addcdiv": lambda x: torch.addcdiv(x, x, x.abs() + 1, value=0.5),
     "lerp": lambda x: torch.lerp(x, x.relu(), 0.3), "lerp_arrays": lambda x: torch.lerp(x, MATRIX, x.sigmoid()),
     "where": lambda x: torch.where(x > 0.2, x, x.tanh() * 2), "where_number": lambda x: torch.where(x > 0, x, 0.5),
     "where_mask": lambda x: torch.where(MATRIX > 0, x, x * 2), "masked_fill": lambda x: x.masked_fill(x > 0.5, -1.0),
@@ -91,9 +90,9 @@ POINTWISE: Mapping[str, Part] = {
     "unequal": lambda x: torch.where(x.floor() != 0, x, 2 * x), "not": lambda x: x * (~(x > 0)).type_as(x),
     "logical": lambda x: x * torch.logical_xor(torch.logical_not(x > 0), torch.logical_or(x > 1, torch.logical_and(x < 0, x > -1))),
     "bitwise": lambda x: x * torch.bitwise_xor(torch.bitwise_or(torch.bitwise_and(x > 0, x < 1), x < -1), x < 1), "xor": lambda x: x * ((x > 0) ^ (x < 1)), "to_int": lambda x: x * (x * 3).long(), "to_bool": lambda x: x * x.floor().bool(),
-    "clip": lambda x: torch.clip(x, 0.1, 2), "multiply": lambda x: torch.multiply(torch.subtract(x, 1), torch.negative(x)),
-    "true_divide": lambda x: torch.true_divide(x, 3), "expit": torch.special.expit, "logit": lambda x: torch.logit(x.sigmoid()),
-    "loss": lambda x: F.mse_loss(x, MATRIX.expand_as(x), reduction="none"), "detach": lambda x: x.detach() * x, "softmax": lambda x: torch.softmax(x, 1, dtype=torch.float64),
+
+
+    "detach": lambda x: x.detach() * x, "softmax": lambda x: torch.softmax(x, 1, dtype=torch.float64),
 }
 
 REDUCTIONS: Mapping[str, Part] = {
@@ -104,7 +103,7 @@ REDUCTIONS: Mapping[str, Part] = {
     "std": lambda x: x.std((1, 2)), "var_mean": lambda x: torch.stack(torch.var_mean(x, (2, 3)), 1),
     "any": lambda x: x.sum(1) * (x > 1).any(1), "all": lambda x: x.sum(1) * (x > -1).all(1),
     "norm": lambda x: x.norm(dim=1), "norm_1": lambda x: torch.linalg.vector_norm(x, 1, (2, 3)), "norm_inf": lambda x: torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True),
-    "normalize": lambda x: F.normalize(x, dim=1), "cosine": lambda x: F.cosine_similarity(x, x.flip(1), dim=2), "logsumexp": lambda x: x.logsumexp((1, 2)), "logsumexp_kept": lambda x: x.logsumexp(-1, keepdim=True),
+    "normalize": lambda x: F.normalize(x, dim=1), "logsumexp": lambda x: x.logsumexp((1, 2)), "logsumexp_kept": lambda x: x.logsumexp(-1, keepdim=True),
 }
 
 SHAPES: Mapping[str, Part] = {
@@ -118,26 +117,23 @@ SHAPES: Mapping[str, Part] = {
     "unbind": lambda x: x.unbind(1)[2] * x.unbind(1)[0], "cat": lambda x: torch.cat([x, x.relu(), MATRIX.expand(x.shape[0], 2, 6, 7)], 1),
     "cat_zeros": lambda x: torch.cat([x.new_zeros(x.shape[0], 1, 6, 7), x], 1), "stack": lambda x: torch.stack([x, x * 2], 1),
     "stack_last": lambda x: torch.stack([x, torch.ones_like(x)], -1), "expand": lambda x: x[:, :1].expand(-1, 3, -1, -1) * STACK[:3, :1, :1],
-    "repeat": lambda x: x.repeat(1, 2, 1, 3), "tile": lambda x: x.tile((2, 1)), "repeat_interleave": lambda x: x.repeat_interleave(2, 2),
+    "repeat": lambda x: x.repeat(1, 2, 1, 3),
     "roll": lambda x: x.roll((1, -2), (2, 3)), "roll_round": lambda x: x.roll(6, 2).roll(1, 1), "flip": lambda x: x.flip(1, -1),
     "pad": lambda x: F.pad(x, (1, 2), value=3.0), "pad_crop": lambda x: F.pad(x, (-1, 2, 0, 1)), "pad_reflect": nn.ReflectionPad2d((1, 2, 0, 1)),
     "pad_replicate": nn.ReplicationPad2d((1, 0, 2, 1)), "pad_circular": nn.CircularPad2d((1, 2, 0, 3)), "pad_zero": nn.ZeroPad2d(1),
     "index_select": lambda x: x.index_select(2, POSITIONS[0]), "index": lambda x: x[:, :, POSITIONS], "index_bool": lambda x: x[:, torch.tensor([True, False, True, True])],
-    "tril": lambda x: x.tril(1), "triu": lambda x: x.triu(-1), "diff": lambda x: x.diff(dim=2), "assigned": assigned,
-    "pixel_shuffle": nn.PixelShuffle(2), "pixel_unshuffle": lambda x: F.pixel_unshuffle(x[..., :6], 2), "channel_shuffle": nn.ChannelShuffle(2),
+    "assigned": assigned, "index_two": lambda x: x[:, :, POSITIONS, 1 - POSITIONS],
     "arange": lambda x: x * torch.arange(x.shape[2], dtype=x.dtype)[:, None], "zeros_like": lambda x: x + torch.zeros_like(x) + torch.full_like(x, 2.0),
-    "index_two": lambda x: x[:, :, POSITIONS, 1 - POSITIONS], "rot90": lambda x: torch.rot90(x, 1, (2, 3)), "hstack": lambda x: torch.hstack([x, x * 2]),
-    "upsample_exact": nn.Upsample((9, 5), mode="nearest-exact"), "upsample": nn.Upsample(scale_factor=2), "upsample_size": nn.Upsample((9, 5)), "bilinear": nn.Upsample(scale_factor=1.5, mode="bilinear"),
+    "upsample": nn.Upsample(scale_factor=2), "upsample_size": nn.Upsample((9, 5)), "bilinear": nn.Upsample(scale_factor=1.5, mode="bilinear"),
     "bilinear_corners": nn.Upsample((9, 4), mode="bilinear", align_corners=True), "bilinear_size": nn.Upsample((4, 11), mode="bilinear"),
 }
 
 PRODUCTS: Mapping[str, Part] = {
     "linear": nn.Linear(7, 5), "linear_plain": nn.Linear(7, 3, bias=False), "matmul_right": lambda x: x @ MATRIX.T, "matmul_stack": lambda x: x @ STACK,
     "matmul_left": lambda x: MATRIX[:, :6] @ x, "matmul_both": lambda x: x @ x.mT, "matmul_vector": lambda x: x @ MATRIX[0],
-    "broadcast": lambda x: x.sum(1, keepdim=True) @ x.mT, "mm": lambda x: torch.mm(x[:, 0, 0], MATRIX.T), "mv": lambda x: torch.mv(x[:, 0, 0], MATRIX[0]),
+    "broadcast": lambda x: x.sum(1, keepdim=True) @ x.mT, "mm": lambda x: torch.mm(x[:, 0, 0], MATRIX.T),
     "bmm": lambda x: torch.bmm(x[:, 0], x[:, 1].mT), "addmm": lambda x: torch.addmm(MATRIX[0, :6], x[:, 0, 0], MATRIX.T, beta=0.5, alpha=2),
-    "tensordot": lambda x: torch.tensordot(x, MATRIX, dims=([3], [1])), "inner": lambda x: torch.inner(x, MATRIX), "addmm_active": lambda x: torch.addmm(x[:, 1, :, 0], x[:, 0, 0], MATRIX.T, beta=0.5),
-    "baddbmm": lambda x: torch.baddbmm(x[:, 0, :, :6], x[:, 1], x[:, 2].mT, beta=0.5, alpha=2),
+    "addmm_active": lambda x: torch.addmm(x[:, 1, :, 0], x[:, 0, 0], MATRIX.T, beta=0.5),
     "einsum": lambda x: torch.einsum("nchw,hw->nc", x, MATRIX), "einsum_both": lambda x: torch.einsum("nchw,nchv->nhwv", x, x.tanh()),
     "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("achw,wk", x, MATRIX.T),
     "einsum_moved": lambda x: torch.einsum("cnhw,ncvw->vnhc", x.transpose(0, 1), x).transpose(0, 1),
@@ -162,7 +158,7 @@ WINDOWS: Mapping[str, Part] = {
     "max_pool_dilated": nn.MaxPool2d((2, 3), 1, (1, 0), (2, 1)), "avg_pool": nn.AvgPool2d(2), "avg_pool_overlap": nn.AvgPool2d(3, 2, 1, ceil_mode=True),
     "avg_pool_exclusive": nn.AvgPool2d(3, 2, 1, count_include_pad=False), "avg_pool_divisor": nn.AvgPool2d(2, divisor_override=3), "lp_pool": nn.LPPool2d(2, 2),
     "adaptive_avg": nn.AdaptiveAvgPool2d((4, 3)), "adaptive_max": nn.AdaptiveMaxPool2d((4, 3)), "global_avg": nn.AdaptiveAvgPool2d(1), "global_max": nn.AdaptiveMaxPool2d(1),
-    "unfold": nn.Unfold((2, 3), padding=1, stride=2), "as_volume": lambda x: F.max_pool3d(F.adaptive_avg_pool3d(x[:, None], (3, 4, 5)), 2, 1, return_indices=True)[0],
+    "as_volume": lambda x: F.max_pool3d(F.adaptive_avg_pool3d(x[:, None], (3, 4, 5)), 2, 1, return_indices=True)[0],
 }
 
 SIGNALS: Mapping[str, Part] = {
@@ -183,8 +179,38 @@ ROWS: Mapping[str, Part] = {
     "lifted": lambda x: (x + STACK[:4, :1, :1]).permute(1, 0, 2), "scalar": lambda x: x.square().sum(1),
 }
 
+APART: Mapping[str, Part] = {
+    "threshold": nn.Threshold(0.1, 2.0),
+    "addcmul": lambda x: torch.addcmul(x, x.tanh(), x, value=0.5),
+    "addcdiv": lambda x: torch.addcdiv(x, x, x.abs() + 1, value=0.5),
+    "clip": lambda x: torch.clip(x, 0.1, 2),
+    "multiply": lambda x: torch.multiply(torch.subtract(x, 1), torch.negative(x)),
+    "true_divide": lambda x: torch.true_divide(x, 3),
+    "expit": torch.special.expit,
+    "logit": lambda x: torch.logit(x.sigmoid()),
+    "loss": lambda x: F.mse_loss(x, MATRIX.expand_as(x), reduction="none"),
+    "cosine": lambda x: F.cosine_similarity(x, x.flip(1), dim=2),
+    "tile": lambda x: x.tile((2, 1)),
+    "repeat_interleave": lambda x: x.repeat_interleave(2, 2),
+    "tril": lambda x: x.tril(1),
+    "triu": lambda x: x.triu(-1),
+    "diff": lambda x: x.diff(dim=2),
+    "pixel_shuffle": nn.PixelShuffle(2),
+    "pixel_unshuffle": lambda x: F.pixel_unshuffle(x[..., :6], 2),
+    "channel_shuffle": nn.ChannelShuffle(2),
+    "rot90": lambda x: torch.rot90(x, 1, (2, 3)),
+    "hstack": lambda x: torch.hstack([x, x * 2]),
+    "upsample_exact": nn.Upsample((9, 5), mode="nearest-exact"),
+    "mv": lambda x: torch.mv(x[:, 0, 0], MATRIX[0]),
+    "baddbmm": lambda x: torch.baddbmm(x[:, 0, :, :6], x[:, 1], x[:, 2].mT, beta=0.5, alpha=2),
+    "tensordot": lambda x: torch.tensordot(x, MATRIX, dims=([3], [1])),
+    "inner": lambda x: torch.inner(x, MATRIX),
+    "unfold": nn.Unfold((2, 3), padding=1, stride=2),
+}
+"""What torch takes apart for this backend, since there is no row for it."""
+
 FAMILIES: Mapping[str, tuple[tuple[int, ...], Mapping[str, Part]]] = {
     "activations": ((4, 6, 7), ACTIVATIONS), "pointwise": ((4, 6, 7), POINTWISE), "reductions": ((4, 6, 7), REDUCTIONS), "shapes": ((4, 6, 7), SHAPES),
-    "products": ((4, 6, 7), PRODUCTS), "windows": ((4, 6, 7), WINDOWS), "signals": ((4, 8), SIGNALS), "volumes": ((4, 3, 4, 3), VOLUMES), "rows": ((6,), ROWS),
+    "products": ((4, 6, 7), PRODUCTS), "windows": ((4, 6, 7), WINDOWS), "signals": ((4, 8), SIGNALS), "volumes": ((4, 3, 4, 3), VOLUMES), "rows": ((6,), ROWS), "apart": ((4, 6, 7), APART),
 }
 """Name -> the shape of one sample, and the parts that take it."""

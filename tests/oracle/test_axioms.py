@@ -17,7 +17,7 @@ from tests.rules.test_lrp import layer
 from xaicore import Builder
 from xaicore.errors import InputError, NothingChecked, ShapeError, UnknownName
 from xaicore.graph.run import evaluate
-from xaicore.ops import Add, Conv, Dense, Exp, Identity, Log, MaxPool, ReLU, Sum
+from xaicore.ops import Add, Conv, Dense, Embedding, Exp, Flatten, Identity, Log, MaxPool, ReLU, Sum
 from xaicore.oracle import constructions as made
 from xaicore.oracle import twins
 from xaicore.oracle.axioms import AXIOMS, Case
@@ -172,6 +172,21 @@ def test_several_inputs_and_outputs(target):
     assert report.of("gradient", "linearity").status == ("does not apply" if callable(target[1]) else "holds")
 
 
+def test_a_model_of_token_ids_is_checked_behind_a_layer():
+    rng = np.random.default_rng(0)
+    b = Builder("tokens")
+    words = b.add(Embedding(), b.param("table", numbers(rng, (5, 3))), b.input("ids", (None, 2), "int"), name="words")
+    h = b.add(ReLU(), b.add(Dense(), b.add(Flatten(), words), b.param("w", numbers(rng, (4, 6)))))
+    graph, ids = b.build(b.add(Dense(), h, b.param("v", numbers(rng, (2, 4))), name="scores")), [[0, 1], [4, 2]]
+    report = xc.check(graph, ids, CHEAP, 1, settings={m: {"layer": "words"} for m in CHEAP})
+    assert not report.broken, str(report)
+    assert report.of("deeplift.rescale", "completeness").status == "holds"
+    assert report.of("gradient", "symmetry").status == "holds"
+    assert xc.check(graph, ids).exit_code == 5
+    with pytest.raises(InputError, match="explain a layer instead, for example layer='words'"):
+        xc.check(graph, ids, "gradient")
+
+
 def test_weights_as_many_as_samples_stay_weights():
     """Three classes, three samples: one weight for each class is no list of targets."""
     assert check_one("batch_invariance", "gradient", cnn(), image(3), np.array([0.5, 0.25, -1.0])).status == "holds"
@@ -190,7 +205,7 @@ def test_baselines_for_each_sample_follow_their_samples():
 
 
 def test_channels_last_images_are_mirrored_sideways():
-    from xaicore.ops import Flatten, Transpose
+    from xaicore.ops import Transpose
 
     rng = np.random.default_rng(0)
     b = Builder()

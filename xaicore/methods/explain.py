@@ -30,7 +30,8 @@ def explain(
     x         one array (N, ...), a sequence in the order of the inputs, or a mapping by name
     method    an id of xc.METHODS, or a RuleSet of your own
     target    a class index; one index for each sample; a tuple into a spatial output; an array of weights, which are floats
-              (whole numbers are indices); a callable (builder, value name) -> node name; ("output name", ...) where there are several; None: the largest logit
+              (whole numbers are indices); a callable (builder, value name) -> node name; ("output name", ...) where there
+              are several; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
     layer     attribute to this layer's value instead of the input
     batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB
@@ -46,7 +47,7 @@ def explain(
     checked = _settings(row, settings)
     reached = layer
     if layer is not None and isinstance(graph, Graph) and not graph.float_inputs:
-        graph, x = _from_layer(graph, x, layer)                         # token ids have no attribution, what is behind them has
+        graph, x = from_layer(graph, x, layer)                         # token ids have no attribution, what is behind them has
         reached = None
     task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt)
     if reached is not None:
@@ -117,7 +118,7 @@ def _check_layer(graph: Graph, task: Task, layer: str) -> None:
                            f"does: {', '.join(layers_of(task.graph.nodes)[:8])}") from None
 
 
-def _from_layer(graph: Graph, x: Any, layer: str) -> tuple[Graph, dict[str, Array]]:
+def from_layer(graph: Graph, x: Any, layer: str) -> tuple[Graph, dict[str, Array]]:
     """The graph behind a layer and its inputs, for a model whose own inputs are whole numbers (token ids)."""
     feeds = check_feeds(graph, x)
     name = graph.find(layer)
