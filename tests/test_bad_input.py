@@ -171,6 +171,8 @@ CASES = {
     "weights that are no numbers": (explain(target=np.array([np.nan, 0, 1])), InputError, "the target's weights hold nan at index (0,), so f(x) would not be a number"),
     "weights that are Fractions": (explain(target=np.array([F(1), F(0), F(0)])), InputError, "the target's weights have dtype object; give floats, or use "
                                    "graph.astype('exact') for Fractions"),
+    "weights of text": (explain(target=np.array(["a", "b", "c"])), InputError, "the target is array(['a', 'b', 'c']"),
+    "weights that are true or false": (explain(target=[True, False, True]), InputError, "the target is [True, False, True]; for output 'logits'"),
     "which output": (explain(SEVERAL, FEEDS, target=0), InputError, "the graph has 2 outputs (one, two); name one in the target: target=('one', index)"),
     "an output that is not there": (explain(SEVERAL, FEEDS, target=("tow", 0)), UnknownName, "the target names output 'tow': did you mean 'two'"),
     "an index outside of that output": (explain(SEVERAL, FEEDS, target=("two", 2)), InputError, "target 2 is out of range on axis 1 of output 'two'"),

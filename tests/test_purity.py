@@ -248,8 +248,13 @@ def test_settings_are_not_modified_or_kept():
 def test_exact_inputs_are_copied():
     """An array of Fractions needs no conversion, and is nevertheless not the array that the graph works on."""
     graph, x = direct().astype("exact"), exact(numbers(np.random.default_rng(0), (1, 4)))
+    b = Builder(dtype="exact")
+    nothing = b.build(b.input("x", (None, 4)))
     before = x.tolist()
-    own(graph(x))
+    for one in (graph, nothing):
+        own(one(x))
+        assert x.tolist() == before
+    own(xc.explain(nothing, x, "gradient_x_input", target=0)["x"])
     assert x.tolist() == before
 
 

@@ -25,8 +25,8 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
 
     ``example`` is what the model is called with: a tensor, a tuple of arguments, or a mapping by name; axis 0 is the batch of
     every tensor. The graph takes any batch, unless the model fixes it; its inputs have the names of forward's arguments, its
-    layers those of the modules. With ``verify`` every value is compared with torch's on the example, and autograd's gradient
-    with the derivative of what was exported.
+    layers those of the modules; an output whose batch the model has moved comes with the batch first. With ``verify`` every
+    value is compared with torch's on the example, and autograd's gradient with the derivative of what was exported.
 
     Raises ConversionError for what has no counterpart, BackendError for what is no model, InputError for a bad example,
     Mismatch when a value differs. Functions that torch.export drops (a custom backward, torch.no_grad) are found by

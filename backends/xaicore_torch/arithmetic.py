@@ -73,7 +73,8 @@ from xaicore_torch.context import Const, Context, Value, kind_of
 
 def elementwise(make: Callable[..., Op], c: Context, x: Any, **settings: Any) -> Value:
     """An operator of one array; ``make`` gets the other arguments."""
-    return c.emit(make(**settings), c.as_float(c.active(x)))
+    value = c.active(x)
+    return c.emit(make(**settings), c.as_float(value) if c.result().is_floating_point() else value)
 
 
 def elu(alpha: float, scale: float, input_scale: float) -> Op:
@@ -162,7 +163,7 @@ def detach(c: Context, x: Any) -> Value:
 
 
 def nan_to_num(c: Context, x: Any, nan: float | None, posinf: float | None, neginf: float | None) -> Value:
-    """x: in a graph every value is finite."""
+    """x: a graph holds no NaN, and infinities that matter are found by verification."""
     return c.emit(Identity(), c.active(x))
 
 

@@ -1,6 +1,7 @@
 """What the lowering tables work with: values of the graph with their layout, constants that torch folds, names and messages.
 
-There is no operator in here: which ATen operator becomes what stands in layers.py, arithmetic.py and shapes.py.
+There is no operator in here: which ATen operator becomes what stands in products.py, layers.py,
+arithmetic.py, reductions.py and shapes.py.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ HARMLESS = frozenset({
 """Arguments of ATen operators that change no value at inference, or whose effect is read off the result's dtype."""
 
 
+SIZE_ENTERS = "the size of the batch enters the computation, so a sample's result depends on how many there are"
+
+
 @dataclass(frozen=True)
 class Value:
     """A value that depends on a graph input: its name in the graph, how it lies there, and whether it is float, int or bool."""
@@ -65,8 +69,8 @@ class Const:
 class Context:
     """The state of one conversion: the Builder, what each node of the exported graph has become, and the node at hand."""
 
-    def __init__(self, program: Any, dtype: str):
-        self.builder = Builder(dtype=dtype)
+    def __init__(self, program: Any, dtype: str, name: str):
+        self.builder = Builder(name, dtype)
         self.env: dict[fx.Node, Any] = {}
         self.node: Any = None
         self.places = places(program)
@@ -96,7 +100,7 @@ class Context:
             default = argument.default_value if argument.has_default_value() else None
             value = node.args[k] if k < len(node.args) else node.kwargs.get(argument.name, default)
             if _is_size(value) and str(argument.type) in ("Tensor", "number", "float"):
-                raise ConversionError("the size of the batch enters the computation, so a sample's result depends on how many there are")
+                raise ConversionError(SIZE_ENTERS)
             if argument.name not in HARMLESS:
                 found["x" if argument.name in ("self", "input") else argument.name] = self.resolve(value, self.batch)
         return found
@@ -121,6 +125,8 @@ class Context:
                 "a shape or number here depends on the values of tensors (as after x[x > 0], nonzero() or item()), so there is no "
                 "static graph; use torch.where, or keep it a tensor"
             )
+        if not isinstance(value, torch.SymInt):
+            raise ConversionError(SIZE_ENTERS)
         return int(known.subs(dict.fromkeys(known.free_symbols, batch)))
 
     def result(self, output: int = 0) -> Any:

@@ -43,7 +43,10 @@ def export_program(model: Any, example: Any) -> tuple[Any, tuple[Any, ...], dict
         args, kwargs = _at_least_two(*_bind(example, model.parameters()))
         program = _export_module(model, args, kwargs)
     with quiet():
-        program = program.run_decompositions({})
+        try:
+            program = program.run_decompositions({})
+        except Exception as error:                                        # again without a common class
+            raise ConversionError(_why_not(error)) from error
     _check_program(program)
     return program, args, kwargs
 

@@ -252,7 +252,7 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "layer_norm": layer_norm, "native_layer_norm": layer_norm, "group_norm": group_norm, "native_group_norm": native_group_norm,
     "instance_norm": instance_norm,
     "rms_norm": rms_norm, "softmax": softmax, "_softmax": softmax, "log_softmax": log_softmax, "_log_softmax": log_softmax,
-    "max_pool1d": max_pool, "max_pool2d": max_pool, "max_pool3d": max_pool,
+    "max_pool1d": max_pool, "max_pool2d": max_pool, "max_pool3d": max_pool, "max_pool1d_with_indices": max_pool,
     "max_pool2d_with_indices": max_pool, "max_pool3d_with_indices": max_pool,
     "avg_pool1d": avg_pool, "avg_pool2d": avg_pool, "avg_pool3d": avg_pool,
     "adaptive_avg_pool1d": adaptive_avg_pool, "adaptive_avg_pool2d": adaptive_avg_pool, "adaptive_avg_pool3d": adaptive_avg_pool,

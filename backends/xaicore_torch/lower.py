@@ -26,8 +26,8 @@ TABLE: Mapping[str, Callable[..., Any]] = {**products.TABLE, **layers.TABLE, **a
 SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill"})
 """Operators that read no more than the shape of their first argument, so that their result is a constant."""
 
-WHOLE: Mapping[str, Callable[[Any], Op]] = {
-    "LocalResponseNorm": lambda m: LocalResponseNorm(m.size, m.alpha, m.beta, m.k),
+WHOLE: Mapping[type, Callable[[Any], Op]] = {
+    torch.nn.LocalResponseNorm: lambda m: LocalResponseNorm(m.size, m.alpha, m.beta, m.k),
 }
 """Modules that torch takes apart although there is one operator for them: class -> operator, from the live module."""
 
@@ -38,11 +38,15 @@ def simplify(program: Any) -> Any:
     Aliases (clip, multiply), losses, cosine_similarity, unfold ... become operators that have one; what has a row stays whole.
     """
     for _ in range(DEPTH):
-        known = torch.export.default_decompositions()
-        apart = {n.target: known[n.target] for n in _active(program) if _name(n) not in TABLE and n.target in known}
+        unknown = {n.target for n in _active(program) if _name(n) not in TABLE}
+        known = torch.export.default_decompositions() if unknown else {}
+        apart = {target: known[target] for target in unknown if target in known}
         if not apart:
             break
-        program = program.run_decompositions(apart)
+        try:
+            program = program.run_decompositions(apart)
+        except Exception:                                                 # then it stays whole, and is refused by its own name
+            break
     return program
 
 
@@ -76,7 +80,7 @@ class Lowered:
 
 def lower_program(program: Any, dtype: str, modules: Mapping[str, Any]) -> Lowered:
     """The exported program as a graph. ``modules`` are the live model's, by dotted name (none for a program from a file)."""
-    c = Context(program, dtype)
+    c = Context(program, dtype, type(modules[""]).__name__ if modules else "")
     _inputs(c, program)
     whole = _whole(c, program, modules)
     outputs: list[tuple[fx.Node, Value | str]] = []
@@ -118,10 +122,12 @@ def _call(c: Context, node: fx.Node, whole: Mapping[fx.Node, tuple[Op, fx.Node] 
     if node.target is operator.getitem:
         c.env[node] = c.env[node.args[0]][node.args[1]]
         return
+    name = _name(node)
+    if name == "item" and isinstance(c.env.get(node.args[0]), Const):
+        c.env[node] = c.env[node.args[0]].tensor.item()
     result = node.meta.get("val")
     if result is None or isinstance(result, (int, float, torch.SymInt, torch.SymFloat, torch.SymBool)):
         return                                                           # an assertion, or arithmetic of sizes: read where it is used
-    name = _name(node)
     active = any(_holds_value(c.env.get(n)) for n in node.all_input_nodes)
     if not active or name in SHAPE_ONLY:
         c.env[node] = c.fold()
@@ -150,7 +156,7 @@ def _whole(c: Context, program: Any, modules: Mapping[str, Any]) -> dict[fx.Node
     found: dict[fx.Node, tuple[Op, fx.Node] | None] = {}
     for nodes in calls.values():
         module = modules[c.places[nodes[0]].layer]
-        make = WHOLE.get(type(module).__name__)
+        make = WHOLE.get(type(module))
         if make is not None:
             fed = [n for node in nodes for n in node.all_input_nodes if isinstance(n.meta.get("val"), torch.Tensor) and n not in nodes]
             found.update(dict.fromkeys(nodes[:-1]))

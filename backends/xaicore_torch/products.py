@@ -111,12 +111,11 @@ def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     return terms, out.replace("...", dots)
 
 
+# ----- attention --------------------------------------------------------------------------------------------------
+
 DROPPED = -1e30
 """In place of minus infinity in a constant mask: its exponential is 0 too, and differences between two runs stay numbers. Not where
 a whole row is masked, which torch gives as 0: there only infinity says so."""
-
-
-# ----- attention --------------------------------------------------------------------------------------------------
 
 
 def scaled_dot_product_attention(

@@ -34,7 +34,7 @@ from xaicore.ops import (
     Variance,
 )
 from xaicore_torch.arithmetic import binary
-from xaicore_torch.context import Context, Value
+from xaicore_torch.context import Context, Value, kind_of
 
 
 def reduction(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
@@ -44,7 +44,8 @@ def reduction(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, keep
 
 
 def _reduced(c: Context, x: Any, dim: Any) -> tuple[Value, tuple[int, ...]]:
-    value = c.as_int(c.active(x))
+    value = c.active(x)
+    value = c.as_float(value) if kind_of(c.result().dtype) == "float" else c.as_int(value)
     return value, tuple(value.layout.graph_axis(k) for k in _dims(value, dim))
 
 

@@ -300,6 +300,35 @@ def test_the_batch_is_free_or_fixed() -> None:
         fixed(draw(4, 2).numpy())
 
 
+def test_a_number_read_from_a_parameter_is_a_constant() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.temperature = nn.Parameter(torch.tensor(2.5))
+
+        def forward(self, x: Any) -> Any:
+            return x / self.temperature.item()
+
+    np.testing.assert_allclose(to_graph(Scaled().eval(), draw(2, 3))(np.ones((1, 3))), [[0.4] * 3], rtol=1e-15)
+
+
+def test_whole_numbers_and_booleans_stay_what_they_are() -> None:
+    """Position ids counted from a mask, as language models do, then looked up; sums of booleans as floats."""
+    table = draw(9, 2)
+
+    def function(ids: Any) -> Any:
+        here = ids != 0
+        places = (here.sum(1, keepdim=True) - torch.abs(ids - 4)).clamp(min=0) * here
+        return F.embedding(places, table), here.sum(1, dtype=torch.float64) * 0.5, here.float().mean(1), -ids
+
+    ids = torch.tensor([[1, 5, 0, 0], [3, 3, 7, 2], [8, 0, 1, 4]])
+    graph = to_graph(Apply(function), ids[:2])
+    for dtype in ("float64", "float32"):
+        for ours, theirs in zip(graph.astype(dtype)(ids.numpy()), function(ids), strict=True):
+            assert (ours.dtype.kind == "f") == theirs.is_floating_point()
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-6)     # float32
+
+
 def test_numpy_examples_take_the_dtype_of_the_model() -> None:
     graph = to_graph(nn.Linear(3, 2).eval(), np.ones((1, 3)))
     assert graph.dtype == "float64"
@@ -489,6 +518,7 @@ REFUSED = {
     "batch_reshape": (Apply(lambda x: x.reshape(-1).reshape(6, -1) * 2), r"reshapes \(N \* 6,\) to \(6, N\), which tears the batch N apart"),
     "one_sample": (Apply(lambda x: x[0] * 2), "along axis 0"),
     "batch_size": (Apply(lambda x: x / x.shape[0]), "the size of the batch enters the computation"),
+    "batch_size_root": (Apply(lambda x: x / x.shape[0] ** 0.5), "the size of the batch enters the computation"),
     "batch_size_filled": (Apply(lambda x: x * torch.full((3,), x.shape[0], dtype=x.dtype)), "depends on the size of the batch"),
     "batch_positions": (Apply(lambda x: x + torch.arange(x.shape[0], dtype=x.dtype)[:, None]), "differs from sample to sample of the batch"),
     "batch_as_axis": (Apply(lambda x: torch.zeros(2, x.shape[0], dtype=x.dtype).sum(1).sum() + x.unsqueeze(1).expand(-1, x.shape[0], -1)),
@@ -555,8 +585,8 @@ def test_programs_whose_batch_cannot_be_told(shapes: Any, example: Any, message:
 # ----- last, since it looks back on all of the above ------------------------------------------------------------------
 
 
-ELSEWHERE = {"embedding", "_unsafe_view", "_native_batch_norm_legit"}
-"""Operators that need other inputs: test_torch_models.py has them; the last one is there to be refused, in the test of refusals."""
+ELSEWHERE = {"embedding", "_unsafe_view"} | {"_native_batch_norm_legit", "max_pool1d_with_indices"}
+"""Operators that need other inputs, which test_torch_models.py has, and two whose only use here is to be refused."""
 
 
 def test_every_row_of_the_table_is_tested() -> None:

@@ -453,7 +453,9 @@ class Last(nn.Module):
 
 
 @pytest.mark.parametrize(("layer", "width"), [
-    (nn.LSTM(3, 4, batch_first=True), 4), (nn.GRU(3, 4, batch_first=True, bidirectional=True), 8), (nn.RNN(3, 4, num_layers=2, batch_first=True), 4)])
+    (nn.LSTM(3, 4, batch_first=True), 4),
+    pytest.param(nn.GRU(3, 4, batch_first=True, bidirectional=True), 8, marks=pytest.mark.thorough),
+    pytest.param(nn.RNN(3, 4, num_layers=2, batch_first=True), 4, marks=pytest.mark.thorough)], ids=["lstm", "gru", "rnn"])
 def test_recurrent_layers_are_unrolled(layer: nn.Module, width: int) -> None:
     graph = check(Last(layer, width), draw(5, 4, 3))
     assert {n.layer for n in graph.nodes} == {"", "layer", "head"}

@@ -138,7 +138,7 @@ PRODUCTS: Mapping[str, Part] = {
     "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("achw,wk", x, MATRIX.T),
     "einsum_moved": lambda x: torch.einsum("cnhw,ncvw->vnhc", x.transpose(0, 1), x).transpose(0, 1),
     "attention": attention(), "attention_causal": attention(is_causal=True, scale=0.3), "attention_bool": attention(attn_mask=torch.ones(6, 6).tril(1).bool()),
-    "attention_float": attention(attn_mask=MATRIX[:, :6]), "attention_active": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x[:, :1] @ x[:, :1].mT),
+    "attention_masked_row": attention(attn_mask=torch.ones(6, 6).tril(-1).bool()), "attention_float": attention(attn_mask=MATRIX[:, :6]), "attention_active": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x[:, :1] @ x[:, :1].mT),
     "attention_active_bool": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=(x[:, :1, :1, :6] > -1)),
     "attention_query": lambda x: F.scaled_dot_product_attention(MATRIX.expand(x.shape[0], 4, 6, 7), x, x),
     "layer_norm": nn.LayerNorm(7), "layer_norm_2": nn.LayerNorm((6, 7), eps=1e-3), "layer_norm_plain": nn.LayerNorm(7, elementwise_affine=False),

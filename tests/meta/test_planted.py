@@ -45,6 +45,13 @@ def mutates(graph, x, method, target=None, **settings):
     return a
 
 
+def mutates_only(graph, x, method, target=None, **settings):
+    """Writes into the array that it was given, and returns what does not depend on it."""
+    a = xc.explain(graph, x, "gradient", target, **settings)
+    next(iter(x.values()))[...] += 1
+    return dataclasses.replace(a, values={k: v * 0 for k, v in a.values.items()})
+
+
 def drops_a_feature(values, a):
     """The largest attribution of each sample is set to zero."""
     flat = values.reshape(len(values), -1).copy()
@@ -76,6 +83,7 @@ PLANTED = [
     ("batch_invariance", "scaled by the batch's largest", wrong(lambda v, a: v / abs(v).max())),
     ("determinism", "unseeded noise", wrong(Unseeded())),
     ("determinism", "the input is modified", mutates),
+    ("determinism", "the input alone is modified", mutates_only),
 ]
 
 
