@@ -30,8 +30,11 @@ X_A = np.array([[3.0, 1.0]])
 X_B = np.array([[2.0, 1.0]])
 
 
-def close(a, b, tolerance: float = 1e-9) -> bool:
-    """max |a - b| <= tolerance * max(1, max |b|). 1e-9: some 1e6 units of float64 rounding, for nets of about ten nodes whose
-    LRP denominators are at least 1/256 of their terms."""
+def close(a, b, tolerance: float = 1e-9, scale: float | None = None) -> bool:
+    """max |a - b| <= tolerance * scale, the scale being max |b| unless it is given (where b is 0 or a small rest of large terms).
+
+    1e-9: some 1e6 units of float64 rounding, for nets of about ten nodes whose LRP denominators are at least 1/256 of their terms.
+    """
     a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= tolerance * max(1.0, np.abs(b).max(initial=0)))
+    size = np.abs(b).max(initial=0) if scale is None else scale
+    return a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= tolerance * size)

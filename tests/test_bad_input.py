@@ -122,7 +122,7 @@ CASES = {
                              "node 'fc1': Dense() leaves the range of float64 (overflow encountered in matmul); its output would not be a number. Check "
                              "the scale of the input"),
     "a signal that overflows": (explain(*(lambda b: (b.build(b.add(Exp(), b.input("x", (None, 1)), name="exp")), [[709.5]]))(Builder())), InputError,
-                                "node 'exp': on its way back through Exp() the signal leaves the range of float64"),
+                                "node 'exp': the signal on its way back leaves the range of float64 at Exp()"),
     # ----- the model ------------------------------------------------------------------------------------------------
     "no graph": (explain("model.onnx"), InputError, "explain takes a Graph, not str: convert the model first, graph = xaicore.from_model(model, "
                  "example_inputs), or read its file, graph = xaicore.load('model.onnx')"),

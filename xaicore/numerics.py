@@ -62,6 +62,28 @@ def divide(r: Array, z: Array) -> Array:
     return np.divide(r, z, out=np.zeros(np.broadcast_shapes(r.shape, z.shape), np.result_type(r, z)), where=~zero)
 
 
+def product(g: Array, y: Array) -> Array:
+    """g y, and 0 where g is 0, also beside an infinite y: a masked score (-inf) that no signal reaches counts nothing."""
+    with np.errstate(invalid="ignore"):
+        p = np.asarray(g * y)
+    return p if is_exact(p) or not np.isnan(p).any() else np.asarray(g * np.where(g == 0, scalar(0, y), y))
+
+
+def difference(x: Array, x0: Array) -> Array:
+    """x - x0, and 0 where both are the same infinity, such as a score that is masked (-inf) in both runs.
+
+    Raises FloatingPointError where one of the two is infinite alone: no share of an infinite difference means anything.
+    """
+    with np.errstate(invalid="ignore"):
+        d = np.asarray(x - x0)
+    if is_exact(d) or np.isfinite(d).all():
+        return d
+    d = np.where(x == x0, scalar(0, d), d)
+    if not np.isfinite(d).all():
+        raise FloatingPointError("a value is infinite on the input or on the baseline alone, such as a score that only one of them masks")
+    return d
+
+
 # ----- exact arithmetic -------------------------------------------------------------------------------------------
 
 

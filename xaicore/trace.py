@@ -7,6 +7,7 @@ what comes back. A signal only has to support "+".
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -123,8 +124,20 @@ def with_notes(trace: Trace, table: Mapping[str, Annotate], start: Callable[[Arr
     noted = replace(trace, notes=notes)
     for node in trace.graph.nodes:
         if node.name not in notes and any(trace.active[node.name]):
-            notes[node.name] = table[node.name](noted.step(node))
+            with _in_range(node, trace.graph.dtype, "its difference from the baseline"):
+                notes[node.name] = table[node.name](noted.step(node))
     return noted
+
+
+@contextmanager
+def _in_range(node: Node, dtype: str, what: str) -> Iterator[None]:
+    """Overflow and invalid operations inside are an InputError that names the node."""
+    try:
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            yield
+    except FloatingPointError as error:
+        raise InputError(f"node {node.name!r}: {what} leaves the range of {dtype} at {node.op} ({error}); check the scale of the input, "
+                         f"that a baseline masks what the input masks, or give a rule with a denominator a larger eps") from error
 
 
 # ----- backward ---------------------------------------------------------------------------------------------------
@@ -231,17 +244,13 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
         if node.name in keep:
             kept[node.name] = signal
         step = trace.step(node)
-        try:
-            with np.errstate(over="raise", invalid="raise", divide="raise"):
-                parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
-                for i, part in zip(node.inputs, parts):
-                    if part is not None:
-                        flowing[i] = flowing[i] + part if i in flowing else part
-                shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
-                entries.append(_entry(step, signal, shared, plan.measure))
-        except FloatingPointError as error:
-            raise InputError(f"node {node.name!r}: on its way back through {node.op} the signal leaves the range of {graph.dtype} "
-                             f"({error}); check the scale of the input, or give a rule with a denominator a larger eps") from error
+        with _in_range(node, graph.dtype, "the signal on its way back"):
+            parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
+            for i, part in zip(node.inputs, parts):
+                if part is not None:
+                    flowing[i] = flowing[i] + part if i in flowing else part
+            shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
+            entries.append(_entry(step, signal, shared, plan.measure))
     total = None
     for name, signal in seed.items():
         ref = None if trace.ref is None else trace.ref.values[name]

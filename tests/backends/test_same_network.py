@@ -1,4 +1,7 @@
-"""One network written in torch, Keras and ONNX, with the same weights: every method says the same about all three."""
+"""One network written in torch, Keras and ONNX, with the same weights: every method says the same about all three.
+
+Padding is written in every way that there is: in the convolution (torch), as a Pad node (ONNX), once each way (Keras).
+"""
 
 import os
 
@@ -49,13 +52,13 @@ def in_onnx(w):
         return helper.make_node(op, inputs, [output], name=output, **attributes)
 
     nodes = [
-        node("Conv", ["x", "c1.w", "c1.b"], "c1", pads=[1, 1, 1, 1]), node("Relu", ["c1"], "r1"),
-        node("Conv", ["r1", "c2.w", "c2.b"], "c2", pads=[1, 1, 1, 1]), node("Add", ["r1", "c2"], "sum"), node("Relu", ["sum"], "r2"),
+        node("Pad", ["x", "pads"], "around x"), node("Conv", ["around x", "c1.w", "c1.b"], "c1"), node("Relu", ["c1"], "r1"),
+        node("Pad", ["r1", "pads"], "around r1"), node("Conv", ["around r1", "c2.w", "c2.b"], "c2"), node("Add", ["r1", "c2"], "sum"), node("Relu", ["sum"], "r2"),
         node("MaxPool", ["r2"], "pool", kernel_shape=[2, 2], strides=[2, 2]), node("Flatten", ["pool"], "flat"),
         node("Gemm", ["flat", "fc.w", "fc.b"], "fc", transB=1), node("Softmax", ["fc"], "p", axis=-1)]
     graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
                               [helper.make_tensor_value_info("p", TensorProto.FLOAT, ["N", 3])],
-                              [numpy_helper.from_array(v, k) for k, v in w.items()])
+                              [numpy_helper.from_array(v, k) for k, v in (w | {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1])}).items()])
     return xc.from_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
 
 
@@ -64,8 +67,8 @@ def in_keras(w):
     keras = pytest.importorskip("keras")
     layers = keras.layers
     x = keras.Input((8, 8, 1), name="x")
-    c1, c2 = (layers.Conv2D(4, 3, padding="same", name=k) for k in ("c1", "c2"))
-    h = layers.ReLU(name="r1")(c1(x))
+    c1, c2 = (layers.Conv2D(4, 3, padding=how, name=k) for k, how in (("c1", "valid"), ("c2", "same")))
+    h = layers.ReLU(name="r1")(c1(layers.ZeroPadding2D(1)(x)))
     h = layers.ReLU(name="r2")(layers.Add(name="sum")([h, c2(h)]))
     fc = layers.Dense(3, activation="softmax", name="fc")
     model = keras.Model(x, fc(layers.Flatten(name="flat")(layers.MaxPooling2D(2, name="pool")(h))))
@@ -82,10 +85,14 @@ def graphs():
     return {"torch": in_torch(w), "onnx": in_onnx(w), "keras": in_keras(w)}
 
 
-@pytest.mark.parametrize("method", sorted(xc.METHODS))
+DISTRIBUTED = [f"{k} distributed" for k, row in sorted(xc.METHODS.items()) if "bias" in row.settings]
+
+
+@pytest.mark.parametrize("method", sorted(xc.METHODS) + DISTRIBUTED)
 def test_the_same_attribution(graphs, method):
     x = np.random.default_rng(2).normal(size=(2, 1, 8, 8))
-    settings = {k: v for k, v in BOX.items() if k in xc.METHODS[method].settings}
+    method, *distributed = method.split()
+    settings = {k: v for k, v in BOX.items() if k in xc.METHODS[method].settings} | ({"bias": "distribute"} if distributed else {})
     if method == "grad_cam":
         layers = {"torch": "c2", "onnx": "c2", "keras": "c2"}
     found = {}

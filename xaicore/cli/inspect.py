@@ -188,7 +188,7 @@ def rule_of(graph: Graph, rules: RuleSet, shapes: Mapping[str, Sequence[int]] | 
             continue
         label = next((rule.label for selector, rule in rules.rules if selector(node, view)), None)
         whole = node.name if node.name in own else next((k for k in own if node.name.startswith(f"{k}/")), node.name)
-        changed = whole in own and own[whole].op != node.op
+        changed = whole in own and type(own[whole].op) is not type(node.op)
         text = None if label is None else label if not changed else "folded" if type(node.op).__name__ == "Identity" else "expanded"
         out[whole] = None if whole in out and out[whole] is None else text
     return out

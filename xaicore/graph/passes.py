@@ -14,7 +14,7 @@ from xaicore.graph.build import Builder
 from xaicore.graph.graph import Graph, InputSpec, Node
 from xaicore.graph.run import evaluate, shapes_of
 from xaicore.numerics import Array
-from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Softmax
+from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Pad, Softmax
 
 
 def prune(graph: Graph, outputs: Sequence[str] | None = None) -> Graph:
@@ -123,6 +123,46 @@ def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = No
     if not changed:
         return graph
     return prune(replace(graph, params=params, nodes=tuple(changed.get(n.name, n) for n in graph.nodes)))
+
+
+def fold_padding(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    """Zeros that a Pad puts in front of a Conv become padding of the Conv, which reads them cut away again; the same function.
+
+    conv(pad(x)) = conv'(crop(pad(x))), with a node ``name/unpadded`` for the crop; the Pad keeps its name, value and other readers.
+    Padding is no neuron: rules that count a neuron's inputs (flat, w-square, z-box, a distributed bias) then say the same of
+    both ways in which frameworks write a padded convolution. Identity and Dropout nodes in between are looked through.
+    ``shapes`` (of one run) tells the rank of weights that are no parameters; without it those convolutions stay as they are.
+    """
+    nodes = {n.name: n for n in graph.nodes}
+    known = {**(shapes or {}), **{k: v.shape for k, v in graph.params.items()}}
+    out: list[Node] = []
+    for node in graph.nodes:
+        weight = known.get(node.inputs[1]) if isinstance(node.op, Conv) else None
+        pads = () if weight is None else _zeros_before(nodes, node.inputs[0], len(weight) - 2)
+        if isinstance(node.op, Conv) and any(map(any, pads)):
+            crop = replace(node, name=f"{node.name}/unpadded", op=Pad(tuple((-a, -b) for a, b in pads)), inputs=node.inputs[:1])
+            own = node.op.pads or ((0, 0),) * len(pads)
+            wider = replace(node.op, pads=tuple((a + c, b + d) for (a, b), (c, d) in zip(pads, own)))
+            out += [crop, replace(node, op=wider, inputs=(crop.name, *node.inputs[1:]))]
+        else:
+            out.append(node)
+    return replace(graph, nodes=tuple(out)) if len(out) > len(graph.nodes) else graph
+
+
+def _zeros_before(nodes: Mapping[str, Node], name: str, rank: int) -> tuple[tuple[int, int], ...]:
+    """How many zeros the nodes that end at ``name`` put (before, after) each of the last ``rank`` axes."""
+    total = [(0, 0)] * rank
+    while name in nodes and isinstance(nodes[name].op, (Pad, Identity, Dropout)):
+        op = nodes[name].op
+        if isinstance(op, Pad):
+            pads = op.pads[max(len(op.pads) - rank, 0):]
+            others = op.pads[:len(op.pads) - len(pads)]
+            if op.mode != "constant" or op.value != 0 or any(map(any, others)) or any(min(pair) < 0 for pair in pads):
+                break
+            pads = ((0, 0),) * (rank - len(pads)) + pads
+            total = [(a + c, b + d) for (a, b), (c, d) in zip(total, pads)]
+        name = nodes[name].inputs[0]
+    return tuple(total)
 
 
 def _scale_and_shift(op: BatchNorm, gamma: Array, beta: Array, mean: Array, var: Array) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ import numpy as np
 from xaicore.errors import ExactnessError, Inapplicable, InputError
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.methods.task import Task
-from xaicore.numerics import Array
+from xaicore.numerics import Array, difference, product
 from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
 from xaicore.rules.ruleset import Pair, RuleSet, sign_parts
@@ -75,12 +75,12 @@ def _kept(task: Task, trace: Trace) -> Sequence[str]:
 def _read(rules: RuleSet, trace: Trace, name: str, signal: Signal, multiply: bool) -> Array:
     if rules.carrier == "multiplier":
         assert trace.ref is not None
-        delta = trace[name] - trace.ref[name]
+        delta = difference(trace[name], trace.ref[name])
         if isinstance(signal, Pair):
             parts = trace.notes.get(name) or sign_parts(delta)
             return np.asarray(signal.plus * parts.plus + signal.minus * parts.minus)
         return np.asarray(signal * delta)
-    return np.asarray(signal * trace[name] if multiply else signal)
+    return product(signal, trace[name]) if multiply else np.asarray(signal)
 
 
 # ----- the gradient and what is made of it --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable, InputError
-from xaicore.numerics import Array, at_least, divide, negative, positive, scalar
+from xaicore.numerics import Array, at_least, difference, divide, negative, positive, scalar
 from xaicore.ops import (
     AdaptiveMaxPool,
     Conv,
@@ -111,7 +111,7 @@ def rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> Rul
     def apply(step: Step, m: Multiplier) -> Parts:
         ref = baseline_of(step)
         limit = 0 if step.y.dtype == object else max(threshold, 1e-6) if step.y.dtype == np.float32 else threshold
-        ratio = slope(step, step.xs[0] - ref.xs[0], step.y - ref.y, limit, fallback)
+        ratio = slope(step, difference(step.xs[0], ref.xs[0]), difference(step.y, ref.y), limit, fallback)
         part = m.map(lambda one: one * ratio) if isinstance(m, Pair) else m * ratio
         return (part, *(None for _ in step.xs[1:]))
 
@@ -136,7 +136,7 @@ def _cross_max(step: Step, m: Array) -> Parts:
             continue
         a, b = here[k], there[k]
         amount = (a if b is None else b if a is None else a + b)
-        parts.append(None if amount is None else divide(amount, step.xs[k] - ref.xs[k]))
+        parts.append(None if amount is None else divide(amount, difference(step.xs[k], ref.xs[k])))
     return tuple(parts)
 
 
@@ -153,9 +153,9 @@ def _note_affine(step: Step) -> Pair:
     """Δy+ = Σ_i (w_i Δx_i)+ and Δy- likewise, by the sign of each input's whole difference. Source: shrikumar2017 3.5.1."""
     a, ref = Affine(step), baseline_of(step)
     if step.node.op.weights(step.active) is None:
-        return sign_parts(step.y - ref.y)
-    up = tuple(positive(x - x0) if on else None for x, x0, on in zip(step.xs, ref.xs, step.active))
-    down = tuple(negative(x - x0) if on else None for x, x0, on in zip(step.xs, ref.xs, step.active))
+        return sign_parts(difference(step.y, ref.y))
+    up = tuple(positive(difference(x, x0)) if on else None for x, x0, on in zip(step.xs, ref.xs, step.active))
+    down = tuple(negative(difference(x, x0)) if on else None for x, x0, on in zip(step.xs, ref.xs, step.active))
     return Pair(a.apply(up, positive) + a.apply(down, negative), a.apply(up, negative) + a.apply(down, positive))
 
 
@@ -166,7 +166,7 @@ def _note_routes(step: Step) -> Pair:
         return np.asarray(step.node.op.forward(*xs))
 
     base = moved(lambda n: n.plus * scalar(0, n.plus))
-    return Pair(moved(lambda n: n.plus) - base, moved(lambda n: n.minus) - base)
+    return Pair(difference(moved(lambda n: n.plus), base), difference(moved(lambda n: n.minus), base))
 
 
 def _note_reveal(step: Step) -> Pair:
@@ -177,13 +177,13 @@ def _note_reveal(step: Step) -> Pair:
 
 
 def _note_signs(step: Step) -> Pair:
-    return sign_parts(step.y - baseline_of(step).y)
+    return sign_parts(difference(step.y, baseline_of(step).y))
 
 
 def _note_rescale(step: Step) -> Pair:
     """Δy± = Δx± Δy/Δx: what Rescale makes of a pair."""
     ref, d = baseline_of(step), step.notes[0]
-    ratio = divide(step.y - ref.y, step.xs[0] - ref.xs[0])
+    ratio = divide(difference(step.y, ref.y), difference(step.xs[0], ref.xs[0]))
     return Pair(d.plus * ratio, d.minus * ratio)
 
 
@@ -193,7 +193,7 @@ def _linear_pair(step: Step, m: Multiplier) -> Parts:
         return step.vjp(m)
     a, ref = Affine(step), baseline_of(step)
     if step.node.op.weights(step.active) is None:
-        return a.back(merged(m, step.y - ref.y))
+        return a.back(merged(m, difference(step.y, ref.y)))
     same_sign = [_sum(p, q) for p, q in zip(a.back(m.plus, positive), a.back(m.minus, negative))]
     other_sign = [_sum(p, q) for p, q in zip(a.back(m.plus, negative), a.back(m.minus, positive))]
     half = a.back((m.plus + m.minus) / 2)
@@ -240,7 +240,7 @@ Where Δx± = 0 the limit of the quotient; deeplift replaces such a Δx± by ±1
 
 def single(rule: Rule) -> Rule:
     """``rule`` for one multiplier, fed with the one that a pair amounts to."""
-    return Rule(rule.label, lambda step, m: rule(step, merged(m, step.y - baseline_of(step).y)), rule.source)
+    return Rule(rule.label, lambda step, m: rule(step, merged(m, difference(step.y, baseline_of(step).y))), rule.source)
 
 
 # ----- the rule sets ----------------------------------------------------------------------------------------------

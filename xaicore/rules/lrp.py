@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
-from xaicore.numerics import Array, at_least, divide, is_exact, negative, positive, scalar, stabilize
+from xaicore.numerics import Array, at_least, divide, is_exact, negative, positive, product, scalar, stabilize
 from xaicore.ops import (
     AdaptiveMaxPool,
     AvgPool,
@@ -94,7 +94,7 @@ def epsilon(eps: Number = 1e-6, bias: Bias = "absorb") -> Rule:
         s = ratio(r, z, eps)
         parts = times(step.xs, a.back(s))
         if without and bias == "distribute":
-            parts = plus(parts, share_bias(a, (step.y - a.apply()) * s))
+            parts = plus(parts, share_bias(a, product(s, step.y - a.apply())))
         return parts
 
     return Rule(_label("epsilon" if eps else "zero", bias, *([eps] if eps else [])), apply, "bach2015")
@@ -130,7 +130,7 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
         s = ratio(r, z, eps)
         parts = plus(times(x_plus, a.back(s, for_plus)), times(x_minus, a.back(s, for_minus)))
         if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, (z - a.apply(x_plus, for_plus) - a.apply(x_minus, for_minus)) * s))
+            parts = plus(parts, share_bias(a, product(s, z - a.apply(x_plus, for_plus) - a.apply(x_minus, for_minus))))
         return parts
 
     def apply(step: Step, r: Array) -> Parts:
@@ -180,7 +180,7 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
             parts = plus(times(x_plus, a.back(s, sign)), times(x_minus, a.back(s, other)))
             bare = a.apply(x_plus, sign) + a.apply(x_minus, other) if bias == "distribute" else z
         if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, (z - bare) * s))
+            parts = plus(parts, share_bias(a, product(s, z - bare)))
         return parts
 
     def apply(step: Step, r: Array) -> Parts:
@@ -225,7 +225,8 @@ def w_square() -> Rule:
 
 
 def flat() -> Rule:
-    """R_i = Σ_j R_j / (number of inputs of j): equal shares; padding is no input.
+    """R_i = Σ_j R_j / (number of inputs of j): equal shares; padding is no input, whether the
+    convolution or a Pad of zeros in front of it adds it.
 
     Source: lapuschkin2017 (the rule written ♭). Same as: zennit Flat, innvestigate FlatRule.
 

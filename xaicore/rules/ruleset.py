@@ -13,8 +13,8 @@ import numpy as np
 
 from xaicore.errors import UncoveredNode
 from xaicore.graph.graph import Graph, Node
-from xaicore.graph.passes import expand, fold_batchnorm
-from xaicore.numerics import Array, negative, positive
+from xaicore.graph.passes import expand, fold_batchnorm, fold_padding
+from xaicore.numerics import Array, difference, negative, positive, product
 from xaicore.ops import Op
 from xaicore.rules.select import Selector, View
 from xaicore.trace import Annotate, Measure, Signal, Step, Trace, activity, with_notes
@@ -50,7 +50,7 @@ class RuleSet:
                 and ends as the attribution; "multiplier" starts at 1, and the attribution is multiplier times (x - baseline)
     rules       rows (selector, rule); the first match wins
     expand      operators that are decomposed into simpler ones first
-    fold        fold BatchNorm into the layer before it first
+    fold        first fold BatchNorm into the layer before it, and zero padding into the convolution behind it
     annotate    rows (selector, note): what a forward pre-pass notes at each node for the rules to read (RevealCancel)
     source      keys of rules/sources.py
     """
@@ -69,9 +69,9 @@ class RuleSet:
         return replace(self, rules=(*rows, *self.rules))
 
     def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
-        """The graph as this rule set wants it: BatchNorm folded, operators expanded; the same function."""
+        """The graph as this rule set wants it: BatchNorm and padding folded, operators expanded; the same function."""
         if self.fold:
-            graph = fold_batchnorm(graph, shapes)
+            graph = fold_padding(fold_batchnorm(graph, shapes), shapes)
         return expand(graph, self.expand, shapes) if self.expand else graph
 
     def plan(self, graph: Graph, wrt: Sequence[str] | None = None, target: str | None = None) -> Plan:
@@ -111,7 +111,7 @@ class RuleSet:
     def __str__(self) -> str:
         lines = [f"{self.name}: carries {self.carrier}" + (f"   [{self.source}]" if self.source else "")]
         if self.fold:
-            lines.append("  first: BatchNorm is folded into the layer before it")
+            lines.append("  first: BatchNorm is folded into the layer before it, zero padding into the convolution behind it")
         if self.expand:
             lines.append("  first: decomposed into simpler operators: " + ", ".join(k.__name__ for k in self.expand))
         lines += [f"  {k:3}  {selector.label:52} {rule.label}" for k, (selector, rule) in enumerate(self.rules)]
@@ -188,11 +188,11 @@ def _relevance(r: Array, y: Array, ref: Array | None, note: Any) -> Array:
 
 
 def _gradient_times_value(g: Array, y: Array, ref: Array | None, note: Any) -> Array:
-    return total(g * y)
+    return total(product(g, y))
 
 
 def _contribution(m: Array | Pair, y: Array, ref: Array | None, note: Pair | None) -> Array:
-    delta = y if ref is None else y - ref
+    delta = y if ref is None else difference(y, ref)
     if isinstance(m, Pair):
         parts = sign_parts(delta) if note is None else note
         return total(m.plus * parts.plus + m.minus * parts.minus)
