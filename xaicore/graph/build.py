@@ -110,6 +110,13 @@ class Builder:
         """The number of axes of a value."""
         return len(self.shape(name))
 
+    def value(self, name: str) -> Array:
+        """The value of a parameter, for expansions that take it apart; GraphError for a value that is computed."""
+        if name not in self._params:
+            raise GraphError(f"{name!r} is no parameter but an input or a computed value; to expand this operator its weights must be "
+                             f"parameters of the graph (graph.passes.fold_constants makes those that depend on no input)")
+        return self._params[name]
+
     # ----- names ------------------------------------------------------------------------------------------------
 
     def copy_inputs(self, graph: Graph) -> None:

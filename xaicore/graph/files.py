@@ -89,17 +89,21 @@ def _graph(document: dict[str, Any]) -> Graph:
 
 def _op(entry: dict[str, Any]) -> Op:
     """An operator from the table of contents and plain fields: nothing is imported or evaluated by name."""
+    return _op_of(entry, f"node {entry['name']!r}")
+
+
+def _op_of(entry: dict[str, Any], who: str) -> Op:
     if entry["op"] not in OPS:
-        raise ValueError(f"node {entry['name']!r} has the unknown operator {entry['op']!r}; the file may come from a newer release")
+        raise ValueError(f"{who} has the unknown operator {entry['op']!r}; the file may come from a newer release")
     kind = OPS[entry["op"]]
     types = get_type_hints(kind)
     known = {f.name for f in dataclasses.fields(kind)}
     fields = {k: _plain(v) for k, v in entry["fields"].items()}
     for k, v in fields.items():
         if k not in known:
-            raise ValueError(f"node {entry['name']!r}: {entry['op']} has no field {k!r}")
+            raise ValueError(f"{who}: {entry['op']} has no field {k!r}")
         if not _fits(v, types[k]):
-            raise TypeError(f"node {entry['name']!r}: {entry['op']} has {k}={v!r}, which is not a {types[k]}")
+            raise TypeError(f"{who}: {entry['op']} has {k}={v!r}, which is not a {types[k]}")
     return kind(**fields)
 
 
@@ -109,11 +113,20 @@ def _op(entry: dict[str, Any]) -> Op:
 def _fields(node: Node) -> dict[str, Any]:
     if OPS.get(type(node.op).__name__) is not type(node.op):
         raise GraphError(f"node {node.name!r}: {type(node.op).__name__} is not one of xaicore's own operators, so no file can hold it")
-    return {k: _to_json(v, f"node {node.name!r}: {k}") for k, v in dataclasses.asdict(node.op).items()}
+    return _fields_of(node.op, f"node {node.name!r}")
+
+
+def _fields_of(op: Op, who: str) -> dict[str, Any]:
+    return {f.name: _to_json(getattr(op, f.name), f"{who}: {f.name}") for f in dataclasses.fields(op)}  # type: ignore[arg-type]
 
 
 def _to_json(value: Any, who: str) -> Any:
-    """A field value as JSON: tuples are lists; what JSON has no number for (a fraction, an infinity) is {"number": "1/3"}."""
+    """A field value as JSON: tuples are lists; what JSON has no number for (a fraction, an infinity) is {"number": "1/3"}.
+
+    An operator within an operator (the activation of a recurrent layer) is {"op": its name, "fields": its fields}.
+    """
+    if isinstance(value, Op) and OPS.get(type(value).__name__) is type(value):
+        return {"op": type(value).__name__, "fields": _fields_of(value, who)}
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (tuple, list)):
@@ -131,6 +144,8 @@ def _plain(value: Any) -> Any:
     """The way back from ``_to_json``."""
     if isinstance(value, list):
         return tuple(_plain(v) for v in value)
+    if isinstance(value, dict) and sorted(value) == ["fields", "op"]:
+        return _op_of(value, "a field")
     if isinstance(value, dict) and list(value) == ["number"]:
         text = _text(value["number"])
         over, slash, under = text.partition("/")

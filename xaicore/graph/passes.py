@@ -45,9 +45,9 @@ def expand(graph: Graph, kinds: Collection[type[Op]], shapes: Mapping[str, Seque
 
 def _expand_once(graph: Graph, kinds: tuple[type[Op], ...], shapes: Mapping[str, Sequence[int]] | None) -> Graph:
     lookup = cache(lambda: shapes if shapes is not None else shapes_of(graph))
-    b = Builder(graph.name, graph.dtype, lookup)
-    b.copy_inputs(graph)
     renamed: dict[str, str] = {}
+    b = Builder(graph.name, graph.dtype, lambda: {**lookup(), **{new: lookup()[old] for old, new in renamed.items()}})
+    b.copy_inputs(graph)
     for node in graph.nodes:
         inputs = [renamed.get(i, i) for i in node.inputs]
         last = None

@@ -56,6 +56,7 @@ from xaicore.ops.pool import (
     LpPool,
     MaxPool,
 )
+from xaicore.ops.recurrent import GRU, LSTM, RNN
 from xaicore.ops.reduce import Mean, ReduceMax, ReduceMin, Sum, Variance
 from xaicore.ops.resize import Pad, Upsample
 from xaicore.ops.shape import (
@@ -87,6 +88,8 @@ OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     Exp, Expm1, Log, Log1p, Sqrt, Rsqrt, Reciprocal, Abs, Neg, Pow, Erf, Sin, Cos, Floor, Ceil, Round, Sign,
     # functions of two numbers
     Add, Sub, Mul, Div, Maximum, Minimum, Where,
+    # recurrent
+    RNN, GRU, LSTM,
     # forward only
     Compare, Logical, Not, ToFloat, ToInt, ToBool,
     # reductions
@@ -102,7 +105,10 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
     "OPS",
+    "RNN",
     "SELU",
     "Abs",
     "AdaptiveAvgPool",
