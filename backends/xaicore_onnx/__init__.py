@@ -7,6 +7,7 @@ in lower.py and the files it names.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
@@ -20,13 +21,17 @@ from xaicore_onnx.safe import checked, read_bytes, read_file
 __all__ = ["emit", "load", "to_graph"]
 
 
-def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, unbatched: bool = False) -> Graph:
+def to_graph(
+    model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, unbatched: bool = False,
+    constants: Mapping[str, Any] | None = None,
+) -> Graph:
     """The graph of a ModelProto, or of the bytes of one.
 
     ``example`` (one array, one for each input, or a mapping) gives the sizes that the file leaves free, and the values to verify on;
     without it they are random and free sizes are 64. With ``verify`` every value that graph and onnx.reference both know is compared.
     Axis 0 of every input is the batch; with ``unbatched`` the model takes one sample without such an axis, and the graph's inputs have
     it in front. A batch that the file fixes is free in the graph if no number in the file depends on it.
+    ``constants``: values by name for inputs that are no inputs of the graph, such as a target shape, axes, a mask or a sequence length.
     FileRefused for what is not a sound model, ConversionError for what has no counterpart, Mismatch where the values differ.
     """
     if isinstance(model, (bytes, bytearray, memoryview)):
@@ -38,12 +43,13 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
             f"the ONNX backend takes an onnx.ModelProto or its bytes, not {type(model).__name__}; a file: "
             "xaicore.load(path)"
         )
-    return graph_of(proto, example, dtype=dtype, verified=verify, unbatched=unbatched)
+    return graph_of(proto, example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants)
 
 
 def load(
-    path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False
+    path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False,
+    constants: Mapping[str, Any] | None = None,
 ) -> Graph:
     """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file."""
-    return graph_of(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched)
+    return graph_of(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants)
 

@@ -63,9 +63,15 @@ class Call:
         """Input ``i``, which must be a constant or a shape."""
         value = self.x(i)
         if isinstance(value, Live):
+            if any(f.name == value.name for f in self.converter.feeds):
+                raise ConversionError(
+                    f"the {what} of {self.who} is the model's input {value.name!r}, so it is not a constant; a static graph cannot hold "
+                    f"it. Give its value: constants={{{value.name!r}: array}}"
+                )
             raise ConversionError(
                 f"the {what} of {self.who} is computed from the model's input (from {value.name!r}), so it is not a constant; a static "
-                f"graph cannot hold it. Make it a constant before the export"
+                f"graph cannot hold it. Make it a constant before the export, or give the input it is computed from: "
+                f"constants={{name: array}}"
             )
         return value
 
@@ -155,6 +161,8 @@ class Call:
         size, (n, m) = outer * inner, self.converter.batches
         if at >= rank:
             raise MixingError(f"the constant {value.name!r} that {self.who} reads depends on the batch size, but has no axis for the batch")
+        if low.shape == high.shape and not value.fixed:
+            raise MixingError(f"the constant {value.name!r} that {self.who} reads depends on the batch size without one for each sample")
         if low.shape[at] == 1 and high.shape[at] == 1:
             ones = [1] * ((outer > 1) + (inner > 1))
             return low.reshape(1, *low.shape[:at], *ones, *low.shape[at + 1:])

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import onnx
 
-from xaicore.errors import ConversionError, FileRefused, InputError, NothingChecked, XaicoreError
+from xaicore.errors import ConversionError, FileRefused, InputError, NothingChecked, XaicoreError, nearest
 from xaicore.graph import Graph, InputSpec
 from xaicore.graph.run import check_feeds, evaluate, sample_feeds
 from xaicore.graph.verify import TOLERANCE, verify
 from xaicore.numerics import Array
 from xaicore_onnx.convert import Conversion, Converter, Feed
-from xaicore_onnx.fold import ALSO_FOLDED, MAX_VALUE
+from xaicore_onnx.fold import MAX_VALUE
 from xaicore_onnx.lower import TABLE
 from xaicore_onnx.reference import evaluator
-from xaicore_onnx.safe import opset_of, spelled_out
+from xaicore_onnx.safe import opset_of
 from xaicore_onnx.values import to_graph
 
 FREE_SIZE = 64
@@ -44,10 +44,11 @@ Sizes = tuple[int | str | None, ...]
 
 
 def graph_of(
-    model: onnx.ModelProto, example: Any = None, *, dtype: str = "float64", verified: bool = True, unbatched: bool = False
+    model: onnx.ModelProto, example: Any = None, *, dtype: str = "float64", verified: bool = True, unbatched: bool = False,
+    constants: Mapping[str, Any] | None = None,
 ) -> Graph:
     """The graph of a checked model; see ``xaicore_onnx.to_graph``."""
-    model = spelled_out(model, {*TABLE, *ALSO_FOLDED, "Constant"})
+    model = with_constants(model, constants or {})
     declared = declared_inputs(model)
     examples = named(example, [name for name, _, _ in declared])
     batch, fixed = batch_of(declared, examples, unbatched)
@@ -124,6 +125,34 @@ def named(example: Any, names: Sequence[str]) -> dict[str, Array]:
             "them"
         )
     return {k: np.asarray(v.detach().cpu().numpy() if hasattr(v, "detach") else v) for k, v in given.items()}
+
+
+def with_constants(model: onnx.ModelProto, constants: Mapping[str, Any]) -> onnx.ModelProto:
+    """The model in which inputs have become constants; InputError for values that do not fit what the file declares."""
+    if not constants:
+        return model
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    declared = {v.name: v for v in fixed.graph.input}
+    for name, value in constants.items():
+        if name not in declared:
+            raise InputError(f"constants names {name!r}, which is no input of the model: {nearest(str(name), declared)}")
+        tensor = declared[name].type.tensor_type
+        x = np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+        if tensor.elem_type not in KINDS or x.dtype.kind not in "fiub":
+            raise InputError(f"the constant for input {name!r} is no tensor of floats, integers or booleans, which alone are converted")
+        sizes = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+        if tensor.HasField("shape") and (len(sizes) != x.ndim or any(want not in (None, have) for want, have in zip(sizes, x.shape))):
+            raise InputError(f"the constant for input {name!r} has shape {x.shape}, but the file says {sizes} (None: any size)")
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        if {"u": "i"}.get(x.dtype.kind, x.dtype.kind) != KINDS[tensor.elem_type] and x.size:
+            raise InputError(f"the constant for input {name!r} has dtype {x.dtype}, but the file says {kind}; convert it with astype")
+        fixed.graph.input.remove(declared[name])
+        default = next((t for t in fixed.graph.initializer if t.name == name), None)
+        if default is not None:
+            fixed.graph.initializer.remove(default)
+        fixed.graph.initializer.append(onnx.numpy_helper.from_array(x.astype(kind), name))
+    return fixed
 
 
 def batch_of(declared: Sequence[tuple[str, Sizes, str]], examples: Mapping[str, Array], unbatched: bool) -> tuple[int, bool]:
@@ -221,8 +250,10 @@ def _any_batch(graph: Graph, n: int) -> bool:
 def _close(a: Array, b: Array, tolerance: float) -> bool:
     if a.shape != b.shape:
         return False
-    size = max(float(np.abs(b).max(initial=0)), 1e-6)
-    return bool((np.abs(a.astype(float) - b.astype(float)) <= tolerance * size).all())
+    x, y = a.astype(float), b.astype(float)
+    finite = np.isfinite(y)
+    size = max(float(np.abs(y[finite]).max(initial=0)), 1e-6)
+    return bool(np.allclose(x, y, rtol=0, atol=tolerance * size, equal_nan=True))
 
 
 # ----- the reference evaluator ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from xaicore.numerics import Array
 from xaicore.ops import GroupNorm, Identity, InstanceNorm, LayerNorm, Op, RMSNorm, Transpose
 from xaicore_onnx.call import Call, Layout, Lowering, Results, Value
 from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
+from xaicore_onnx.functions import body_of
 from xaicore_onnx.naming import transposed_name
 from xaicore_onnx.safe import array_of
 from xaicore_onnx.values import Known, Live, MixingError
@@ -71,8 +72,9 @@ class Converter:
         self.values: dict[str, Value] = {}
         self.origin: dict[str, tuple[str, Layout]] = {}
         self.folded = 0
+        self.meta: dict[str, str] = {}
         self.readers: Counter[str] = Counter(o.name for o in self.graph.output)
-        self._count_readers(self.graph)
+        self._count_readers(self.graph.node)
         self.used = {f.name for f in self.feeds}
         self.reserved = {t.name for t in self.graph.initializer}
         self.fresh: list[str] = []                                          # the nodes of the call that is being converted
@@ -85,8 +87,10 @@ class Converter:
     def run(self) -> Conversion:
         """Converts all nodes and collects the outputs."""
         self.convert(self.graph.node)
-        with refusing("the outputs"):
-            outputs = [self._output(o.name) for o in self.graph.output]
+        outputs = []
+        for o in self.graph.output:
+            with refusing(f"output {o.name!r}"):
+                outputs.append(self._output(o.name))
         graph = self._build(outputs)
         known = {n.name for n in graph.nodes}
         return Conversion(graph, {k: v for k, v in self.origin.items() if k in known}, self.hard_coded)
@@ -114,10 +118,20 @@ class Converter:
             self._know(node.output[0], x, x)
             return
         inputs = [self.values[i] if i else None for i in node.input]
-        if node.op_type != "If" and all(v is None or isinstance(v, Known) for v in inputs):
+        constants = node.op_type not in ("If", "Loop", "Scan") and all(v is None or isinstance(v, Known) for v in inputs)
+        if constants and (node.op_type in self.table or node.op_type in ALSO_FOLDED):
             self._fold(node, inputs)
             return
         if node.op_type not in self.table:
+            body = body_of(node, inputs, self.opset)
+            if body is not None:
+                self._count_readers(body.nodes)
+                with self.at_opset(body.opset):
+                    self.convert(body.nodes)
+                return
+            if constants:
+                self._fold(node, inputs)
+                return
             raise ConversionError(
                 f"{node.op_type} has no counterpart here. Export the model with another operator in its place, or cut the model "
                 f"before it (onnx.utils.extract_model)"
@@ -252,13 +266,22 @@ class Converter:
                 x = array_of(t, f"initialiser {t.name!r}")
                 self._know(t.name, x, x)
 
-    def _count_readers(self, graph: onnx.GraphProto) -> None:
-        for node in graph.node:
+    def _count_readers(self, nodes: Iterable[onnx.NodeProto]) -> None:
+        for node in nodes:
             self.readers.update(i for i in node.input if i)
             for a in node.attribute:
                 if a.type == onnx.AttributeProto.GRAPH:
                     self.readers.update(o.name for o in a.g.output)
-                    self._count_readers(a.g)
+                    self._count_readers(a.g.node)
+
+    @contextmanager
+    def at_opset(self, opset: int) -> Iterator[None]:
+        """While the nodes of a definition are converted, which may be written in another operator set than the model."""
+        before, self.opset = self.opset, opset
+        try:
+            yield
+        finally:
+            self.opset = before
 
     def branch(self, graph: onnx.GraphProto) -> list[Value]:
         """The outputs of a subgraph whose nodes may read all values so far."""
@@ -271,6 +294,7 @@ class Converter:
         if name not in self.values:
             raise ConversionError(f"the output {name!r} is not computed by any node; known: {nearest(name, self.values)}")
         value, call = self.values[name], Call(self, helper.make_node("Identity", [name], [name], name=name), [])
+        call.who = "the output"
         if isinstance(value, Known):
             if value.fixed:
                 return self.param(value.name, value.low)
@@ -278,10 +302,17 @@ class Converter:
             copies = self._name(call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)), name, name, call.node)
             self.origin[copies.name] = (name, copies.layout)
             return copies.name
+        self.fresh = []
         if value.at is None and self.single and value.tail[:1] == (1,) and self._has_batch():
-            self.fresh = []
             value = self._name(call.images(value), f"{value.name}/output", name, call.node)
             self.origin[value.name] = (name, value.layout)
+        elif value.at is not None and not self._has_batch():            # an axis of one sample that was taken for the batch
+            value = self._name(call.sample(value), f"{value.name}/output", name, call.node)
+            self.origin[value.name] = (name, value.layout)
+        if value.place is not None and not value.plain:
+            self.meta[f"shape.{value.name}"] = value.place.shown()
+        elif value.at is None and self._has_batch():
+            self.meta[f"shape.{value.name}"] = f"{value.tail} of one sample"
         return value.name
 
     def _has_batch(self) -> bool:
@@ -297,7 +328,7 @@ class Converter:
         inputs = {f.name: InputSpec((None, *f.tail), kinds[f.kind]) for f in self.feeds}
         params = {name: x for name, x in self.params.items() if name in needed}
         nodes = tuple(n for n in self.nodes if n.name in needed)
-        return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta=channels_last(inputs, nodes))
+        return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta={**channels_last(inputs, nodes), **self.meta})
 
 
 @contextmanager
@@ -306,7 +337,7 @@ def refusing(who: str) -> Iterator[None]:
     try:
         yield
     except XaicoreError as error:
-        if str(error).startswith("node "):
+        if str(error).startswith(("node ", "output ")):
             raise
         raise type(error)(f"{who}: {error}") from error
     except MemoryError as error:

@@ -338,11 +338,11 @@ def depth_to_space(c: Call) -> Results:
 
 
 def space_to_depth(c: Call) -> Results:
-    """Blocks of space laid out as channels: (N, C, H b, W b) -> (N, b b C, H, W)."""
+    """Blocks of space laid out as channels: (N, C, H b, W b) -> (N, b b C, H, W), in mode CRD (N, C b b, H, W)."""
     x, b = c.images(c.live()), c.attr("blocksize")
     channels, high, wide = x.tail
     y = c.put(Reshape((channels, high // b, b, wide // b, b)), x)
-    y = c.put(Transpose((0, 3, 5, 1, 2, 4)), y)
+    y = c.put(Transpose((0, 1, 3, 5, 2, 4) if c.attr("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)), y)
     return c.put(Reshape((channels * b * b, high // b, wide // b)), y)
 
 

@@ -63,6 +63,18 @@ class ConvTranspose(OneGroup):  # type: ignore[misc]
         return (np.concatenate([super(ConvTranspose, self)._run(x, w, b, group=1, **settings)[0] for x, w, b in parts], axis=1),)
 
 
+class SpaceToDepth(OpRun):  # type: ignore[misc]
+    """It did not know the mode CRD of opset 28."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, blocksize: int = 1, mode: str | None = None) -> tuple[Array]:
+        n, c, h, w = x.shape
+        blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize)
+        y = blocks.transpose((0, 1, 3, 5, 2, 4) if mode == "CRD" else (0, 3, 5, 1, 2, 4))
+        return (y.reshape(n, c * blocksize**2, h // blocksize, w // blocksize),)
+
+
 class _Pool(OpRun):  # type: ignore[misc]
     """Pooling window by window, whatever the rank. With pads the evaluator's own put windows at wrong places or beyond the input."""
 
@@ -204,7 +216,7 @@ class Resize(Upsample):
 
 
 REPAIRS: dict[type[OpRun], int] = {
-    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, MaxPool, AveragePool, LpPool), 99),
+    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, SpaceToDepth, MaxPool, AveragePool, LpPool), 99),
     BatchNormalization: 14, Softmax: 13, LogSoftmax: 13, Upsample: 99, Resize: 11,
 }  # fmt: skip
 """Each repair, and the operator set from which on it is not needed."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.checker
-import onnx.defs
 import onnx.inliner
 import onnx.numpy_helper
 from onnx import TensorProto
@@ -125,37 +124,6 @@ def opset_of(model: onnx.ModelProto) -> int:
             f"Export it with opset_version=18, or convert it with onnx.version_converter"
         )
     return int(versions[0])
-
-
-def spelled_out(model: onnx.ModelProto, table: Collection[str]) -> onnx.ModelProto:
-    """The model with those standard operators that are not in ``table`` replaced by the function that the standard defines them by."""
-    for _ in range(8):                                      # functions call functions, two or three deep
-        lacking = {n.op_type for n in nodes_of(model.graph) if n.domain in ("", "ai.onnx") and n.op_type not in table}
-        known = [op for op in sorted(lacking) if _has_function(op, opset_of(model))]
-        if not known:
-            return model
-        try:
-            model = onnx.inliner.inline_selected_functions(model, [("", op) for op in known], inline_schema_functions=True)
-        except Exception as error:
-            raise ConversionError(f"{', '.join(known)} cannot be replaced by what the standard defines them by: {_short(error)}") from error
-    return model
-
-
-def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Every node, those of subgraphs too."""
-    for node in graph.node:
-        yield node
-        for a in node.attribute:
-            for inner in [a.g, *a.graphs] if a.HasField("g") else a.graphs:
-                yield from nodes_of(inner)
-
-
-def _has_function(op: str, opset: int) -> bool:
-    try:
-        schema = onnx.defs.get_schema(op, opset, "")
-    except onnx.defs.SchemaError:
-        return False
-    return bool(schema.has_function or schema.has_context_dependent_function)
 
 
 # ----- tensors ----------------------------------------------------------------------------------------------------

@@ -620,3 +620,77 @@ def test_identity_transposes_cost_nothing() -> None:
     graph = to_graph(proto, noise(2, 3, 4))
     assert not any(isinstance(n.op, Transpose) for n in graph.nodes)
     np.testing.assert_array_equal(graph(noise(2, 3, 4)), noise(2, 3, 4).astype(float))
+
+
+# ----- inputs given as constants ------------------------------------------------------------------------------------
+
+
+def pieces() -> Any:
+    """x (N, 12) reshaped to a shape that is an input, with the reduction's axes an input too."""
+    nodes = [node("Reshape", "x shape", "r"), node("ReduceSum", "r axes", "y", keepdims=0)]
+    proto = model(nodes, {"x": noise(2, 12), "shape": np.zeros(3, I64), "axes": np.zeros(1, I64)}, "y")
+    proto.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y", ELEMENTS["f4"], ["N", "M"]))
+    return proto
+
+
+def test_inputs_given_as_constants() -> None:
+    proto, x = pieces(), noise(2, 12)
+    constants = {"shape": np.array([0, 3, 4]), "axes": np.array([2])}
+    graph = to_graph(proto, x, constants=constants)
+    assert list(graph.inputs) == ["x"]
+    np.testing.assert_allclose(graph(x), x.reshape(2, 3, 4).sum(2), rtol=1e-6)
+    with pytest.raises(ConversionError, match=r"target shape of Reshape is the model's input 'shape'.*constants=\{'shape': array\}"):
+        to_graph(proto, verify=False, constants={"axes": np.array([2])})
+    assert [v.name for v in proto.graph.input] == ["x", "shape", "axes"]                           # the caller's model is as it was
+
+
+@pytest.mark.parametrize(("constants", "text"), [
+    ({"shap": np.zeros(3, I64)}, "no input of the model.*shape"),
+    ({"shape": np.zeros((1, 3), I64)}, r"'shape' has shape \(1, 3\), but the file says \[None\]"),
+    ({"shape": np.zeros(3)}, "'shape' has dtype float64, but the file says int64"),
+    ({"shape": np.array(["a"] * 3)}, "no tensor of floats"),
+])  # fmt: skip
+def test_constants_that_do_not_fit(constants: Any, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        to_graph(pieces(), constants=constants)
+
+
+# ----- where ONNX has the batch of an output ------------------------------------------------------------------------
+
+
+def test_an_output_whose_batch_lies_elsewhere_says_so() -> None:
+    proto = model([node("Transpose", "x", "y", perm=[1, 0, 2])], {"x": noise(2, 3, 4)}, "y")
+    graph = to_graph(proto, noise(2, 3, 4))
+    assert graph.meta["shape.y"] == "(3, N, 4)"
+    x = noise(5, 3, 4)
+    np.testing.assert_array_equal(graph(x), x)              # the batch in front again, as the graph has it everywhere
+    assert to_graph(model([node("Flatten", "x", "y", axis=2)], {"x": noise(2, 3, 4)}, "y")).meta["shape.y"] == "(N * 3, 4)"
+
+
+@pytest.mark.parametrize(("start", "text"), [(0, "depends on the batch size"), (1, "")])
+def test_the_batch_size_is_no_value_of_a_sample(start: int, text: str) -> None:
+    """With three samples, the three numbers of a shape must not be taken for one number of each."""
+    nodes = [node("Shape", "x", "s", start=start), node("Cast", "s", "y", to=ELEMENTS["f4"])]
+    proto = model(nodes, {"x": [3, 4, 5]}, "y")
+    if text:
+        with pytest.raises(ConversionError, match=text):
+            to_graph(proto, verify=False)
+    else:
+        np.testing.assert_array_equal(to_graph(proto)(noise(3, 4, 5)), [4, 5])
+
+
+# ----- operators that the standard defines by others ----------------------------------------------------------------
+
+
+def test_an_operator_without_counterpart_is_converted_by_its_definition() -> None:
+    """Its nodes keep the layer of the operator, and defaults that its definition refers to are filled in: the axes 0, 2, 3 here."""
+    one = onnx.helper.make_node("MeanVarianceNormalization", ["x"], ["y"], name="/body/norm/Mvn", axes=[2, 3])
+    proto, x = model([one], {"x": noise(2, 3, 4, 5)}, "y", opset=13), noise(2, 3, 4, 5)
+    graph = to_graph(proto, x)
+    assert {n.layer for n in graph.nodes} == {"body.norm"}
+    assert {type(n.op).__name__ for n in graph.nodes} >= {"Mean", "Div"}
+    np.testing.assert_allclose(graph(x), (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True), rtol=1e-4, atol=1e-5)
+    default = model([node("MeanVarianceNormalization", "x", "y")], {"x": noise(1, 3, 4, 5)}, "y", opset=13)
+    y = to_graph(default, noise(1, 3, 4, 5), unbatched=True)(x[:, None])
+    want = (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True)
+    np.testing.assert_allclose(y[:, 0], want, rtol=1e-4, atol=1e-5)                                # axis 0 of one sample has one entry
