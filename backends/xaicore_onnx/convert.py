@@ -337,7 +337,7 @@ def refusing(who: str) -> Iterator[None]:
     try:
         yield
     except XaicoreError as error:
-        if str(error).startswith(("node ", "output ")):
+        if str(error).startswith(("node '", "output '")):
             raise
         raise type(error)(f"{who}: {error}") from error
     except MemoryError as error:

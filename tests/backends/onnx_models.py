@@ -43,7 +43,7 @@ def model(
     made = helper.make_model(graph, opset_imports=imports, ir_version=max(4, helper.find_min_ir_version_for(imports[:1])), **more)
     made = onnx.shape_inference.infer_shapes(made)
     for one in made.graph.output:                           # operators that are defined by a function are not inferred: as the input
-        if not one.type.HasField("tensor_type"):
+        if not one.type.tensor_type.HasField("shape"):
             one.type.CopyFrom(declared[0].type)
     return made
 
