@@ -18,7 +18,8 @@ from xaicore.errors import ConversionError
 from xaicore.graph import Graph
 from xaicore.graph.passes import expand
 from xaicore.numerics import Array
-from xaicore.ops import GroupNorm, Op, RMSNorm, Variance
+from xaicore.ops import CumProd, GroupNorm, Op, RMSNorm, Variance
+from xaicore_onnx.emit_index import INDEX
 from xaicore_onnx.emitter import Emitter, Rule
 from xaicore_onnx.safe import OPSETS
 
@@ -40,7 +41,7 @@ def emit(graph: Graph, opset: int = 21) -> onnx.ModelProto:
     return Emitter(expand(graph, kinds), opset, EMIT).model()
 
 
-NEEDS: Mapping[type[Op], int] = {GroupNorm: 21, RMSNorm: 23}
+NEEDS: Mapping[type[Op], int] = {GroupNorm: 21, RMSNorm: 23, CumProd: 26}
 """Operators that are expanded for an earlier operator set."""
 
 
@@ -350,4 +351,5 @@ EMIT: dict[str, Rule] = {
     "InstanceNorm": normalized("InstanceNormalization"), "RMSNorm": normalized("RMSNormalization"),
     "LocalResponseNorm": lrn,
     "Softmax": lambda e, op, x: e.put("Softmax", x, axis=op.axis), "LogSoftmax": lambda e, op, x: e.put("LogSoftmax", x, axis=op.axis),
+    **INDEX,
 }

@@ -58,10 +58,11 @@ class Emitter:
 
     # ----- adding ---------------------------------------------------------------------------------------------------
 
-    def put(self, kind: str, *inputs: str, part: str = "", **attributes: Any) -> str:
-        """Adds an ONNX node: the last of the current graph node, with its name, or a part of it."""
+    def put(self, kind: str, *inputs: str, part: str = "", output: int = 0, outputs: int = 1, **attributes: Any) -> str:
+        """Adds an ONNX node: the last of the current graph node, with its name, or a part of it; of several outputs one is used."""
         name = self.unique(f"{self.current.name}/{part}") if part else self.current.name
-        node = helper.make_node(kind, inputs, [name], name=name, **attributes)
+        made = [name if k == output else self.unique(f"{name}/unused{k}") for k in range(outputs)]
+        node = helper.make_node(kind, inputs, made, name=name, **attributes)
         if self.current.layer:
             entry = node.metadata_props.add()
             entry.key, entry.value = LAYER, self.current.layer
@@ -102,6 +103,15 @@ class Emitter:
             xs = [self.graph.params[i] if i in self.graph.params else ones(*found[i]) for i in node.inputs]
             y = try_out(node, xs, self.graph.dtype)
             found[node.name] = (y.shape, y.dtype.str[1:])
+        return found
+
+    @cached_property
+    def varying(self) -> set[str]:
+        """The values that depend on an input, so that their axis 0 is the batch."""
+        found = set(self.graph.inputs)
+        for node in self.graph.nodes:
+            if found & set(node.inputs):
+                found.add(node.name)
         return found
 
     def shape(self, name: str) -> tuple[int, ...]:

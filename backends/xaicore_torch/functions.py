@@ -156,6 +156,83 @@ def upsample(op: ops.Upsample, x: Any) -> Any:
     return F.interpolate(x, mode=mode, align_corners=op.align_corners if op.mode == "linear" else None, **where)
 
 
+# ----- looking up and putting down --------------------------------------------------------------------------------
+
+
+def together(*xs: Any) -> tuple[Any, ...]:
+    """All with the whole batch: one sample stands for every one."""
+    batch = max(x.shape[0] for x in xs)
+    return tuple(x.expand(batch, *x.shape[1:]) for x in xs)
+
+
+def elements(op: Any, x: Any, at: Any, *updates: Any) -> Any:
+    """gather and scatter along one axis, without negative indices."""
+    x, at, *put = together(x, at % x.shape[op.axis], *updates)
+    return _scattered(op, x, op.axis, at, *put) if put else torch.gather(x, op.axis, at)
+
+
+def blocks(op: Any, x: Any, at: Any, *updates: Any) -> Any:
+    """gather and scatter along the axis into which all axes of a sample are joined."""
+    shared, depth = getattr(op, "batch_dims", 1), at.shape[-1]
+    rest, step = x.shape[shared + depth :], x[0].numel()
+    flat = torch.zeros_like(at[..., 0])
+    for k in range(1, x.ndim):
+        step //= x.shape[k]
+        if k < shared:
+            flat = flat + step * torch.arange(x.shape[k]).reshape(-1, *(1,) * (flat.ndim - 1 - k))
+        elif k < shared + depth:
+            flat = flat + step * (at[..., k - shared] % x.shape[k])
+    flat = flat.reshape(*flat.shape, *(1,) * len(rest)) + torch.arange(int(np.prod(rest))).reshape(rest)
+    y, places, *put = together(x.reshape(x.shape[0], -1), flat.reshape(flat.shape[0], -1), *(u.reshape(u.shape[0], -1) for u in updates))
+    return _scattered(op, y, 1, places, *put).reshape(-1, *x.shape[1:]) if put else torch.gather(y, 1, places).reshape(-1, *flat.shape[1:])
+
+
+def _scattered(op: Any, x: Any, axis: int, at: Any, updates: Any) -> Any:
+    reduce = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}.get(op.reduction)
+    return torch.scatter(x, axis, at, updates) if reduce is None else torch.scatter_reduce(x, axis, at, updates, reduce)
+
+
+def reverse_sequence(op: ops.ReverseSequence, x: Any, lengths: Any) -> Any:
+    """A gather along the axis."""
+    axis = op.axis % x.ndim
+    shape = [x.shape[axis] if k == axis else 1 for k in range(1, x.ndim)]
+    at, ends = torch.arange(x.shape[axis]).reshape(1, *shape), lengths.reshape(-1, *(1,) * (x.ndim - 1))
+    return torch.gather(x, axis, torch.where(at < ends, ends - 1 - at, at).expand(x.shape))
+
+
+def scan(run: Callable[..., Any], start: int) -> Callable[..., Any]:
+    """A running sum or product; exclusive and reversed ones are shifted and turned."""
+    def turned(op: Any, x: Any) -> Any:
+        y = run(x.flip(op.axis) if op.reverse else x, op.axis)
+        if op.exclusive:
+            y = torch.cat([torch.full_like(y.narrow(op.axis, 0, 1), start), y.narrow(op.axis, 0, y.shape[op.axis] - 1)], op.axis)
+        return y.flip(op.axis) if op.reverse else y
+
+    return turned
+
+
+def arg(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The last position is the first of the reversed axis."""
+    def found(op: Any, x: Any) -> Any:
+        if not op.last:
+            return run(x, op.axis, op.keepdims)
+        return x.shape[op.axis] - 1 - run(x.flip(op.axis), op.axis, op.keepdims)
+
+    return found
+
+
+def one_hot(op: ops.OneHot, ids: Any) -> Any:
+    """Zeros for ids outside, which torch refuses."""
+    axis = op.axis % (ids.ndim + 1)
+    places = torch.arange(op.depth).reshape(-1, *(1,) * (ids.ndim - axis))
+    return (torch.where(ids < 0, ids + op.depth, ids).unsqueeze(axis) == places).to(torch.int64)
+
+
+def hardmax(op: ops.Hardmax, x: Any) -> Any:
+    """A one at the first maximum."""
+    return torch.zeros_like(x).scatter(op.axis, x.argmax(op.axis, True), 1)
+
+
 # ----- the rest ---------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +296,14 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     # forward only
     ops.Compare: lambda op, a, b: getattr(torch, op.kind)(a, b), ops.Logical: lambda op, a, b: getattr(torch, f"logical_{op.kind}")(a, b),
     ops.Not: one(torch.logical_not), ops.ToFloat: to_float, ops.ToInt: one(lambda x: x.to(torch.int64)), ops.ToBool: one(lambda x: x != 0),
+    ops.ArgMax: arg(torch.argmax), ops.ArgMin: arg(torch.argmin), ops.Hardmax: hardmax, ops.OneHot: one_hot,
+    # looking up and putting down
+    ops.GatherElements: elements, ops.GatherND: blocks, ops.ScatterElements: elements, ops.ScatterND: blocks,
+    ops.TopK: lambda op, x: x.topk(op.k, op.axis, op.largest).values,
+    ops.TopKIndices: lambda op, x: x.topk(op.k, op.axis, op.largest).indices,
+    ops.Trilu: lambda op, x: x.triu(op.k) if op.upper else x.tril(op.k), ops.ReverseSequence: reverse_sequence,
     # reductions
+    ops.CumSum: scan(torch.cumsum, 0), ops.CumProd: scan(torch.cumprod, 1),
     ops.Sum: reduce_with(torch.sum), ops.Mean: reduce_with(torch.mean), ops.ReduceMax: reduce_with(torch.amax),
     ops.ReduceMin: reduce_with(torch.amin), ops.Variance: variance,
     # shape

@@ -49,6 +49,12 @@ ONNXRUNTIME_LACKS = {
     "AvgPool-dilation": "padding smaller than the kernel only, though a dilated window is wider",
 }  # fmt: skip
 
+ONE_WAY = {
+    "GatherElements", "GatherND", "ScatterElements", "ScatterND", "TopK", "TopKIndices", "ReverseSequence", "ArgMax", "ArgMin", "Hardmax",
+    "OneHot",
+}
+"""Operators that are emitted, and that the way from ONNX does not know yet."""
+
 EXPANDED = {
     "AdaptiveAvgPool": "Einsum", "CELU": "Mul", "SiLU": "Mul", "Softplus-beta": "Div", "Compare-ne": "Not", "Logical-or": "Logical",
     "Expm1": "Sub", "Log1p": "Log", "Rsqrt": "Reciprocal", "Variance": "Mean", "Variance-ddof": "Div", "AvgPool-divisor": "Mul",
@@ -62,8 +68,8 @@ def test_every_operator_has_a_rule() -> None:
 
 def single(case: Case, xs: tuple[Array, ...]) -> tuple[Graph, dict[str, Array]]:
     """The graph of one operator: what has a batch and may be active is an input, the rest a parameter."""
-    ids = type(case.op).__name__ == "Embedding"
-    mask = (False, True) if ids else case.mask()
+    ids = type(case.op).__name__ == "Embedding" or not any(case.mask())
+    mask = case.sliced() if ids else case.mask()
     fixed = any(not on and x.ndim and len(x) == BATCH for on, x in zip(mask, xs)) and not ids
     b, names, feeds = Builder(), [], {}
     for k, (x, on) in enumerate(zip(xs, mask)):
@@ -91,6 +97,8 @@ def test_every_operator_there_and_back(case: Case, opset: int) -> None:
     theirs = opinions(proto, feeds, runtime=False)["onnx.reference"][0]
     assert theirs.shape == want.shape
     np.testing.assert_allclose(theirs, want, rtol=1e-6, atol=1e-7)
+    if type(case.op).__name__ in ONE_WAY:
+        return
     back = to_graph(proto, feeds)
     np.testing.assert_allclose(back(feeds), want, rtol=1e-6, atol=1e-7)
     assert back.nodes[-1].name == "y"
@@ -112,7 +120,7 @@ def test_every_operator_in_onnxruntime(case: Case) -> None:
     np.testing.assert_allclose(found["onnxruntime"][0], want, rtol=1e-4, atol=1e-5)                 # float32, two implementations
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.id not in REFUSED], ids=lambda c: c.id)
+@pytest.mark.parametrize("case", [c for c in CASES if c.id not in REFUSED and type(c.op).__name__ not in ONE_WAY], ids=lambda c: c.id)
 def test_operators_come_back_as_themselves(case: Case) -> None:
     graph, feeds = single(case, case.draw(np.random.default_rng(0)))
     back = to_graph(emit(graph, 24), feeds, verify=False)
@@ -120,7 +128,8 @@ def test_operators_come_back_as_themselves(case: Case) -> None:
     name = type(case.op).__name__
     family = {"MatMul": {"Dense"}, "Split": {"Slice"}, "Flatten": {"Reshape"}, "Detach": {"Identity"}, "ToFloat": {"Identity"}, "Sum": {"Identity"},
               "Einsum": {"Sum", "Identity"}, "Pad": {"Slice", "Pad"}, "Upsample": {"Dense", "Einsum"}, "Expand": {"Identity"},
-              "LocalResponseNorm": {"Slice"}}.get(name, set())
+              "LocalResponseNorm": {"Slice"},
+              "CumSum": {"Dense", "Einsum"}, "CumProd": {"Mul", "Slice", "Concat", "Pad"}, "Trilu": {"Where"}}.get(name, set())
     expected = EXPANDED.get(case.id, EXPANDED.get(name, ""))
     assert name in kinds or kinds[-1] == expected or set(kinds) <= family, kinds
 

@@ -28,6 +28,9 @@ from xaicore.oracle.strategies import cnns, inputs_of, mlps  # noqa: E402
 TOLERANCE = 1e-12
 """Of the largest entry, or of 1, the size of what is added up, in float64: two ways of computing one operator, or a handful, round differently by some 1e-15."""
 
+WRONG_GRADIENT = {"ScatterElements-repeated"}
+"""torch's scatter says that its gradient is for indices that do not repeat: it goes to the updates that were overwritten, too."""
+
 LESS_PRECISE = {"HardSigmoid": 1e-7, "CELU": 1e-7}
 """torch's own derivatives of these have 1/6 and 1/alpha rounded to float32."""
 
@@ -59,7 +62,7 @@ def test_emitted_operator(case: Case) -> None:
     theirs = module(**fed)
     ours = graph(feeds)
     agree(ours, theirs.detach().numpy())
-    if not floats or not theirs.requires_grad or ours.dtype.kind != "f":
+    if not floats or not theirs.requires_grad or ours.dtype.kind != "f" or case.id in WRONG_GRADIENT:
         return
     seed = np.random.default_rng(0).standard_normal(ours.shape)
     expected = torch.autograd.grad(theirs, [fed[k] for k in floats], torch.from_numpy(seed), allow_unused=True)
@@ -86,6 +89,12 @@ def test_pools_that_torch_has_no_setting_for(op: Op) -> None:
 NOT_AN_OUTPUT = {"Expand-like"}
 """Its value depends on the input by its batch alone, so that a model which returns it is refused."""
 
+ONE_WAY = {
+    "GatherElements", "GatherND", "ScatterElements", "ScatterND", "TopK", "TopKIndices", "ReverseSequence", "CumSum", "CumProd", "ArgMax",
+    "ArgMin", "Hardmax", "OneHot", "Trilu",
+}
+"""Operators that are emitted, and that the way from torch does not know yet."""
+
 
 def together(cases: list[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
     """Many cases side by side in one graph, for a conversion costs the same for one as for many."""
@@ -103,7 +112,7 @@ def together(cases: list[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
 
 
 def there_and_back(cases: list[Case]) -> None:
-    graph, feeds = together([c for c in cases if c.id not in NOT_AN_OUTPUT])
+    graph, feeds = together([c for c in cases if c.id not in NOT_AN_OUTPUT and type(c.op).__name__ not in ONE_WAY])
     again = to_graph(emit(graph), tuple(tensors(feeds).values()))
     assert list(again.inputs) == list(graph.inputs)
     for name, ours, theirs in zip(graph.outputs, graph(feeds), again(feeds), strict=True):

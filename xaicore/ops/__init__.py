@@ -24,10 +24,12 @@ from xaicore.ops.elementwise import (
     Softsign,
     Tanh,
 )
+from xaicore.ops.index import GatherElements, GatherND, ReverseSequence, ScatterElements, ScatterND, Trilu
 from xaicore.ops.linear import Dense, Einsum, MatMul
 from xaicore.ops.logic import Compare, Logical, Not, ToBool, ToFloat, ToInt
 from xaicore.ops.normalize import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from xaicore.ops.op import Op
+from xaicore.ops.order import ArgMax, ArgMin, Hardmax, OneHot, TopK, TopKIndices
 from xaicore.ops.pointwise import (
     Abs,
     Ceil,
@@ -59,6 +61,7 @@ from xaicore.ops.pool import (
 from xaicore.ops.recurrent import GRU, LSTM, RNN
 from xaicore.ops.reduce import Mean, ReduceMax, ReduceMin, Sum, Variance
 from xaicore.ops.resize import Pad, Upsample
+from xaicore.ops.scan import CumProd, CumSum
 from xaicore.ops.shape import (
     Concat,
     Detach,
@@ -91,11 +94,13 @@ OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     # recurrent
     RNN, GRU, LSTM,
     # forward only
-    Compare, Logical, Not, ToFloat, ToInt, ToBool,
+    Compare, Logical, Not, ToFloat, ToInt, ToBool, ArgMax, ArgMin, Hardmax, OneHot,
     # reductions
-    Sum, Mean, ReduceMax, ReduceMin, Variance,
+    Sum, Mean, ReduceMax, ReduceMin, Variance, CumSum, CumProd,
+    # looking up and putting down
+    Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK, TopKIndices, Embedding, Trilu, ReverseSequence,
     # shape
-    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Gather, Embedding, Expand, Squeeze, Unsqueeze, Upsample,
+    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Expand, Squeeze, Unsqueeze, Upsample,
     Identity, Dropout, Detach,
     # normalisation
     BatchNorm, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Softmax, LogSoftmax,
@@ -114,6 +119,8 @@ __all__ = [
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
     "Add",
+    "ArgMax",
+    "ArgMin",
     "AvgPool",
     "BatchNorm",
     "Ceil",
@@ -123,6 +130,8 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "Cos",
+    "CumProd",
+    "CumSum",
     "Dense",
     "Detach",
     "Div",
@@ -136,11 +145,14 @@ __all__ = [
     "Flatten",
     "Floor",
     "Gather",
+    "GatherElements",
+    "GatherND",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
+    "Hardmax",
     "Identity",
     "InstanceNorm",
     "LayerNorm",
@@ -160,6 +172,7 @@ __all__ = [
     "Mul",
     "Neg",
     "Not",
+    "OneHot",
     "Op",
     "PReLU",
     "Pad",
@@ -171,8 +184,11 @@ __all__ = [
     "ReduceMax",
     "ReduceMin",
     "Reshape",
+    "ReverseSequence",
     "Round",
     "Rsqrt",
+    "ScatterElements",
+    "ScatterND",
     "SiLU",
     "Sigmoid",
     "Sign",
@@ -190,7 +206,10 @@ __all__ = [
     "ToBool",
     "ToFloat",
     "ToInt",
+    "TopK",
+    "TopKIndices",
     "Transpose",
+    "Trilu",
     "Unsqueeze",
     "Upsample",
     "Variance",

@@ -14,7 +14,7 @@ from xaicore.ops.op import Op
 from xaicore.ops.pointwise import refuse
 
 
-class _Blocking(Op):
+class Blocking(Op):
     """An operator with a discrete result: it blocks every input, and its vjp is 0."""
 
     def blocks(self, i: int) -> bool:
@@ -30,7 +30,7 @@ _LOGICAL = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
 
 @final
 @dataclass(frozen=True)
-class Compare(_Blocking):
+class Compare(Blocking):
     """y = (a kind b), booleans; kind is one of eq ne lt le gt ge, and a and b broadcast."""
 
     kind: Literal["eq", "ne", "lt", "le", "gt", "ge"]
@@ -45,7 +45,7 @@ class Compare(_Blocking):
 
 @final
 @dataclass(frozen=True)
-class Logical(_Blocking):
+class Logical(Blocking):
     """y = (a kind b), booleans; kind is one of and, or, xor. A number counts as true unless it is 0."""
 
     kind: Literal["and", "or", "xor"]
@@ -60,7 +60,7 @@ class Logical(_Blocking):
 
 @final
 @dataclass(frozen=True)
-class Not(_Blocking):
+class Not(Blocking):
     """y = not x, booleans. A number counts as true unless it is 0."""
 
     def forward(self, *xs: Array) -> Array:
@@ -69,7 +69,7 @@ class Not(_Blocking):
 
 @final
 @dataclass(frozen=True)
-class ToBool(_Blocking):
+class ToBool(Blocking):
     """y = (x != 0)."""
 
     def forward(self, *xs: Array) -> Array:
@@ -78,7 +78,7 @@ class ToBool(_Blocking):
 
 @final
 @dataclass(frozen=True)
-class ToInt(_Blocking):
+class ToInt(Blocking):
     """y = x without its fraction (towards zero), as int64.   InputError for NaN, infinity and what int64 cannot hold."""
 
     def forward(self, *xs: Array) -> Array:

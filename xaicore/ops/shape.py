@@ -270,7 +270,7 @@ class Gather(_Routes):
     def forward(self, *xs: Array) -> Array:
         x, indices = xs
         (axis,) = batchless((self.axis,), x.ndim, str(self))
-        _check_indices(indices, -x.shape[axis], x.shape[axis], str(self))
+        check_indices(indices, -x.shape[axis], x.shape[axis], str(self))
         return np.take(x, indices, axis)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
@@ -303,7 +303,7 @@ class Embedding(_Routes):
     def forward(self, *xs: Array) -> Array:
         table, ids = xs
         need_rank(table, 2, "Embedding", "a table (V, D)")
-        _check_indices(ids, 0, len(table), "Embedding")
+        check_indices(ids, 0, len(table), "Embedding")
         return np.asarray(table[ids])
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
@@ -428,7 +428,7 @@ def _put(g: Array, at: tuple[slice, ...], shape: tuple[int, ...]) -> Array:
     return out
 
 
-def _check_indices(indices: Array, low: int, high: int, who: str) -> None:
+def check_indices(indices: Array, low: int, high: int, who: str) -> None:
     if indices.dtype.kind not in "iu":
         raise InputError(f"{who}: the indices have dtype {indices.dtype}, but integers are expected; cast them with ToInt")
     outside = (indices < low) | (indices >= high)
