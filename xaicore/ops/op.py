@@ -53,6 +53,9 @@ class Op:
     rational: ClassVar[bool] = True
     """Claim: rational inputs give rational outputs, and the code runs on object arrays of ``Fraction``."""
 
+    composite: ClassVar[bool] = False
+    """Claim: the operator is short for its ``expand`` form, so that a rule set without a row for it takes it apart."""
+
     fixed_weights: ClassVar[Literal["uniform", "nonnegative"] | None] = None
     """Claim on an operator that is linear without a weight input (sum, mean, average pool): its weights are all equal
     for one output entry ("uniform"), or only known to be >= 0 ("nonnegative")."""

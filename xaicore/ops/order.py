@@ -6,7 +6,7 @@ Where the largest stand is a whole number, through which no signal passes; the l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
@@ -131,6 +131,8 @@ class TopK(_Top):
     Raises ShapeError for the batch axis and for k larger than the axis.
     Same as: torch.topk (whose order among equals is not defined), ONNX TopK; its positions are TopKIndices.
     """
+
+    composite: ClassVar[bool] = True
 
     def forward(self, *xs: Array) -> Array:
         return np.take_along_axis(xs[0], *self.order(xs[0]))

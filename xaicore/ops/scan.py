@@ -72,6 +72,8 @@ class CumProd(_Scan):
     Raises ShapeError for the batch axis.   Same as: np.cumprod, torch.cumprod, ONNX CumProd, tf.math.cumprod.
     """
 
+    composite: ClassVar[bool] = True
+
     def forward(self, *xs: Array) -> Array:
         return self._back(self._shifted(np.cumprod(self._turned(xs[0]), axis=0, dtype=xs[0].dtype), 1))
 

@@ -69,8 +69,8 @@ class RuleSet:
         return replace(self, rules=(*rows, *self.rules))
 
     def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
-        """The graph as this rule set wants it, the same function: BatchNorm and padding folded, operators expanded, those that no row
-        covers among them."""
+        """The graph as this rule set wants it, the same function: BatchNorm and padding folded, operators expanded, composite ones
+        that no row covers among them."""
         if self.fold:
             graph = fold_padding(fold_batchnorm(graph, shapes), shapes)
         grown = expand(graph, self.expand, shapes)
@@ -78,10 +78,10 @@ class RuleSet:
         return expand(grown, (*self.expand, *uncovered), shapes if grown is graph else None) if uncovered else grown
 
     def _uncovered(self, graph: Graph) -> set[type[Op]]:
-        """The operators that have an expansion, and no row where every value that depends on an input is explained."""
+        """The composite operators that no row covers where every value that depends on an input is explained."""
         flags = {n.name: tuple(i not in graph.params and not n.op.blocks(k) for k, i in enumerate(n.inputs)) for n in graph.nodes}
         view = View(graph, flags)
-        nodes = [n for n in graph.nodes if type(n.op).expand is not Op.expand and any(flags[n.name])]
+        nodes = [n for n in graph.nodes if n.op.composite and any(flags[n.name])]
         return {type(n.op) for n in nodes if not any(selector(n, view) for selector, _ in self.rules)}
 
     def plan(self, graph: Graph, wrt: Sequence[str] | None = None, target: str | None = None) -> Plan:
