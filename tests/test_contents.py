@@ -85,7 +85,7 @@ def test_no_file_is_too_long():
 
 def test_settings_have_the_designs_names():
     known = set("""eps gamma alpha low high bias variant baseline steps quadrature samples sigma noise seed layer window stride fill mask
-        segments reduce output batch_size speed keep pool attention hidden flat_input input root threshold fallback""".split())
+        segments reduce output batch_size speed keep pool attention gates hidden flat_input input root threshold fallback""".split())
     extra = {k for m in xc.METHODS.values() for k in m.settings} - known
     documented = {"noise_array", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights"}
     assert extra <= documented, extra - documented

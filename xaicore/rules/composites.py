@@ -27,21 +27,21 @@ def hidden_rule(hidden: str, eps: Number, bias: Bias) -> Rule:
 
 def first_then(
     name: str, rule: Rule, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-    attention: str = "attnlrp", **settings: Any,
+    attention: str = "attnlrp", gates: str = "signal", **settings: Any,
 ) -> RuleSet:
     """``rule`` at the first layer, the rule called ``hidden`` above."""
     return compose(name, (first(weighted), rule), (weighted, hidden_rule(hidden, eps, bias)), eps=eps, bias=bias, pool=pool,
-                   attention=attention, source=rule.source, hidden=hidden, **settings)
+                   attention=attention, gates=gates, source=rule.source, hidden=hidden, **settings)
 
 
 def composite(
     name: str, conv: Rule, input_rule: Rule | None = None, eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-    attention: str = "attnlrp", source: str = "kohlbrenner2020", **settings: Any,
+    attention: str = "attnlrp", gates: str = "signal", source: str = "kohlbrenner2020", **settings: Any,
 ) -> RuleSet:
     """``conv`` on convolutions and ε on dense layers, with ``input_rule`` at the first layer when there is one."""
     rows: list[Row] = [] if input_rule is None else [(first(weighted), input_rule)]
     rows += [(CONVOLUTIONS, conv), (weighted, epsilon(eps, bias))]
-    return compose(name, *rows, eps=eps, bias=bias, pool=pool, attention=attention, source=source, **settings)
+    return compose(name, *rows, eps=eps, bias=bias, pool=pool, attention=attention, gates=gates, source=source, **settings)
 
 
 def box(low: Any, high: Any, who: str) -> Rule:
@@ -52,62 +52,63 @@ def box(low: Any, high: Any, who: str) -> Rule:
 
 
 def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-              attention: str = "attnlrp") -> RuleSet:
+              attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """z-box at the first layer for inputs in [low, high], ``hidden`` ("epsilon", "zero", "z_plus", "gamma") above.
 
     Source: montavon2017.
     """
-    return first_then("lrp.z_box", box(low, high, "lrp.z_box"), hidden, eps, bias, pool, attention)
+    return first_then("lrp.z_box", box(low, high, "lrp.z_box"), hidden, eps, bias, pool, attention, gates)
 
 
 def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-                 attention: str = "attnlrp") -> RuleSet:
+                 attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """w² at the first layer, ``hidden`` above. Source: montavon2017 eq. 12."""
-    return first_then("lrp.w_square", w_square(), hidden, eps, bias, pool, attention)
+    return first_then("lrp.w_square", w_square(), hidden, eps, bias, pool, attention, gates)
 
 
 def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-             attention: str = "attnlrp") -> RuleSet:
+             attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """Equal shares at the first layer, ``hidden`` above. Source: lapuschkin2017."""
-    return first_then("lrp.flat", flat(), hidden, eps, bias, pool, attention)
+    return first_then("lrp.flat", flat(), hidden, eps, bias, pool, attention, gates)
 
 
-def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-                     attention: str = "attnlrp") -> RuleSet:
+def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
+                     gates: str = "signal") -> RuleSet:
     """z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlus."""
-    return composite("lrp.epsilon_plus", z_plus(0, bias), None, eps, bias, pool, attention)
+    return composite("lrp.epsilon_plus", z_plus(0, bias), None, eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-                          attention: str = "attnlrp") -> RuleSet:
+                          attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """Flat at the first layer, z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlusFlat."""
-    return composite("lrp.epsilon_plus_flat", z_plus(0, bias), flat(), eps, bias, pool, attention)
+    return composite("lrp.epsilon_plus_flat", z_plus(0, bias), flat(), eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_gamma_box(low: Any = None, high: Any = None, gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb",
-                          pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+                          pool: str = "winner", attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """z-box at the first layer, γ on convolutions, ε on dense layers. Source: montavon2019. Same as: zennit EpsilonGammaBox."""
     at_input = box(low, high, "lrp.epsilon_gamma_box")
-    return composite("lrp.epsilon_gamma_box", gamma_rule(gamma, 0, bias), at_input, eps, bias, pool, attention, "montavon2019", gamma=gamma)
+    return composite("lrp.epsilon_gamma_box", gamma_rule(gamma, 0, bias), at_input, eps, bias, pool, attention, gates, "montavon2019",
+                     gamma=gamma)
 
 
 def lrp_epsilon_alpha2_beta1(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-                             attention: str = "attnlrp") -> RuleSet:
+                             attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1."""
-    return composite("lrp.epsilon_alpha2_beta1", alpha_beta(2, 0, bias), None, eps, bias, pool, attention)
+    return composite("lrp.epsilon_alpha2_beta1", alpha_beta(2, 0, bias), None, eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_alpha2_beta1_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-                                  attention: str = "attnlrp") -> RuleSet:
+                                  attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """Flat at the first layer, α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020."""
-    return composite("lrp.epsilon_alpha2_beta1_flat", alpha_beta(2, 0, bias), flat(), eps, bias, pool, attention)
+    return composite("lrp.epsilon_alpha2_beta1_flat", alpha_beta(2, 0, bias), flat(), eps, bias, pool, attention, gates)
 
 
 def lrp_best_practice(alpha: Number = 1, flat_input: bool = True, eps: Number = 0.1, bias: Bias = "absorb", pool: str = "winner",
-                      attention: str = "attnlrp") -> RuleSet:
+                      attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """The composite LRP_CMP: ε on dense layers, αβ (α = 1 or 2) on convolutions, flat at the lowest one.
 
     eps = 0.1 is innvestigate's preset (the paper's value was not at hand). Source: kohlbrenner2020.
     """
-    return composite("lrp.best_practice", alpha_beta(alpha, 0, bias), flat() if flat_input else None, eps, bias, pool, attention,
+    return composite("lrp.best_practice", alpha_beta(alpha, 0, bias), flat() if flat_input else None, eps, bias, pool, attention, gates,
                      alpha=alpha, flat_input=flat_input)

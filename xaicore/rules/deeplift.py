@@ -16,6 +16,9 @@ import numpy as np
 from xaicore.errors import Inapplicable, InputError
 from xaicore.numerics import Array, at_least, difference, divide, negative, positive, scalar
 from xaicore.ops import (
+    GRU,
+    LSTM,
+    RNN,
     AdaptiveMaxPool,
     Conv,
     ConvTranspose,
@@ -44,7 +47,7 @@ from xaicore.trace import Step
 
 Multiplier: TypeAlias = Array | Pair
 MAXIMA = op(MaxPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin, Maximum, Minimum)
-DECOMPOSED = (Softmax, LogSoftmax, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Variance, Div, Sub)
+DECOMPOSED = (Softmax, LogSoftmax, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Variance, Div, Sub, RNN, GRU, LSTM)
 FALLBACKS = ("input", "reference", "midpoint")
 
 

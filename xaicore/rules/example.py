@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xaicore.graph.build import Builder
-from xaicore.ops import Dense
+from xaicore.ops import Dense, Mul
 from xaicore.rules.ruleset import Rule
 from xaicore.trace import forward
 
@@ -19,3 +19,11 @@ def neuron(rule: Rule, x: Sequence[float], w: Sequence[float], b: float = 0, r: 
     trace = forward(g.build(out), {"x": np.array([x], dtype=float)})
     parts = rule(trace.step(trace.graph.nodes[0]), np.array([[float(r)]]))
     return [round(float(v), 6) + 0.0 for v in parts[0][0]] if parts[0] is not None else []
+
+
+def product(rule: Rule, a: float, b: float, relevance: float = 1) -> list[float]:
+    """The relevances that ``rule`` gives to the factors of y = a b for ``relevance`` at y, rounded to six decimals."""
+    g = Builder()
+    out = g.add(Mul(), g.input("a", (None, 1)), g.input("b", (None, 1)))
+    trace = forward(g.build(out), {"a": np.array([[float(a)]]), "b": np.array([[float(b)]])})
+    return [round(float(v[0, 0]), 6) + 0.0 for v in rule(trace.step(trace.graph.nodes[0]), np.array([[float(relevance)]])) if v is not None]

@@ -7,13 +7,15 @@ activation put a row in front: ``guided_backprop().before((op(SiLU), positive_gr
 from __future__ import annotations
 
 from xaicore.numerics import Array, positive
-from xaicore.ops import ReLU, ReLU6
+from xaicore.ops import GRU, LSTM, RNN, ReLU, ReLU6
 from xaicore.rules.gradient import vjp
 from xaicore.rules.ruleset import Parts, Rule, RuleSet
 from xaicore.rules.select import anything, op
 from xaicore.trace import Step
 
 RECTIFIERS = op(ReLU, ReLU6)
+RECURRENT = (RNN, GRU, LSTM)
+"""Expanded first: their activations may be rectifiers."""
 
 
 def _positive_gradient(step: Step, g: Array) -> Parts:
@@ -33,7 +35,8 @@ rectified_signal = Rule("rectified_signal", _rectified_signal, "zeiler2014")
 
 def guided_backprop() -> RuleSet:
     """Guided backpropagation. Source: springenberg2014."""
-    return RuleSet("guided_backprop", "cotangent", ((RECTIFIERS, positive_gradient), (anything, vjp)), source="springenberg2014")
+    return RuleSet("guided_backprop", "cotangent", ((RECTIFIERS, positive_gradient), (anything, vjp)), expand=RECURRENT,
+                   source="springenberg2014")
 
 
 def deconvnet() -> RuleSet:
@@ -41,4 +44,4 @@ def deconvnet() -> RuleSet:
 
     Source: zeiler2014; its difference to the gradient: simonyan2013 section 4.
     """
-    return RuleSet("deconvnet", "cotangent", ((RECTIFIERS, rectified_signal), (anything, vjp)), source="zeiler2014")
+    return RuleSet("deconvnet", "cotangent", ((RECTIFIERS, rectified_signal), (anything, vjp)), expand=RECURRENT, source="zeiler2014")

@@ -16,6 +16,9 @@ import numpy as np
 from xaicore.errors import InputError, ShapeError
 from xaicore.numerics import Array, at_least, divide, is_exact, negative, positive, product, scalar, stabilize
 from xaicore.ops import (
+    GRU,
+    LSTM,
+    RNN,
     AdaptiveMaxPool,
     AvgPool,
     BatchNorm,
@@ -31,6 +34,7 @@ from xaicore.ops import (
     Variance,
 )
 from xaicore.rules.attention import bilinear_rows
+from xaicore.rules.gates import gate_rows
 from xaicore.rules.linear import Affine, ones, plus, same, scaled, square, times, zeros
 from xaicore.rules.ruleset import Parts, Row, Rule, RuleSet
 from xaicore.rules.select import affine, elementwise, op, routes, weighted
@@ -324,17 +328,18 @@ euler = Rule("euler", _proportional)
 
 # ----- the rule sets ----------------------------------------------------------------------------------------------
 
-EXPANDED = (Sub, Div, BatchNorm, Variance)
+EXPANDED = (Sub, Div, BatchNorm, Variance, RNN, GRU, LSTM)
 
 
 def compose(
     name: str, *rows: Row, eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
-    source: str = "bach2015", **settings: Any,
+    gates: str = "signal", source: str = "bach2015", **settings: Any,
 ) -> RuleSet:
     """A relevance rule set: the rows for layers first, then the rows that all LRP rule sets share.
 
     eps stabilises sums, average pools and products of activations; pool: "winner" or "proportional"; attention: the
-    transformer rules, "attnlrp" (achtibat2024) or "cp" (ali2022).
+    transformer rules, "attnlrp" (achtibat2024) or "cp" (ali2022); gates: products with a sigmoid's value, "signal" (arras2017),
+    "half", "proportional" or "absolute" (arras2019).
     """
     check_bias(bias)
     at_least("eps", eps, 0)
@@ -348,42 +353,46 @@ def compose(
         (affine, epsilon(eps, bias)),                                   # sums, skip connections, average pools, scales
         (elementwise, identity),
         (op(LpPool), euler),
+        *gate_rows(gates),
         *bilinear_rows(attention, eps),                                 # products of activations, softmax, normalisation
     ), expand=EXPANDED, fold=True, source=source,
-        settings={**settings, "eps": eps, "bias": bias, "pool": pool, "attention": attention})
+        settings={**settings, "eps": eps, "bias": bias, "pool": pool, "attention": attention, "gates": gates})
 
 
 gamma_rule = gamma                                                      # lrp_gamma has a setting of the same name
 
 
-def lrp_zero(bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_zero(bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
     """LRP-0: R_i = Σ_j x_i w_ij R_j / z_j everywhere. Source: bach2015 eq. 56."""
-    return compose("lrp.zero", (weighted, epsilon(0, bias)), eps=0, bias=bias, pool=pool, attention=attention)
+    return compose("lrp.zero", (weighted, epsilon(0, bias)), eps=0, bias=bias, pool=pool, attention=attention, gates=gates)
 
 
-def lrp_epsilon(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_epsilon(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
+                gates: str = "signal") -> RuleSet:
     """LRP-ε everywhere. Source: bach2015 eq. 58."""
-    return compose("lrp.epsilon", (weighted, epsilon(eps, bias)), eps=eps, bias=bias, pool=pool, attention=attention)
+    return compose("lrp.epsilon", (weighted, epsilon(eps, bias)), eps=eps, bias=bias, pool=pool, attention=attention, gates=gates)
 
 
 def lrp_gamma(
     gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "generalized", pool: str = "winner",
-    attention: str = "attnlrp",
+    attention: str = "attnlrp", gates: str = "signal",
 ) -> RuleSet:
     """LRP-γ in every layer. Source: montavon2019; signed inputs: andeol2021."""
     return compose("lrp.gamma", (weighted, gamma_rule(gamma, 0, bias, variant)), eps=eps, bias=bias, pool=pool, attention=attention,
-                   source="montavon2019", gamma=gamma, variant=variant)
+                   gates=gates, source="montavon2019", gamma=gamma, variant=variant)
 
 
 def lrp_alpha_beta(
     alpha: Number = 2, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "contributions", pool: str = "winner",
-    attention: str = "attnlrp",
+    attention: str = "attnlrp", gates: str = "signal",
 ) -> RuleSet:
     """LRP-αβ in every layer, β = α - 1. Source: bach2015 eq. 60."""
     return compose("lrp.alpha_beta", (weighted, alpha_beta(alpha, 0, bias, variant)), eps=eps, bias=bias, pool=pool,
-                   attention=attention, alpha=alpha, variant=variant)
+                   attention=attention, gates=gates, alpha=alpha, variant=variant)
 
 
-def lrp_z_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp") -> RuleSet:
+def lrp_z_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
+               gates: str = "signal") -> RuleSet:
     """z+ in every layer. Source: montavon2017."""
-    return compose("lrp.z_plus", (weighted, z_plus(0, bias)), eps=eps, bias=bias, pool=pool, attention=attention, source="montavon2017")
+    return compose("lrp.z_plus", (weighted, z_plus(0, bias)), eps=eps, bias=bias, pool=pool, attention=attention, gates=gates,
+                   source="montavon2017")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from xaicore.graph.graph import Graph, Node
 from xaicore.ops import Op
@@ -20,6 +21,11 @@ class View:
 
     graph: Graph
     active: Mapping[str, tuple[bool, ...]]
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes by name."""
+        return {n.name: n for n in self.graph.nodes}
 
     def upstream(self, node: Node) -> set[str]:
         """The names of all active nodes from which the signal reaches ``node``."""

@@ -52,6 +52,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "R. Achtibat, S. M. V. Hatefi, M. Dreyer, A. Jain, T. Wiegand, S. Lapuschkin, W. Samek",
         "AttnLRP: attention-aware layer-wise relevance propagation for transformers", 2024,
         "ICML, arXiv 2402.05602; formulas as in the authors' library", True),
+    "arras2017": Source(
+        "L. Arras, G. Montavon, K.-R. Müller, W. Samek", "Explaining recurrent neural network predictions in sentiment analysis", 2017,
+        "WASSA workshop at EMNLP, arXiv 1706.07206; the rule for products of a gate and a signal", False),
+    "arras2019": Source(
+        "L. Arras, J. Arjona-Medina, M. Widrich, G. Montavon, M. Gillhofer, K.-R. Müller, S. Hochreiter, W. Samek",
+        "Explaining and interpreting LSTMs", 2019, "LNCS 11700, chapter 11, arXiv 1909.12114; LRP-all, -prop, -abs and -half", False),
     "ali2022": Source(
         "A. Ali, T. Schnake, O. Eberle, G. Montavon, K.-R. Müller, L. Wolf",
         "XAI for transformers: better explanations through conservative propagation", 2022, "ICML, arXiv 2202.07304", False),
