@@ -1,4 +1,4 @@
-"""Known impossibility and sanity results (catalogue N1 to N10, N16, N17) as executable facts: what methods do not do.
+"""Known impossibility and sanity results (catalogue N1 to N12, N16, N17) as executable facts: what methods do not do.
 
 A library that "passes" one of these has a bug, or its method is not the one that its name says.
 """
@@ -12,7 +12,9 @@ import xaicore as xc
 from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.graph.passes import shift_first_bias
-from xaicore.ops import Add, Conv, Dense, Flatten, MaxPool, Neg, ReLU, Sub
+from xaicore.ops import Add, Conv, Dense, Flatten, MaxPool, Mul, Neg, ReLU, Sub
+from xaicore.rules.gradient import gradient
+from xaicore.trace import backward, forward
 
 
 def values(graph, x, method, **settings):
@@ -25,7 +27,7 @@ def cosine(a, b):
 
 
 def test_n1_gradients_break_sensitivity():
-    """f = 1 - relu(1 - x) changes from 0 to 1 between 0 and 2, and its gradient at 2 is 0. Integrated gradients give 1."""
+    """N1 (S01): f = 1 - relu(1 - x) changes from 0 to 1 between 0 and 2, and its gradient at 2 is 0. Integrated gradients give 1."""
     b = Builder(dtype="exact")
     x = b.input("x", (None, 1))
     g = b.build(b.add(Sub(), b.constant(1), b.add(ReLU(), b.add(Sub(), b.constant(1), x))))
@@ -44,6 +46,7 @@ def rectified_difference():
 
 
 def test_n2_rectified_backward_passes_break_sensitivity():
+    """N2 (S06): relu(relu(x1) - 1 - relu(x2)) depends on x2, and both give it 0."""
     g = rectified_difference()
     assert list(values(g, [[3, 1]], "gradient")[0]) == [1, -1]
     assert list(values(g, [[3, 1]], "guided_backprop")[0]) == [1, 0]
@@ -60,6 +63,7 @@ def two_implementations():
 
 
 def test_n3_implementation_invariance():
+    """N3 (S02, S03, S04, S05): Two networks that are the same function: integrated gradients agree, DeepLIFT and conserving LRP do not."""
     f, g = two_implementations()
     grid = [[F(i, 4), F(j, 4)] for i in range(-8, 17, 3) for j in range(-8, 17, 3)]
     assert (f(grid) == g(grid)).all()
@@ -72,7 +76,7 @@ def test_n3_implementation_invariance():
 
 
 def test_n4_bias_policies_trade_off():
-    """Bias absorbed: the same for both implementations, not complete. Ignored: complete, and not the same."""
+    """N4 (E24, E25, E26, S05): Bias absorbed: the same for both implementations, not complete. Ignored: complete, and not the same."""
     f, g = two_implementations()
     x = [[3, 1]]
     absorbed = [xc.explain(one, x, "lrp.zero") for one in (f, g)]
@@ -86,7 +90,7 @@ def test_n4_bias_policies_trade_off():
 
 
 def test_n5_input_shift():
-    """f2(x + m) = f(x): the gradient does not notice; gradient * input and zero-baseline integrated gradients do."""
+    """N5 (I48, S07, S08): f2(x + m) = f(x): the gradient does not notice; gradient * input and zero-baseline integrated gradients do."""
     m = np.array([1.0, -2.0])
     moved = shift_first_bias(NET_B, {"x": m})
     x = X_B + m
@@ -104,13 +108,14 @@ def random_layer(seed=0, inputs=30, hidden=4000):
 
 
 def test_n6_guided_backprop_recovers_the_input():
-    """Random weights, 4000 hidden units: guided backpropagation points along the input, the gradient is noise (|cos| < 0.5)."""
+    """N6 (S09): Random weights, 4000 hidden units: guided backpropagation points along the input, the gradient is noise (|cos| < 0.5)."""
     g, x, _ = random_layer()
     assert cosine(values(g, x, "guided_backprop"), x) > 0.95
     assert abs(cosine(values(g, x, "gradient"), x)) < 0.5
 
 
 def test_n7_guided_backprop_ignores_random_output_weights():
+    """N7 (S10, S17): Other output weights leave guided backpropagation as it is; the gradient changes."""
     g, x, w = random_layer()
     rng = np.random.default_rng(9)
     other = mlp([w, rng.normal(size=(2, len(w))) / np.sqrt(len(w))], [None, None])
@@ -125,7 +130,7 @@ def deep_random(seed=1, layers=8, width=40):
 
 
 def test_n8_z_plus_is_class_insensitive():
-    """Products of nonnegative matrices converge to rank 1: the z+ maps of two classes align, those of LRP-0 do not."""
+    """N8 (S11, S12): Products of nonnegative matrices converge to rank 1: the z+ maps of two classes align, those of LRP-0 do not."""
     rng = np.random.default_rng(2)
     product, ratios = np.eye(40), []
     for _ in range(8):
@@ -140,12 +145,13 @@ def test_n8_z_plus_is_class_insensitive():
 
 
 def test_n9_alpha_beta_needs_both_signs():
+    """N9 (E12): alpha 2 beta 1 on NET A sums to 0 where f = 1: a neuron without negative part keeps that part."""
     assert xc.explain(NET_A.astype("exact"), [[3, 1]], "lrp.alpha_beta").total()[0] == 0
     assert NET_A(X_A)[0, 0] == 1
 
 
 def test_n10_lrp_zero_is_unstable_near_zero():
-    """z = 1 - 0.999999: relevances beyond 1e5 for R = 1 at z, and below 11 with eps = 0.1."""
+    """N10 (S16): z = 1 - 0.999999: relevances beyond 1e5 for R = 1 at z, and below 11 with eps = 0.1."""
     g = mlp([[[1.0, -0.999999]]], [None])
     x = [[1.0, 1.0]]
     scale = float(g(x)[0, 0])
@@ -153,8 +159,30 @@ def test_n10_lrp_zero_is_unstable_near_zero():
     assert abs(values(g, x, "lrp.epsilon", eps=0.1) / scale).max() < 11
 
 
+def test_n11_a_complete_map_cannot_forget_the_biases():
+    """N11 (I25): Σ x ∂f/∂x misses f by Σ b ∂f/∂b: on NET B 5 instead of 4. No map of the input alone, linear in x on each linear
+    piece, can be complete there, since f(0) = b2 w2 of the piece is not 0; a map over inputs and biases is."""
+    trace = forward(NET_B, {"x": X_B}, wrt=["x", "b1"])
+    found = backward(trace, gradient().plan(NET_B, trace.wrt), {"fc2": np.ones((1, 1))}).values
+    assert float((found["x"] * X_B).sum()) == 5
+    assert float((found["x"] * X_B).sum() + (found["b1"] * NET_B.params["b1"]).sum()) == 4 == NET_B(X_B)[0, 0]
+
+
+def test_n12_complete_maps_do_not_tell_the_slope():
+    """N12 (S14): f = relu(x) and g = 2 relu(x - 1) have f(2) = g(2), the same complete map, and slopes 1 and 2 at 2: a decision about a
+    small step away from 2 cannot be taken from the map."""
+    b = Builder(dtype="exact")
+    f = b.build(b.add(ReLU(), b.input("x", (None, 1))))
+    b = Builder(dtype="exact")
+    x = b.input("x", (None, 1))
+    g = b.build(b.add(Mul(), b.constant(2), b.add(ReLU(), b.add(Sub(), x, b.constant(1)))))
+    for method in ("integrated_gradients.exact", "deeplift.rescale"):
+        assert values(f, [[2]], method)[0, 0] == values(g, [[2]], method)[0, 0] == 2
+    assert (values(f, [[2]], "gradient")[0, 0], values(g, [[2]], "gradient")[0, 0]) == (1, 2)
+
+
 def test_n16_probability_and_logit_are_different_questions():
-    """A function of x added to every logit changes the logit's gradient by its own and leaves the probability's."""
+    """N16: A function of x added to every logit changes the logit's gradient by its own and leaves the probability's."""
     rng = np.random.default_rng(3)
     b = Builder()
     x = b.input("x", (None, 3))
@@ -168,6 +196,7 @@ def test_n16_probability_and_logit_are_different_questions():
 
 
 def test_n17_deconvnet_without_switches_is_input_independent():
+    """N17 (S15): Without max-pooling two inputs have the same map; with it they do not."""
     rng = np.random.default_rng(4)
 
     def net(pool):

@@ -107,7 +107,7 @@ def test_against_torch(rank, layer, upsample, rng):
 
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 4))
 def test_w27_and_w28_by_loops(seed, size):
-    """A global average pool and a linear head: ReLU of the class-activation map Σ_k w_k A_k, over Z; with one position
+    """W27, W28 (E33, E34): A global average pool and a linear head: ReLU of the class-activation map Σ_k w_k A_k, over Z; with one position
     ReLU of Σ gradient * activation. Here in rationals, so equal."""
     rng = np.random.default_rng(seed)
     b = Builder()

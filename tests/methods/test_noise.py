@@ -55,6 +55,7 @@ def test_standard_error():
 @pytest.mark.parametrize("dtype", ["float64", "exact"])
 @given(data=st.data())
 def test_w31_square_is_variance_plus_squared_mean(dtype, data):
+    """W31 (I01): Mean square = variance + squared mean, of the same draws."""
     graph = data.draw(graphs())
     x = data.draw(inputs_of(graph))
     noise = numbers(np.random.default_rng(data.draw(st.integers(0, 99))), (4, *x.shape))
@@ -85,7 +86,7 @@ def test_statistics_of_single_gradients(data):
 
 @given(data=st.data())
 def test_w32_gradient_of_the_averaged_function(data):
-    """Central differences of x -> mean of f(x + ε_j), on smooth networks (no kink within a step)."""
+    """W32 (I03): Central differences of x -> mean of f(x + ε_j), on smooth networks (no kink within a step)."""
     graph = data.draw(mlps(activations=SMOOTH))
     x = data.draw(inputs_of(graph, batch=(1, 1)))
     noise = numbers(np.random.default_rng(data.draw(st.integers(0, 99))), (4, *x.shape))
@@ -96,7 +97,7 @@ def test_w32_gradient_of_the_averaged_function(data):
 
 
 def test_w33_closed_form_of_one_relu_layer():
-    """E[∇f] = Σ_k v_k W_k Φ(z_k / (σ |W_k|)): (2.44185, -.59915) for NET B and σ = 1; the mean of 20 000 draws is within five
+    """W33 (E38, E39): E[∇f] = Σ_k v_k W_k Φ(z_k / (σ |W_k|)): (2.44185, -.59915) for NET B and σ = 1; the mean of 20 000 draws is within five
     of its own standard errors, and NET A's too."""
     for graph, x, sigma, known in ((NET_B, X_B, 1.0, (2.44185, -0.59915)), (NET_A, X_A, 2.0, None)):
         w, v = graph.params["w1"], graph.params["w2"][0]
@@ -113,7 +114,7 @@ def test_w33_closed_form_of_one_relu_layer():
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w34_linear_functions(seed):
-    """Any noise: the gradient, its square, and a variance of exactly 0."""
+    """W34 (I02): Any noise: the gradient, its square, and a variance of exactly 0."""
     rng = np.random.default_rng(seed)
     b = Builder()
     w = numbers(rng, (1, 4))

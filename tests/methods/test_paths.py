@@ -102,7 +102,7 @@ def test_saturation_curve():
 
 @given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 3))
 def test_w6_homogeneous_functions_of_degree_k(seed, k):
-    """IG(0) = gradient * input / k for f = Σ v relu(Wx)^k."""
+    """W6 (I15): IG(0) = gradient * input / k for f = Σ v relu(Wx)^k."""
     rng = np.random.default_rng(seed)
     b = Builder()
     h = b.add(Pow(k), b.add(ReLU(), b.add(Dense(), b.input("x", (None, 3)), b.param("w", numbers(rng, (4, 3))))))
@@ -210,6 +210,7 @@ def test_against_pieces_built_forwards(seed):
 @settings(max_examples=10)
 @given(data=st.data())
 def test_w64_float64_agrees_with_rationals(data):
+    """W64 (I62): The same pieces in floats, to rounding."""
     graph = data.draw(graphs())
     x = data.draw(inputs_of(graph))
     a = xc.explain(graph, x, EXACT, target=0, baseline=0.25)

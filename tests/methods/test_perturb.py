@@ -104,7 +104,7 @@ def test_against_loops(data, score, overlap, border, mode):
 
 @given(seed=st.integers(0, 2**32 - 1), border=st.sampled_from(["crop", "wrap"]))
 def test_w47_linear_functions(seed, border):
-    """One-entry windows: w (x - x0), whatever the overlap."""
+    """W47 (I42): One-entry windows: w (x - x0), whatever the overlap."""
     rng = np.random.default_rng(seed)
     w, x, x0 = numbers(rng, (2, 3, 3)), numbers(rng, (2, 2, 3, 3)), numbers(rng, (2, 3, 3))
     for overlap in OVERLAP:
