@@ -100,6 +100,14 @@ def normed() -> Graph:
     return b.build(b.add(Dense(), b.add(Mean((1,)), h), b.param("v", numbers(rng, (2, 4))), name="out"))
 
 
+def attending() -> Graph:
+    """A softmax in the middle of a network, on (N, 3)."""
+    rng = np.random.default_rng(4)
+    b = Builder("attending")
+    h = b.add(Softmax(-1), b.add(Dense(), b.input("x", (None, 3)), b.param("w", numbers(rng, (4, 3)))))
+    return b.build(b.add(Dense(), h, b.param("v", numbers(rng, (2, 4))), name="out"))
+
+
 def exact(values: Any) -> np.ndarray:
     """The same numbers as Fractions."""
     return np.vectorize(Fraction, otypes=[object])(values)

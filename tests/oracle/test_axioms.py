@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import xaicore as xc
 from tests.nets import NET_A, NET_B, X_A, X_B, mlp
-from tests.oracle.planted import cnn, image, normed, saturated, several, tiny, tiny_image, verdict
+from tests.oracle.planted import attending, cnn, image, normed, saturated, several, tiny, tiny_image, verdict
 from tests.rules.test_lrp import layer
 from xaicore import Builder
 from xaicore.errors import InputError, NothingChecked, ShapeError, UnknownName
@@ -48,8 +48,9 @@ KNOWN = [
     ("conservation", "lrp.epsilon", NET_B, X_B, None, {"eps": 0.5}, "holds", "with bias='ignore', eps=0"),
     ("conservation", "deeplift.rescale", cnn(), image(3), 0, {}, "holds", "largest leak at node"),
     ("conservation", "lrp.alpha_beta", NET_A, X_A, None, {}, "does not apply", "node 'fc1' keeps 1, all of it at 1 neurons"),
-    ("conservation", "lrp.zero", normed(), numbers(np.random.default_rng(0), (2, 3, 4)), 0, {}, "does not apply",
-     "the rule detached_normalisation(0) of LayerNorm does not conserve by its own formula"),
+    ("conservation", "lrp.zero", normed(), numbers(np.random.default_rng(0), (2, 3, 4)), 0, {}, "holds", "with bias='ignore'"),
+    ("conservation", "lrp.zero", attending(), numbers(np.random.default_rng(0), (2, 3)), 0, {}, "does not apply",
+     "the rule taylor_softmax of Softmax does not conserve by its own formula"),
     ("conservation", "gradient_x_input", NET_A, X_A, None, {}, "does not apply", "a gradient is no quantity that is passed on"),
     ("conservation", "occlusion", NET_A, X_A, None, {}, "does not apply", "the method keeps no ledger"),
     ("sensitivity_a", "gradient", saturated(), [[2.0]], None, {}, "fails", "1 single features compared"),

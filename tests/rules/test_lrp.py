@@ -20,6 +20,7 @@ from xaicore.ops import (
     Dense,
     Einsum,
     Exp,
+    LayerNorm,
     MatMul,
     Maximum,
     MaxPool,
@@ -255,6 +256,22 @@ def test_softmax_taylor_formula(rng):
     trace = forward(g, {"x": x})
     s = np.exp(x[0]) / np.exp(x[0]).sum()
     assert close(taylor_softmax(trace.step(g.nodes[0]), r)[0][0], [x[0, i] * (r[0, i] - s[i] * r.sum()) for i in range(4)])
+
+
+@pytest.mark.parametrize("bias", ["absorb", "ignore"])
+def test_the_offset_of_a_normalisation_is_a_bias(rng, bias):
+    """R_i = Σ_j x_i w_ji R_j / z_j with w = γ_j (δ_ji - 1/n) / σ, and β_j in z_j unless it is ignored; a loop."""
+    b = Builder()
+    gamma, beta = rng.normal(size=(2, 4))
+    g = b.build(b.add(LayerNorm(), b.input("x", (None, 4)), b.param("gamma", gamma), b.param("beta", beta), name="norm"))
+    x = rng.normal(size=(2, 4))
+    a = xc.explain(g, x, "lrp.zero", target=np.ones(4), bias=bias)
+    for n in range(2):
+        sigma = np.sqrt(((x[n] - x[n].mean()) ** 2).mean() + 1e-5)
+        w = gamma[:, None] * (np.eye(4) - 1 / 4) / sigma
+        share = g(x)[n] / (w @ x[n] + (beta if bias == "absorb" else 0))
+        assert close(a["x"][n], [sum(x[n, i] * w[j, i] * share[j] for j in range(4)) for i in range(4)])
+    assert bool(np.abs(a.gap()).max() < 1e-12) == (bias == "ignore")        # a dozen roundings of numbers near 1
 
 
 # ----- errors -----------------------------------------------------------------------------------------------------

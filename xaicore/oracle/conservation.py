@@ -15,15 +15,15 @@ import numpy as np
 from xaicore.errors import Inapplicable
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.numerics import Array, negative, positive, scalar
-from xaicore.ops import AvgPool, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, LogSoftmax, MaxPool, Op, RMSNorm, Softmax
+from xaicore.ops import AvgPool, GroupNorm, InstanceNorm, LayerNorm, LogSoftmax, MaxPool, Op, Softmax
 from xaicore.oracle.tolerance import largest, tolerance
 from xaicore.rules import RULE_SETS
 from xaicore.rules.linear import Affine, ones, square
 from xaicore.rules.ruleset import Rule, RuleSet, total
 from xaicore.trace import Entry, Step, forward
 
-NOT_CONSERVING: tuple[type[Op], ...] = (Softmax, LogSoftmax, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm)
-"""Operators whose LRP rules keep relevance by their own formula: a Taylor expansion of the softmax, the offset of a norm."""
+NOT_CONSERVING: tuple[type[Op], ...] = (Softmax, LogSoftmax)
+"""Operators whose LRP rules keep relevance by their own formula: a Taylor expansion of the softmax."""
 
 
 def unexplained(a: Attribution, method: str) -> tuple[float, float, str]:
@@ -84,6 +84,8 @@ def without_denominator(step: Step, rule: Rule, settings: Mapping[str, Any]) -> 
     if isinstance(step.node.op, MaxPool):                               # only shares by value divide there
         o = step.node.op
         return np.asarray(AvgPool(o.kernel, o.stride, o.dilation, o.pads, o.ceil).forward(step.xs[0]) == 0)
+    if isinstance(step.node.op, (LayerNorm, GroupNorm, InstanceNorm)):  # β left out, as a bias
+        return np.asarray(step.node.op.forward(*step.xs[:2]) == 0)
     if not step.node.op.affine(step.active):
         return np.asarray(step.y == 0)
     a = Affine(step)

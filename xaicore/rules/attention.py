@@ -76,25 +76,27 @@ stop = Rule("stop", _stop, "ali2022")
 """R_i = 0: the node is taken as a constant, and the relevance that arrives is recorded as absorbed."""
 
 
-def detached_normalisation(eps: float | int | Fraction) -> Rule:
-    """R = x ⊙ Jᵀ(R / (y + eps sign y)), J the Jacobian with the scale 1/σ held constant; β absorbs.
+def detached_normalisation(eps: float | int | Fraction, bias: str = "absorb") -> Rule:
+    """R = x ⊙ Jᵀ(R / (z + eps sign z)), J the Jacobian with the scale 1/σ held constant, z = y; with bias="ignore" z = y - β.
 
+    With any other bias policy β absorbs its share.
     Source: ali2022 (the LN-rule), achtibat2024. Same as: lxt LayerNorm up to its unsigned eps. For RMSNorm it is the identity.
     """
     def apply(step: Step, r: Array) -> Parts:
-        s = divide(r, stabilize(step.y, eps) if eps else step.y)
         o = step.node.op
         assert isinstance(o, (LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm))
+        z = o.forward(*step.xs[:2]) if bias == "ignore" and len(step.xs) > 2 else step.y
+        s = divide(r, stabilize(z, eps) if eps else z)
         return (step.xs[0] * o.vjp_detached(s, step.y, *step.xs), *(None for _ in step.xs[1:]))
 
-    return Rule(f"detached_normalisation({float(eps):g})", apply, "ali2022")
+    return Rule(f"detached_normalisation({float(eps):g}{', bias=ignore' if bias == 'ignore' else ''})", apply, "ali2022")
 
 
-def bilinear_rows(school: str, eps: float | int | Fraction) -> tuple[Row, ...]:
-    """The rows of a rule set for transformer pieces, by the name of the school."""
+def bilinear_rows(school: str, eps: float | int | Fraction, bias: str = "absorb") -> tuple[Row, ...]:
+    """The rows of a rule set for transformer pieces, by the name of the school; ``bias`` is the policy for β of a normalisation."""
     if school not in ("attnlrp", "cp"):
         raise InputError(f"attention={school!r} does not exist; there are 'attnlrp' (Achtibat et al. 2024) and 'cp' (Ali et al. 2022)")
-    normalise = (NORMALISATIONS, detached_normalisation(eps))
+    normalise = (NORMALISATIONS, detached_normalisation(eps, bias))
     if school == "cp":
         return ((op(MatMul, Einsum) & bilinear, first_is_constant(eps)), (bilinear, half(eps)), (op(Softmax, LogSoftmax), stop), normalise)
     return ((bilinear, half(eps)), (op(Softmax), taylor_softmax), normalise)

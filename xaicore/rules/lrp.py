@@ -354,7 +354,7 @@ def compose(
         (elementwise, identity),
         (op(LpPool), euler),
         *gate_rows(gates),
-        *bilinear_rows(attention, eps),                                 # products of activations, softmax, normalisation
+        *bilinear_rows(attention, eps, bias),                           # products of activations, softmax, normalisation
     ), expand=EXPANDED, fold=True, source=source,
         settings={**settings, "eps": eps, "bias": bias, "pool": pool, "attention": attention, "gates": gates})
 
