@@ -185,7 +185,7 @@ CASES = {
                                      "b.add(Sum((1,)), name)"),
     # ----- what is asked for ----------------------------------------------------------------------------------------
     "method": (explain(method="lrp.epsilom"), UnknownName, "no method is called 'lrp.epsilom': did you mean 'lrp.epsilon'"),
-    "method, far off": (explain(method="magic"), UnknownName, "no method is called 'magic': known: deconvnet, deep_taylor, deeplift.genomics"),
+    "method, far off": (explain(method="magic"), UnknownName, "no method is called 'magic': known: "),
     "no method": (explain(method=None), UnknownName, "no method is called None: known: "),
     "setting": (explain(method="lrp.epsilon", epsilon=1), UnknownName, "lrp.epsilon has no setting 'epsilon': did you mean 'eps'?"),
     "setting of a method without": (explain(eps=1), UnknownName, "gradient has no setting 'eps': it has none, so leave eps out"),

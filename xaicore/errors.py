@@ -78,7 +78,7 @@ class NothingChecked(XaicoreError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A half-sentence with the names that resemble ``name``, or all of them when none does.
+    """A half-sentence with the names that resemble ``name``, or all of them (the first 30 of many) when none does.
 
     >>> nearest("lrp.epsilom", ["lrp.epsilon", "gradient"])
     "did you mean 'lrp.epsilon'?"
@@ -87,4 +87,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(one) for one in close) + "?"
-    return "known: " + ", ".join(names)
+    return "known: " + ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")

@@ -19,10 +19,12 @@ from xaicore.ops import (
     Dense,
     Embedding,
     Flatten,
+    GlobalAvgPool,
     LayerNorm,
     MaxPool,
     Mean,
     ReLU,
+    Reshape,
     Sigmoid,
     Softmax,
     Sub,
@@ -47,6 +49,15 @@ def cnn(head: bool = False, batch: int | None = None, seed: int = 18) -> Graph:
                             name="fc1"), name="relu2")
     y = b.add(Dense(), h, b.param("w2", numbers(rng, (3, 4))), b.param("b2", numbers(rng, (3,))), name="logits")
     return b.build(b.add(Softmax(), y, name="probabilities") if head else y)
+
+
+def pooled(dtype: str = "float64") -> Graph:
+    """conv - relu - global average - dense - logits (3) on (N, 2, 4, 4): the head that CAM is for."""
+    rng = np.random.default_rng(5)
+    b = Builder("pooled")
+    h = b.add(Conv(), b.input("image", (None, 2, 4, 4)), b.param("k", numbers(rng, (3, 2, 2, 2))), b.param("c", numbers(rng, (3,))), name="conv")
+    h = b.add(Reshape((3,)), b.add(GlobalAvgPool(), b.add(ReLU(), h, name="maps")))
+    return b.build(b.add(Dense(), h, b.param("w", numbers(rng, (3, 3))), b.param("b", numbers(rng, (3,))), name="logits")).astype(dtype)
 
 
 def image(samples: int = 2, seed: int = 1) -> np.ndarray:

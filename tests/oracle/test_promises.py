@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.nets import NET_A, X_A
-from tests.oracle.planted import cnn, image, saturated, tiny, tiny_image
+from tests.oracle.planted import cnn, image, pooled, saturated, tiny, tiny_image
 from xaicore.errors import Inapplicable
 from xaicore.methods.table import METHODS
 from xaicore.oracle.axioms import AXIOMS, Case
@@ -24,12 +24,22 @@ SETTINGS = {
 """What a method must be told, and fewer evaluations where their number does not matter."""
 
 BENT = "integrated_gradients.exact"                                     # does not apply to a smooth activation on the path
+CAMS = {"grad_cam", "guided_grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "xgrad_cam", "score_cam", "faster_score_cam",
+        "ablation_cam", "eigen_cam", "smoe", "fastcam"}
+NEVER_RATIONAL = {"integrated_gradients", "smoothgrad", "smoothgrad_squared", "vargrad", "cam", *CAMS}
+"""Without settings. The maps are rational or not as tests/test_exact.py says, but need convolutions."""
+
 EXACT = {"lrp.alpha_beta", "deeplift.rescale", "deeplift.reveal_cancel", "lrp.gamma", BENT, "occlusion"}
 
 
 def networks(method: str) -> st.SearchStrategy:
-    """Piecewise linear with any bias, without, and with b <= 0; with layers that are used twice; smooth; all for grad_cam have maps."""
-    if method == "grad_cam":
+    """Piecewise linear with any bias, without, and with b <= 0; with layers that are used twice; smooth.
+
+    For class-activation maps all have convolutions, and for cam a global average pool.
+    """
+    if method == "cam":
+        return cnns(max_pool=False).filter(lambda graph: any(n.name == "gap" for n in graph.nodes))
+    if method in CAMS:
         return cnns()
     kinds = [graphs("any"), graphs("none"), graphs("nonpositive"), mlps("any", reuse=True)]
     return st.one_of(*kinds, *([] if method == BENT else [mlps("any", activations=SMOOTH)]))
@@ -61,7 +71,7 @@ def test_promises_thoroughly(method, dtype, data):
     keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(1, 3))), data.draw(st.integers(0, 2)))
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"integrated_gradients", "smoothgrad", "smoothgrad_squared", "vargrad", "grad_cam"}))
+@pytest.mark.parametrize("method", sorted(set(METHODS) - NEVER_RATIONAL))
 @pytest.mark.thorough
 @settings(max_examples=10, derandomize=False)
 @given(data=st.data())
@@ -80,7 +90,7 @@ def test_promises_without_rounding_on_one_network(method):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_promise_is_not_empty(method):
     """On one network each promised axiom is measured and holds; alpha-beta meets one-sided neurons, grad_cam gives one map."""
-    found = keeps_its_promises(method, cnn(), image(2), [2, 1])
+    found = keeps_its_promises(method, pooled() if method == "cam" else cnn(), image(2), [2, 1])
     not_measured = {k.removesuffix(" does not apply") for k in found if k.endswith("does not apply")}
     allowed = {"lrp.alpha_beta": {"conservation"}, "lrp.epsilon_alpha2_beta1": {"conservation"}, "lrp.z_plus": {"conservation"},
                "lrp.epsilon_plus": {"conservation"}, "deep_taylor": {"conservation"}, "guided_saliency": {"symmetry", "input_shift"}}
@@ -103,7 +113,7 @@ UNDECIDED = {
 
 def test_promises_are_as_strong_as_they_are_true():
     """For each method and each axiom that it does not promise there is a network on which it fails, or a reason why none is here."""
-    cases = [(cnn(), image(2), [2, 1]), (cnn(seed=3), image(1), 0), (saturated(), [[2.0]], None), (NET_A, X_A, None)]
+    cases = [(cnn(), image(2), [2, 1]), (cnn(seed=3), image(1), 0), (saturated(), [[2.0]], None), (NET_A, X_A, None), (pooled(), image(2), 0)]
     fails, measured = set(), set()
     for method, row in METHODS.items():
         for graph, x, target in cases:

@@ -20,7 +20,8 @@ from xaicore.rules.ruleset import RuleSet
 
 
 def explain(
-    graph: Graph, x: Any, method: str | RuleSet = "gradient", target: Any = None, *, output: str = "logit", layer: str | None = None,
+    graph: Graph, x: Any, method: str | RuleSet = "gradient", target: Any = None, *, output: str = "logit",
+    layer: str | Sequence[str] | None = None,
     keep: Any = "all", batch_size: int | None = None, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None,
     **settings: Any,
 ) -> Attribution:
@@ -33,7 +34,7 @@ def explain(
               (whole numbers are indices); a callable (builder, value name) -> node name; ("output name", ...) where there
               are several; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
-    layer     attribute to this layer's value instead of the input
+    layer     attribute to this layer's value instead of the input; for maps (CAM, SMOE) the layer, or layers, that the map is made of
     batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB
     progress  True for a bar, or a function of (done, count)
     keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
@@ -45,21 +46,24 @@ def explain(
     started = time.perf_counter()
     row = _method(method)
     checked = _settings(row, settings)
+    several = list(layer) if isinstance(layer, (list, tuple)) else []
+    if several and row.layer != "own":
+        raise InputError(f"{row.id} attributes to one layer, and layer={layer!r} names {len(several)}; choose one")
     reached = layer
-    if layer is not None and isinstance(graph, Graph) and not graph.float_inputs:
+    if isinstance(layer, str) and isinstance(graph, Graph) and not graph.float_inputs:
         graph, x = from_layer(graph, x, layer)                         # token ids have no attribution, what is behind them has
         reached = None
     task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt)
-    if reached is not None:
-        _check_layer(graph, task, reached)
+    for one in several or ([] if reached is None else [reached]):
+        _check_layer(graph, task, one)
     if "low" in row.settings:
         checked = _range_of_input(task, row, checked)
     if reached is None or row.layer == "own":
         a = row.run(task, **({"layer": reached} if reached is not None else {}), **checked)
     elif row.layer == "signal":
-        a = _at_signal(row.run(task, **checked), task, reached)
+        a = _at_signal(row.run(task, **checked), task, str(reached))
     elif row.layer == "cut":
-        a = _behind(row, task, reached, checked)
+        a = _behind(row, task, str(reached), checked)
     else:
         raise Inapplicable(f"{row.id} has no layer version; leave out layer={layer!r}")
     defaults = {k: v for k, v in row.settings.items() if v is not inspect.Parameter.empty}
@@ -107,7 +111,7 @@ def _keep(keep: Any) -> Any:
     return keep
 
 
-def _check_layer(graph: Graph, task: Task, layer: str) -> None:
+def _check_layer(graph: Graph, task: Task, layer: Any) -> None:
     """Refuses a layer that the model has, but from which nothing reaches the explained value."""
     try:
         task.graph.find(layer)

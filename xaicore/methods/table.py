@@ -9,11 +9,13 @@ from types import MappingProxyType
 from typing import Any
 
 from xaicore.methods.attribution import Attribution
-from xaicore.methods.cam import grad_cam
+from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact
 from xaicore.methods.perturb import occlusion
 from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
+from xaicore.methods.scorecam import ablation_cam, eigen_cam, faster_score_cam, score_cam
+from xaicore.methods.smoe import fastcam, smoe
 from xaicore.methods.task import Task
 from xaicore.rules import RULE_SETS
 from xaicore.rules.ruleset import RuleSet
@@ -96,7 +98,19 @@ _ROWS = (
     _row("smoothgrad_squared", smoothgrad_squared, *_ALWAYS, "implementation_invariance", "dummy", source="hooker2019"),
     _row("vargrad", vargrad, *_ALWAYS, "implementation_invariance", "dummy", source="adebayo2018local"),
     _row("occlusion", occlusion, *_ALWAYS, "linearity", "implementation_invariance", source="zeiler2014"),
+    _row("cam", cam, *_ALWAYS, "linearity", source="zhou2016", layer="own"),
     _row("grad_cam", grad_cam, *_ALWAYS, source="selvaraju2017", layer="own"),
+    _row("guided_grad_cam", guided_grad_cam, *_ALWAYS, "input_shift", source="selvaraju2017", layer="own"),
+    _row("grad_cam_plus_plus", grad_cam_plus_plus, *_ALWAYS, source="chattopadhay2018", layer="own"),
+    _row("layer_cam", layer_cam, *_ALWAYS, source="jiang2021", layer="own"),
+    _row("hires_cam", hires_cam, *_ALWAYS, "linearity", source="draelos2020", layer="own"),
+    _row("xgrad_cam", xgrad_cam, *_ALWAYS, source="fu2020", layer="own"),
+    _row("score_cam", score_cam, *_ALWAYS, source="wang2020", layer="own"),
+    _row("faster_score_cam", faster_score_cam, *_ALWAYS, source="kubota2020", layer="own"),
+    _row("ablation_cam", ablation_cam, *_ALWAYS, source="desai2020", layer="own"),
+    _row("eigen_cam", eigen_cam, *_ALWAYS, source="muhammad2020", layer="own"),
+    _row("smoe", smoe, *_ALWAYS, source="mundhenk2019", layer="own"),
+    _row("fastcam", fastcam, *_ALWAYS, source="mundhenk2019", layer="own"),
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({row.id: row for row in _ROWS})

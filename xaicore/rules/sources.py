@@ -90,6 +90,35 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "selvaraju2017": Source(
         "R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra",
         "Grad-CAM: visual explanations from deep networks via gradient-based localization", 2017, "ICCV, arXiv 1610.02391", False),
+    "zhou2016": Source(
+        "B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba", "Learning deep features for discriminative localization", 2016,
+        "CVPR, arXiv 1512.04150", False),
+    "chattopadhay2018": Source(
+        "A. Chattopadhay, A. Sarkar, P. Howlader, V. N. Balasubramanian",
+        "Grad-CAM++: generalized gradient-based visual explanations for deep convolutional networks", 2018,
+        "WACV, arXiv 1710.11063", False),
+    "wang2020": Source(
+        "H. Wang, Z. Wang, M. Du, F. Yang, Z. Zhang, S. Ding, P. Mardziel, X. Hu",
+        "Score-CAM: score-weighted visual explanations for convolutional neural networks", 2020, "CVPR Workshops, arXiv 1910.01279", False),
+    "kubota2020": Source("Y. Kubota", "tf-keras-vis", 2020, "the library's Faster-Score-CAM, read in its source", True),
+    "jiang2021": Source(
+        "P.-T. Jiang, C.-B. Zhang, Q. Hou, M.-M. Cheng, Y. Wei",
+        "LayerCAM: exploring hierarchical class activation maps for localization", 2021, "IEEE Transactions on Image Processing 30", False),
+    "draelos2020": Source(
+        "R. L. Draelos, L. Carin",
+        "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks", 2020, "arXiv 2011.08891", False),
+    "fu2020": Source(
+        "R. Fu, Q. Hu, X. Dong, Y. Guo, Y. Gao, B. Li",
+        "Axiom-based Grad-CAM: towards accurate visualization and explanation of CNNs", 2020,
+        "BMVC, arXiv 2008.02312; the weights as in the authors' description of their code", False),
+    "desai2020": Source(
+        "S. Desai, H. G. Ramaswamy",
+        "Ablation-CAM: visual explanations for deep convolutional network via gradient-free localization", 2020, "WACV", False),
+    "muhammad2020": Source(
+        "M. B. Muhammad, M. Yeasin", "Eigen-CAM: class activation map using principal components", 2020, "IJCNN, arXiv 2008.00299", False),
+    "mundhenk2019": Source(
+        "T. N. Mundhenk, B. Y. Chen, G. Friedland", "Efficient saliency maps for explainable AI", 2019,
+        "arXiv 1911.11293; statistics, scales and products as in the authors' code", True),
     "kindermans2019": Source(
         "P.-J. Kindermans, S. Hooker, J. Adebayo, M. Alber, K. T. Schütt, S. Dähne, D. Erhan, B. Kim",
         "The (un)reliability of saliency methods", 2019, "LNCS 11700, chapter 14, arXiv 1711.00867", False),

@@ -12,8 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from xaicore.errors import InputError
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.propagate import channels_last
+from xaicore.methods.table import METHODS
 from xaicore.numerics import Array
 from xaicore.show.heatmap import RGB, View, colours, overlay, photograph, photograph_of, symmetric_limit, view, view_of
+from xaicore.show.lovi import lovi_of
 from xaicore.show.table import targets
 
 BOX = 224                                             # pixels: 28 for each of an 8 x 8 map, one for each of a usual photograph
@@ -134,6 +136,9 @@ def tiles_of(results: Mapping[str, Attribution], sample: int, over: bool = False
         part = f"sum {number(float(v.cells.sum()))}"
         title = label if len(a.values) == 1 else f"{label} [{name}]"
         tiles.append(Tile(draw(v, limit, photograph_of(a, name, sample) if over else None), title, f"{part}   scale ±{number(limit)}"))
+        layers = lovi_of(a, name, sample)
+        if layers is not None:
+            tiles.append(Tile(fit(layers), f"{title}, by layer", "hue: from purple, early, to red, late"))
     return tiles
 
 
@@ -145,7 +150,8 @@ def input_tile(a: Attribution, name: str, sample: int) -> Tile:
 
 def input_name(a: Attribution, name: str) -> str:
     """ "input", with its name where there are several; for what a method explains at a layer, the layer's value."""
-    if name in a.values and a.settings.get("layer") is not None:
+    own = a.method in METHODS and METHODS[a.method].layer == "own"       # a map is made at a layer, of the input
+    if name in a.values and a.settings.get("layer") is not None and not own:
         return f"value of {name!r}"
     return "input" if len(a.feeds) == 1 else f"input {name!r}"
 
