@@ -10,7 +10,24 @@ from tests.cases.case import exact
 from tests.nets import close
 from xaicore import Builder
 from xaicore.errors import ExactnessError, GraphError, InputError
-from xaicore.ops import GRU, LSTM, RNN, Clip, Dense, HardSigmoid, Mul, Neg, ReLU, Sigmoid, Slice, Softmax, Squeeze, Sub, Tanh
+from xaicore.ops import (
+    GRU,
+    LSTM,
+    RNN,
+    Clip,
+    Dense,
+    HardSigmoid,
+    Mul,
+    Neg,
+    ReLU,
+    Sigmoid,
+    Slice,
+    Softmax,
+    Squeeze,
+    Sub,
+    Tanh,
+    recurrent,
+)
 from xaicore.oracle import twins_recurrent as twins
 from xaicore.rules import RULE_SETS
 from xaicore.rules.example import product
@@ -165,6 +182,17 @@ def test_guided_backprop_sees_the_rectifiers_inside() -> None:
     assert np.asarray(xc.explain(graph, x, "gradient", target=0)).ravel().tolist() == [-1, 1]
     assert np.asarray(xc.explain(graph, x, "guided_backprop", target=0)).ravel().tolist() == [0, 1]
     assert np.asarray(xc.explain(graph, x, "deconvnet", target=0)).ravel().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_way_back_in_parts_is_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    op, gates = KINDS[kind]
+    xs = [sequence(1, 5), *weights(gates, X, np.random.default_rng(0)), np.full((1, H), 0.5), *([np.full((5, H), 0.25)] * (len(op.STATES) - 1))]
+    y = op.forward(*xs)
+    whole = [op.vjp(i, y, y, *xs) for i in range(len(xs))]
+    monkeypatch.setattr(recurrent, "REMEMBERED", 10 * y.nbytes // 5 * 2)   # two samples at a time
+    parts = [op.vjp(i, y, y, *xs) for i in range(len(xs))]
+    assert all(a.shape == b.shape and close(a, b) for a, b in zip(whole, parts))
 
 
 # ----- gates --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 SIGMOID, TANH = Sigmoid(), Tanh()
 State = tuple[Array, ...]
 """The state after a time step: (h,) or, of an LSTM, (h, c)."""
+Tape = tuple[Array, ...]
+"""What a time step remembers for the way back: the values before and after its activations."""
+REMEMBERED = 2**26
+"""Bytes that the tapes of all time steps may take, about: the way back goes through as many samples at a time as fit."""
 
 
 class _Recurrent(Op):
@@ -52,11 +56,11 @@ class _Recurrent(Op):
 
     # ----- one time step, given by each kind ------------------------------------------------------------------------
 
-    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, tuple[Array, ...]]:
+    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         """The new state from a = w x_t + b and the old state, and what ``back`` needs to remember of it."""
         raise TypeError(f"{type(self).__name__} does not define step")
 
-    def back(self, d: State, tape: tuple[Array, ...], u: Array, state: State) -> tuple[Array, Array, State]:
+    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
         """Cotangents from those of the new state: of a, of u h + c, and of the old state."""
         raise TypeError(f"{type(self).__name__} does not define back")
 
@@ -67,12 +71,26 @@ class _Recurrent(Op):
     # ----- all of them ----------------------------------------------------------------------------------------------
 
     def forward(self, *xs: Array) -> Array:
-        return np.stack([state[self.shown(state)] for state in self._run(*xs)[1]], axis=1)
+        shown = {t: new[self.shown(new)] for t, _, _, new in self._steps(*xs)}
+        return np.stack([shown[t] for t in range(len(shown))], axis=1)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if self.blocks(i):
             return np.zeros_like(xs[i])
-        tapes, _, olds = self._run(*xs)
+        batch, part = len(g), max(1, REMEMBERED // (10 * y.nbytes // len(y)))
+        batched = [i == 0 or i >= 5 for i in range(len(xs))]
+        found = []
+        for k in range(0, batch, part):
+            some = [x[k : k + part] if own and len(x) == batch else x for x, own in zip(xs, batched)]
+            found.append(self._vjp(i, g[k : k + part], *some))
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate(found) if batched[i] and len(xs[i]) == batch else np.asarray(sum(found[1:], start=found[0]))
+
+    def _vjp(self, i: int, g: Array, *xs: Array) -> Array:
+        """The vjp for as many samples as can be remembered at once."""
+        steps = sorted(self._steps(*xs), key=lambda step: step[0])
+        olds, tapes = [step[1] for step in steps], [step[2] for step in steps]
         a, v, d = self._through(g, tapes, olds, xs)
         x, w = xs[:2]
         if i == 0:
@@ -85,7 +103,7 @@ class _Recurrent(Op):
             return np.asarray((a if i == 3 else v).sum(axis=(0, 1)))
         return unbroadcast(d[i - 5], xs[i].shape)
 
-    def _through(self, g: Array, tapes: list[Any], olds: list[State], xs: Sequence[Array]) -> tuple[Array, Array, State]:
+    def _through(self, g: Array, tapes: list[Tape], olds: list[State], xs: Sequence[Array]) -> tuple[Array, Array, State]:
         """Through time, against its direction: the cotangents of all w x_t + b, of all u h + c, and of the initial state."""
         mask = xs[5 + len(self.STATES)] if len(xs) > 5 + len(self.STATES) else None
         a: list[Any] = [None] * len(tapes)
@@ -94,13 +112,16 @@ class _Recurrent(Op):
         for t in reversed(list(self._times(len(tapes)))):
             at = self.shown(d)
             d = (*d[:at], d[at] + g[:, t], *d[at + 1 :])
-            counts = True if mask is None else mask[:, t, None]
-            stays = tuple(np.where(counts, scalar(0, g), one) for one in d)          # what a masked step hands on to the state before
-            a[t], v[t], d = self.back(tuple(np.where(counts, one, scalar(0, g)) for one in d), tapes[t], xs[2], olds[t])
-            d = tuple(one + other for one, other in zip(d, stays))
+            stays = None
+            if mask is not None:                                         # what a masked step hands on to the state before it
+                counts = mask[:, t, None]
+                stays = tuple(np.where(counts, scalar(0, g), one) for one in d)
+                d = tuple(np.where(counts, one, scalar(0, g)) for one in d)
+            a[t], v[t], d = self.back(d, tapes[t], xs[2], olds[t])
+            d = d if stays is None else tuple(one + other for one, other in zip(d, stays))
         return np.stack(a, axis=1), np.stack(v, axis=1), d
 
-    def _recurrent_weights(self, v: Array, tapes: list[Any], olds: list[State]) -> Array:
+    def _recurrent_weights(self, v: Array, tapes: list[Tape], olds: list[State]) -> Array:
         """The cotangent of u, gate by gate: what came to its product, times what u was multiplied with."""
         parts = []
         for k, one in enumerate(np.split(v, len(self.GATES), axis=2)):
@@ -108,25 +129,20 @@ class _Recurrent(Op):
             parts.append(np.matmul(_rows(one).T, _rows(seen)))
         return np.concatenate(parts)
 
-    def seen(self, gate: int, tape: tuple[Array, ...], old: State) -> Array:
+    def seen(self, gate: int, tape: Tape, old: State) -> Array:
         """What the rows of u of a gate are multiplied with in a time step."""
         return old[0]
 
-    def _run(self, *xs: Array) -> tuple[list[tuple[Array, ...]], list[State], list[State]]:
-        """For every time step what was remembered, the new state and the old one."""
+    def _steps(self, *xs: Array) -> Iterator[tuple[int, State, Tape, State]]:
+        """For every time step, in the direction's order: its number, the old state, what was remembered, the new state."""
         x, w, u, b, c, state, mask = self._checked(xs)
-        steps = x.shape[1]
         a = np.matmul(x, w.T) + b
-        tapes: list[Any] = [()] * steps
-        states: list[State] = [()] * steps
-        olds: list[State] = [()] * steps
-        for t in self._times(steps):
-            olds[t] = state
-            state, tapes[t] = self.step(a[:, t], u, c, state)
+        for t in self._times(x.shape[1]):
+            old = state
+            state, tape = self.step(a[:, t], u, c, old)
             if mask is not None:
-                state = tuple(np.where(mask[:, t, None], new, old) for new, old in zip(state, olds[t]))
-            states[t] = state
-        return tapes, states, olds
+                state = tuple(np.where(mask[:, t, None], new, kept) for new, kept in zip(state, old))
+            yield t, old, tape, state
 
     def _times(self, steps: int) -> Iterator[int]:
         return iter(range(steps - 1, -1, -1) if self.reverse else range(steps))
@@ -178,12 +194,12 @@ class RNN(_Recurrent):
 
     GATES: ClassVar[tuple[str, ...]] = ("h",)
 
-    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, tuple[Array, ...]]:
+    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         z = a + np.matmul(state[0], u.T) + c
         h = self.activation.forward(z)
         return (h,), (z, h)
 
-    def back(self, d: State, tape: tuple[Array, ...], u: Array, state: State) -> tuple[Array, Array, State]:
+    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
         z, h = tape
         dz = self.activation.vjp(0, d[0], h, z)
         return dz, dz, (np.matmul(dz, u),)
@@ -219,19 +235,18 @@ class GRU(_Recurrent):
         if self.reset not in ("after", "before"):
             raise GraphError(f"GRU: reset is {self.reset!r}; 'after' or 'before' the product with the recurrent weights is expected")
 
-    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, tuple[Array, ...]]:
+    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         (h,) = state
-        a_r, a_z, a_n = _blocks(a, 3)
-        u_r, u_z, u_n = np.split(u, 3)
-        c_r, c_z, c_n = np.split(c, 3)
-        z_r, z_z = a_r + np.matmul(h, u_r.T) + c_r, a_z + np.matmul(h, u_z.T) + c_z
+        (a_r, a_z, a_n), (v_r, v_z, v_n) = _blocks(a, 3), _blocks(np.matmul(h, u.T) + c, 3)
+        z_r, z_z = a_r + v_r, a_z + v_z
         r, z = self.gate.forward(z_r), self.gate.forward(z_z)
-        inner = np.matmul(h, u_n.T) + c_n if self.reset == "after" else np.matmul(r * h, u_n.T) + c_n
+        size = h.shape[1]
+        inner = v_n if self.reset == "after" else np.matmul(r * h, u[2 * size :].T) + c[2 * size :]
         z_n = a_n + (r * inner if self.reset == "after" else inner)
         n = self.activation.forward(z_n)
         return ((1 - z) * n + z * h,), (z_r, r, z_z, z, inner, z_n, n)
 
-    def back(self, d: State, tape: tuple[Array, ...], u: Array, state: State) -> tuple[Array, Array, State]:
+    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
         (h,), (dh,) = state, d
         z_r, r, z_z, z, inner, z_n, n = tape
         u_r, u_z, u_n = np.split(u, 3)
@@ -247,7 +262,7 @@ class GRU(_Recurrent):
         d_h = d_h + np.matmul(d_r, u_r) + np.matmul(d_z, u_z) + dh * z
         return np.concatenate((d_r, d_z, d_n), 1), np.concatenate((d_r, d_z, d_inner), 1), (d_h,)
 
-    def seen(self, gate: int, tape: tuple[Array, ...], old: State) -> Array:
+    def seen(self, gate: int, tape: Tape, old: State) -> Array:
         (h,), r = old, tape[1]
         return r * h if self.reset == "before" and gate == 2 else h
 
@@ -287,7 +302,7 @@ class LSTM(_Recurrent):
     def shown(self, state: State) -> int:
         return 1 if self.output == "cell" else 0
 
-    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, tuple[Array, ...]]:
+    def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         h, cell = state
         z_i, z_f, z_g, z_o = _blocks(a + np.matmul(h, u.T) + c, 4)
         i, f, o = self.gate.forward(z_i), self.gate.forward(z_f), self.gate.forward(z_o)
@@ -296,7 +311,7 @@ class LSTM(_Recurrent):
         s = self.squash.forward(new)
         return (o * s, new), (z_i, i, z_f, f, z_g, g, z_o, o, new, s)
 
-    def back(self, d: State, tape: tuple[Array, ...], u: Array, state: State) -> tuple[Array, Array, State]:
+    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
         (_, cell), (dh, dc) = state, d
         z_i, i, z_f, f, z_g, g, z_o, o, new, s = tape
         dc = dc + self.squash.vjp(0, dh * o, s, new)
