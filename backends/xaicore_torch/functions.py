@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from xaicore import ops
+from xaicore_torch import recurrent
 
 # ----- convolution and pools --------------------------------------------------------------------------------------
 
@@ -285,6 +286,8 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.Sigmoid: one(torch.sigmoid), ops.HardSigmoid: hard_sigmoid, ops.HardSwish: one(F.hardswish), ops.Tanh: one(torch.tanh),
     ops.GELU: lambda op, x: F.gelu(x, approximate=op.approximate), ops.SiLU: one(F.silu), ops.Mish: one(F.mish),
     ops.Softplus: lambda op, x: F.softplus(x, float(op.beta)), ops.Softsign: one(F.softsign),
+    # recurrent
+    **dict.fromkeys((ops.RNN, ops.GRU, ops.LSTM), lambda op, *xs: recurrent.run(FUNCTIONS, op, *xs)),
     # functions of one number
     ops.Exp: one(torch.exp), ops.Expm1: one(torch.expm1), ops.Log: one(torch.log), ops.Log1p: one(torch.log1p), ops.Sqrt: one(torch.sqrt),
     ops.Rsqrt: one(torch.rsqrt), ops.Reciprocal: one(torch.reciprocal), ops.Abs: one(torch.abs), ops.Neg: one(torch.neg),

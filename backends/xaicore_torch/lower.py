@@ -16,11 +16,13 @@ from xaicore.errors import ConversionError, XaicoreError, nearest
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import prune
 from xaicore.ops import Identity, LocalResponseNorm, Op
-from xaicore_torch import arithmetic, layers, products, reductions, shapes
+from xaicore_torch import arithmetic, layers, products, recurrent, reductions, shapes
 from xaicore_torch.context import Const, Context, Value
 from xaicore_torch.places import NOTHING
 
-TABLE: Mapping[str, Callable[..., Any]] = {**products.TABLE, **layers.TABLE, **arithmetic.TABLE, **reductions.TABLE, **shapes.TABLE}
+TABLE: Mapping[str, Callable[..., Any]] = {
+    **products.TABLE, **layers.TABLE, **recurrent.TABLE, **arithmetic.TABLE, **reductions.TABLE, **shapes.TABLE,
+}
 """ATen operator, without namespace and overload -> the function that lowers it."""
 
 SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill"})
@@ -38,7 +40,7 @@ def simplify(program: Any) -> Any:
     Aliases (clip, multiply), losses, cosine_similarity, unfold ... become operators that have one; what has a row stays whole.
     """
     for _ in range(DEPTH):
-        unknown = {n.target for n in _active(program) if _name(n) not in TABLE}
+        unknown = {n.target for n in _active(program) if _name(n) not in TABLE or recurrent.has_projections(n)}
         known = torch.export.default_decompositions() if unknown else {}
         apart = {target: known[target] for target in unknown if target in known}
         if not apart:

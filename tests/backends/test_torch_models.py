@@ -441,26 +441,6 @@ class Fusion(nn.Module):
         return F.log_softmax(self.head(torch.cat([seen, F.softplus(self.row(row)), self.kind(kind)], -1)), -1)
 
 
-class Last(nn.Module):
-    """A recurrent layer, read at its last step."""
-
-    def __init__(self, layer: nn.Module, width: int):
-        super().__init__()
-        self.layer, self.head = layer, nn.Linear(width, 3)
-
-    def forward(self, x: Any) -> Any:
-        return self.head(self.layer(x)[0][:, -1])
-
-
-@pytest.mark.parametrize(("layer", "width"), [
-    (nn.LSTM(3, 4, batch_first=True), 4),
-    pytest.param(nn.GRU(3, 4, batch_first=True, bidirectional=True), 8, marks=pytest.mark.thorough),
-    pytest.param(nn.RNN(3, 4, num_layers=2, batch_first=True), 4, marks=pytest.mark.thorough)], ids=["lstm", "gru", "rnn"])
-def test_recurrent_layers_are_unrolled(layer: nn.Module, width: int) -> None:
-    graph = check(Last(layer, width), draw(5, 4, 3))
-    assert {n.layer for n in graph.nodes} == {"", "layer", "head"}
-
-
 def test_mixer() -> None:
     check(Mixer(), draw(5, 3, 16, 16))
 
