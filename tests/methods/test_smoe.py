@@ -62,10 +62,10 @@ def test_w30_smoe(seed, factor):
     smoe = STATISTICS["smoe"]
     found = smoe(x)
     assert (found[:, 1:] > 1e-9).all()
-    assert close(found[:, 0, 0], [0, 0], 1e-14)
+    assert close(found[:, 0, 0], [0, 0], 1e-14, scale=30)               # activations up to 30
     assert close(smoe(factor * x), factor * found, 1e-5)                # x >= .02 here, to which 1e-7 is added
     assert close(smoe(x[:, rng.permutation(5)]), found, 1e-13)
-    assert (STATISTICS["std"](x)[:, 0, 0] < 1e-14).all()
+    assert (STATISTICS["std"](x)[:, 0, 0] < 1e-13).all()
 
 
 @given(seed=st.integers(0, 2**32 - 1))
