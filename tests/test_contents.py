@@ -90,6 +90,8 @@ def test_settings_have_the_designs_names():
     extra = {k for m in xc.METHODS.values() for k in m.settings} - known
     documented = {"noise_array", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
+    documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
+                   "kernel", "width", "selection", "ridge"}
     assert extra <= documented, extra - documented
 
 

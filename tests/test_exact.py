@@ -10,6 +10,7 @@ import pytest
 import xaicore as xc
 from tests.cases import CASES
 from tests.graph.graphs import graph_of
+from tests.methods import games
 from tests.nets import NET_A
 from tests.oracle.planted import cnn, exact, image, pooled, several, tiny, tiny_image
 from xaicore import Builder, Graph
@@ -84,12 +85,12 @@ NEEDS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -
 IRRATIONAL = {"integrated_gradients": "irrational", "smoothgrad": "noise is not rational", "smoothgrad_squared": "noise is not rational",
               "vargrad": "noise is not rational", "grad_cam_plus_plus": r"e\^f is not rational", "score_cam": "softmax is not rational",
               "faster_score_cam": "softmax is not rational", "smoe": "not rational", "fastcam": "not rational",
-              "eigen_cam": "singular vectors are not rational"}
+              "eigen_cam": "singular vectors are not rational", **games.IRRATIONAL}
 NOISE = {"noise_array": tiny_image(6).reshape(3, 2, 1, 3, 3) / 9}
 RATIONAL_WITH = {"integrated_gradients": {"quadrature": "midpoint", "steps": 3}, "smoothgrad": NOISE, "smoothgrad_squared": NOISE,
                  "vargrad": NOISE, "grad_cam_plus_plus": {"score": "linear"}, "score_cam": {"weights": "increase"},
                  "faster_score_cam": {"weights": "increase", "top": 1}, "smoe": {"statistic": "mean", "normalize": "min_max"},
-                 "fastcam": {"statistic": "max", "normalize": None}}
+                 "fastcam": {"statistic": "max", "normalize": None}, **games.RATIONAL}
 NEVER = {"eigen_cam"}
 
 

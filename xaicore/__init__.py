@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from xaicore.errors import XaicoreError
 from xaicore.graph import Builder, Graph
-from xaicore.methods import METHODS, Attribution, explain
+from xaicore.methods import METHODS, Attribution, explain, from_function
 from xaicore.ops import OPS
 from xaicore.plugins import from_model, load
 from xaicore.rules import RULE_SETS, RuleSet
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "METHODS", "OPS", "RULE_SETS", "Attribution", "Builder", "Graph", "Report", "RuleSet", "XaicoreError", "check", "explain", "from_model",
-    "load",
+    "METHODS", "OPS", "RULE_SETS", "Attribution", "Builder", "Graph", "Report", "RuleSet", "XaicoreError", "check", "explain",
+    "from_function", "from_model", "load",
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.methods.games import GAMES, IRRATIONAL
 from tests.nets import NET_A, X_A
 from tests.oracle.planted import cnn, image, pooled, saturated, tiny, tiny_image
 from xaicore.errors import Inapplicable
@@ -20,16 +21,17 @@ from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps
 SETTINGS = {
     "lrp.z_box": {"low": -1, "high": 1}, "lrp.epsilon_gamma_box": {"low": -1, "high": 1}, "integrated_gradients": {"steps": 5},
     "smoothgrad": {"samples": 3}, "smoothgrad_squared": {"samples": 3}, "vargrad": {"samples": 3},
+    **GAMES, "kernel_shap": {"samples": 60, "mask": 3}, "lime": {"samples": 60, "mask": 3},
 }
 """What a method must be told, and fewer evaluations where their number does not matter."""
 
 BENT = "integrated_gradients.exact"                                     # does not apply to a smooth activation on the path
 CAMS = {"grad_cam", "guided_grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "xgrad_cam", "score_cam", "faster_score_cam",
         "ablation_cam", "eigen_cam", "smoe", "fastcam"}
-NEVER_RATIONAL = {"integrated_gradients", "smoothgrad", "smoothgrad_squared", "vargrad", "cam", *CAMS}
+NEVER_RATIONAL = {"integrated_gradients", "smoothgrad", "smoothgrad_squared", "vargrad", "cam", *CAMS, *IRRATIONAL}
 """Without settings. The maps are rational or not as tests/test_exact.py says, but need convolutions."""
 
-EXACT = {"lrp.alpha_beta", "deeplift.rescale", "deeplift.reveal_cancel", "lrp.gamma", BENT, "occlusion"}
+EXACT = {"lrp.alpha_beta", "deeplift.rescale", "deeplift.reveal_cancel", "lrp.gamma", BENT, "occlusion", "shapley.exact", "kernel_shap"}
 
 
 def networks(method: str) -> st.SearchStrategy:
@@ -101,6 +103,8 @@ UNDECIDED = {
     "integrated_gradients sensitivity_a": "only a quadrature that misses a bend gives 0",
     "occlusion sensitivity_a": "a window of one feature takes exactly this feature away",
     "occlusion symmetry": "windows that are cut off at one end only are not even under the mirror",
+    "shapley.interaction sensitivity_a": "it holds for the main effects, which are the default, and not for partner=k",
+    "shapley.owen symmetry": "halves of an even number of parts are even under the mirror, of an odd number they are not",
     "lrp.zero dummy": "LRP-0 with its biases is gradient times input on piecewise-linear networks",
     "lrp.zero implementation_invariance": "the same",
     **{f"{m} dummy": "the construction reads the dummy in a dense layer, where the rule is LRP-eps" for m in (

@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
 def facts(m: Method) -> dict[str, Any]:
     """One row of METHODS as plain data."""
     return {"id": m.id, "summary": m.summary, "promises": list(m.promises), "source": m.source, "citation": citation(m.source),
-            "settings": {k: default(v) for k, v in m.settings.items()}, "baseline": m.baseline, "random": m.random, "layer": m.layer}
+            "settings": {k: default(v) for k, v in m.settings.items()}, "baseline": m.baseline, "random": m.random, "layer": m.layer,
+            "model_free": m.free, "cost": m.cost}
 
 
 def default(value: Any) -> Any:
@@ -78,6 +79,7 @@ def card(m: Method) -> None:
              "own": "layer= is a setting of the method", "": "has no layer version"}
     promises = ", ".join(p.replace("_", " ") for p in m.promises)
     say(f"promises   {promises or 'nothing'}   (xaicore check measures them on your model)")
+    say(f"costs      {m.cost}" + ("   (only evaluates f: takes any Python function, xc.from_function)" if m.free else ""))
     say("layers     " + where.get(m.layer, m.layer))
     say("source     " + (citation(m.source) or m.source))
     say()

@@ -1,7 +1,8 @@
 """Attribution methods: ``explain`` runs any of them, ``METHODS`` is the table."""
 
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.blackbox import from_function
 from xaicore.methods.explain import explain
 from xaicore.methods.table import METHODS, Method
 
-__all__ = ["METHODS", "Attribution", "Method", "explain"]
+__all__ = ["METHODS", "Attribution", "Method", "explain", "from_function"]

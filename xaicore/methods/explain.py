@@ -13,6 +13,7 @@ from xaicore.graph.graph import Graph, layers_of
 from xaicore.graph.passes import cut
 from xaicore.graph.run import check_feeds, evaluate
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.games import backgrounds
 from xaicore.methods.table import METHODS, Method
 from xaicore.methods.task import Progress, Task, make_task
 from xaicore.numerics import Array
@@ -53,7 +54,7 @@ def explain(
     if isinstance(layer, str) and isinstance(graph, Graph) and not graph.float_inputs:
         graph, x = from_layer(graph, x, layer)                         # token ids have no attribution, what is behind them has
         reached = None
-    task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt)
+    task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt, row.free)
     for one in several or ([] if reached is None else [reached]):
         _check_layer(graph, task, one)
     if "low" in row.settings:
@@ -147,13 +148,31 @@ def _behind(row: Method, task: Task, layer: str, settings: dict[str, Any]) -> At
     """The method on the part of the graph behind the layer; a baseline is taken through the part before it."""
     if task.graph.find(layer) == task.value:
         raise Inapplicable(f"layer {layer!r} is the explained value itself, so nothing lies behind it; choose a layer before it")
-    if not row.baseline:
+    if not row.baseline or settings.get("background") is not None:
         inner, _ = task.at_layer(layer)
-        return row.run(inner, **settings)
+        return row.run(inner, **_background_at(task, inner, settings))
     start = task.baseline(settings.get("baseline", 0))
     inner, at = task.at_layer(layer, start)
     assert at is not None
     return row.run(inner, **{**settings, "baseline": {k: at[k] for k in inner.wrt}})
+
+
+def _background_at(task: Task, inner: Task, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with a background set of inputs taken to the layer that ``inner`` explains."""
+    if settings.get("background") is None:
+        return settings
+    if isinstance(settings["background"], str):
+        raise Inapplicable(f"background={settings['background']!r} makes references out of the input, so there is none at a layer; give "
+                           f"an array, or leave layer= out")
+    if inner.wrt == task.wrt:
+        return settings
+    sets = backgrounds(task, settings["background"])
+    if set(sets) != set(task.feeds) or any(v.shape[1] > 1 for v in sets.values()):
+        raise Inapplicable("a background set at a layer is one set of whole inputs for all samples; here some inputs keep the values of "
+                           "each sample, so use baseline=, or leave layer= out")
+    (name,) = inner.wrt
+    values = evaluate(task.graph, {k: v[:, 0] for k, v in sets.items()}, keep=[name])[name]
+    return {**settings, "background": {name: values}}
 
 
 def _progress(progress: bool | Progress | None) -> Progress | None:

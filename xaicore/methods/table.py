@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from xaicore.methods import shapley
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
+from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
+from xaicore.methods.owen import owen
 from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact
 from xaicore.methods.perturb import occlusion
 from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
 from xaicore.methods.scorecam import ablation_cam, eigen_cam, faster_score_cam, score_cam
 from xaicore.methods.smoe import fastcam, smoe
+from xaicore.methods.surrogate import kernel_shap
 from xaicore.methods.task import Task
 from xaicore.rules import RULE_SETS
 from xaicore.rules.ruleset import RuleSet
@@ -29,6 +33,8 @@ class Method:
     layer       how ``layer=`` is served: "signal" reads the backward signal at that value, "cut" makes the layer's value the
                 explained input, "own" is the method's own setting, "" not at all
     baseline    does the method compare with a baseline?
+    free        does it only evaluate f? Then it also takes inputs of whole numbers and black boxes (xc.from_function)
+    cost        of one sample: forward and backward passes, in words and the names of the settings
     """
 
     id: str
@@ -39,19 +45,27 @@ class Method:
     layer: str = "cut"
     baseline: bool = False
     random: bool = False
+    free: bool = False
+    cost: str = "1 forward, 1 backward"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _row(id: str, run: Callable[..., Attribution], *promises: str, source: str, layer: str = "cut",
-         settings: Mapping[str, Any] | None = None, summary: str | None = None) -> Method:
+         settings: Mapping[str, Any] | None = None, summary: str | None = None, free: bool = False,
+         cost: str = "1 forward, 1 backward") -> Method:
     known = _settings_of(run) if settings is None else settings
     line = summary or (run.__doc__ or "").strip().splitlines()[0]
-    return Method(id, run, line, promises, source, layer, "baseline" in known, "seed" in known, MappingProxyType(dict(known)))
+    return Method(id, run, line, promises, source, layer, "baseline" in known, "seed" in known, free, cost, MappingProxyType(dict(known)))
 
 
 def _settings_of(run: Callable[..., Any]) -> dict[str, Any]:
     """Setting name -> default (inspect.Parameter.empty when it must be given)."""
     return {k: p.default for k, p in inspect.signature(run).parameters.items() if k != "task"}
+
+
+def _game(id: str, run: Callable[..., Attribution], *promises: str, source: str, cost: str) -> Method:
+    """A method that takes parts of the input away and only evaluates f."""
+    return _row(id, run, *_ALWAYS, *promises, source=source, free=True, cost=cost)
 
 
 def _rules_row(id: str, *promises: str, source: str) -> Method:
@@ -73,6 +87,20 @@ _DEEPLIFT = (*_ALWAYS, "completeness", "conservation", "sensitivity_a", "symmetr
 _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", "input_shift")
 _PATH = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry")
 
+_GAMES = (
+    _game("shapley.exact", shapley.exact, "linearity", "implementation_invariance", "dummy", "symmetry", "completeness", "sensitivity_a",
+          source="shapley1953", cost="2^M B forward (M players, B backgrounds)"),
+    _game("shapley.sampling", shapley.sampling, "linearity", "implementation_invariance", "dummy", "completeness", "sensitivity_a",
+          source="castro2009", cost="samples (M + 1) B forward, twice that with antithetic"),
+    _game("kernel_shap", kernel_shap, "linearity", "implementation_invariance", "completeness", "sensitivity_a",
+          source="lundberg2017", cost="(samples + 2) B forward; samples is 2 M + 2048 unless given"),
+    _game("lime", lime, "linearity", "implementation_invariance", "sensitivity_a", source="ribeiro2016", cost="samples B forward"),
+    _game("shapley.owen", owen, "linearity", "implementation_invariance", "dummy", "completeness", "sensitivity_a",
+          source="winter1989", cost="up to M² B forward for halves, 2^M B for flat"),
+    _game("shapley.interaction", shapley.interaction, "linearity", "implementation_invariance", "dummy", "symmetry",
+          source="grabisch1999", cost="2^M B forward"),
+)
+
 _ROWS = (
     _row("gradient", gradient, *_GRADIENT, source="simonyan2013", layer="signal"),
     _row("saliency", saliency, *_ALWAYS, "implementation_invariance", "dummy", "symmetry", "input_shift", source="simonyan2013",
@@ -92,12 +120,18 @@ _ROWS = (
     _rules_row("lrp.epsilon_gamma_box", *_LRP, source="montavon2019"),
     _rules_row("deep_taylor", *_LRP, source="montavon2017"),
     *(_rules_row(id, *_DEEPLIFT, source="shrikumar2017") for id in ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")),
-    _row("integrated_gradients", integrated_gradients, *_PATH, source="sundararajan2017"),
-    _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019"),
-    _row("smoothgrad", smoothgrad, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="smilkov2017"),
-    _row("smoothgrad_squared", smoothgrad_squared, *_ALWAYS, "implementation_invariance", "dummy", source="hooker2019"),
-    _row("vargrad", vargrad, *_ALWAYS, "implementation_invariance", "dummy", source="adebayo2018local"),
-    _row("occlusion", occlusion, *_ALWAYS, "linearity", "implementation_invariance", source="zeiler2014"),
+    _row("integrated_gradients", integrated_gradients, *_PATH, source="sundararajan2017",
+         cost="steps forward, steps backward"),
+    _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019",
+         cost="one forward, one backward for each linear piece of the line"),
+    _row("smoothgrad", smoothgrad, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="smilkov2017",
+         cost="samples forward, samples backward"),
+    _row("smoothgrad_squared", smoothgrad_squared, *_ALWAYS, "implementation_invariance", "dummy", source="hooker2019",
+         cost="samples forward, samples backward"),
+    _row("vargrad", vargrad, *_ALWAYS, "implementation_invariance", "dummy", source="adebayo2018local",
+         cost="samples forward, samples backward"),
+    _row("occlusion", occlusion, *_ALWAYS, "linearity", "implementation_invariance", source="zeiler2014",
+         cost="one forward for each window"),
     _row("cam", cam, *_ALWAYS, "linearity", source="zhou2016", layer="own"),
     _row("grad_cam", grad_cam, *_ALWAYS, source="selvaraju2017", layer="own"),
     _row("guided_grad_cam", guided_grad_cam, *_ALWAYS, "input_shift", source="selvaraju2017", layer="own"),
@@ -111,6 +145,7 @@ _ROWS = (
     _row("eigen_cam", eigen_cam, *_ALWAYS, source="muhammad2020", layer="own"),
     _row("smoe", smoe, *_ALWAYS, source="mundhenk2019", layer="own"),
     _row("fastcam", fastcam, *_ALWAYS, source="mundhenk2019", layer="own"),
+    *_GAMES,
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({row.id: row for row in _ROWS})

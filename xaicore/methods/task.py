@@ -162,9 +162,13 @@ def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Iterat
 
 def make_task(
     graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int | None = None, progress: Progress | None = None,
-    keep: Any = "all", wrt: Sequence[str] | None = None,
+    keep: Any = "all", wrt: Sequence[str] | None = None, free: bool = False,
 ) -> Task:
-    """Checks everything a user gave and settles what f is. Errors are typed and name the next step."""
+    """Checks everything a user gave and settles what f is. Errors are typed and name the next step.
+
+    ``free``: the method only evaluates f, so that inputs of whole numbers (token ids) can be explained, too: those that ``wrt``
+    names, or all of a graph that has no floating input.
+    """
     if not isinstance(graph, Graph):
         kind = type(graph).__name__ if type(graph).__module__ == "builtins" else f"{type(graph).__module__}.{type(graph).__name__}"
         raise InputError(f"explain takes a Graph, not {kind}: convert the model first, graph = xaicore.from_model(model, example_inputs), "
@@ -185,10 +189,13 @@ def make_task(
     if wrt is not None and not list(wrt):
         raise InputError(f"wrt names no input, so nothing would be explained; leave it out, or choose among "
                          f"{', '.join(graph.float_inputs)}")
+    if free and wrt is None and not graph.float_inputs:
+        wrt = [k for k, spec in graph.inputs.items() if spec.kind == "int"]
     for k in wrt or ():
-        if k not in graph.float_inputs:
-            raise UnknownName(f"wrt={k!r} is not a floating input: {nearest(str(k), graph.float_inputs)}")
-    trace = forward(graph, feeds, wrt=wrt)
+        known = [i for i, spec in graph.inputs.items() if spec.kind == "float" or (free and spec.kind == "int")]
+        if k not in known:
+            raise UnknownName(f"wrt={k!r} is not {'an input of numbers' if free else 'a floating input'}: {nearest(str(k), known)}")
+    trace = forward(graph, feeds, wrt=wrt or None)
     if made_by is not None and int(np.prod(trace[value].shape[1:])) != 1:
         raise InputError(f"the target callable returned {value!r} of shape {trace[value].shape}; one number for each sample is expected, "
                          f"for example b.add(Sum((1,)), name)")

@@ -87,6 +87,8 @@ def _conservation(case: Case) -> Finding:
 
 def _sensitivity_a(case: Case, tries: int = 6) -> Finding:
     name = case.input
+    if case.a.settings.get("background") is not None:
+        raise Inapplicable("the method compares with a set of samples, and the axiom speaks of one baseline")
     one = case.rows([0])
     x = one.feeds[name]
     start = (case.a.baseline or {}).get(name, filled(x.shape, 0, x))[:1]
@@ -113,10 +115,11 @@ def _sensitivity_a(case: Case, tries: int = 6) -> Finding:
 
 
 def _dummy(case: Case) -> Finding:
-    """Every third feature is multiplied by 0, and a second input is read in ways that cancel."""
+    """Every third feature (or group of them, where the players are) is multiplied by 0; a second input is read in ways that cancel."""
     name = case.input
     x = case.feeds[name]
-    kept = (np.arange(x[0].size) % 3 != 0).reshape(x.shape[1:])
+    players = case.a.extras.get("labels", {}).get(name, np.arange(x[0].size).reshape(x.shape[1:]))
+    kept = players % 3 != 0                                             # a group of features counts when one of them does
     mask = made.numbers(kept.astype(int), x)
     if any(np.ndim(case.a.settings.get(k, 0)) for k in ("low", "high")):  # bounds in the shape of x do not fit a layer before it
         a = case.again(made.masked(case.graph, name, mask))
@@ -129,14 +132,25 @@ def _dummy(case: Case) -> Finding:
 
 
 def _likewise(case: Case, extra: str) -> dict[str, Any]:
-    """Settings by input name, with the same for a second input as for the first."""
-    return {k: {**v, extra: v[case.input]} for k, v in case.settings.items() if isinstance(v, Mapping) and case.input in v}
+    """Settings by input name, with the same for a second input as for the first; its players are others."""
+    own = {k: {**v, extra: v[case.input]} for k, v in case.settings.items() if isinstance(v, Mapping) and case.input in v}
+    if "mask" in own:
+        labels = [np.asarray(v) for v in own["mask"].values()]
+        own["mask"] = {**own["mask"], extra: own["mask"][case.input] - labels[0].min() + max(v.max() for v in labels) + 1}
+    background = case.settings.get("background")
+    if isinstance(background, np.ndarray):
+        own["background"] = {case.input: background, extra: background}
+    return own
 
 
 def _symmetry(case: Case) -> Finding:
     name = case.input
     x = case.feeds[name]
     axis = made.mirror_axis(case.graph, name, x)
+    players = case.a.extras.get("labels", {}).get(name)
+    pairs = set() if players is None else set(zip(players.reshape(-1), np.flip(players, axis - 1).reshape(-1)))
+    if len(pairs) > len({p for p, _ in pairs}):
+        raise Inapplicable("the players are groups of features, and their mirror images are other groups")
 
     def even(v: Any) -> Any:
         if isinstance(v, Mapping):
@@ -145,7 +159,7 @@ def _symmetry(case: Case) -> Finding:
             return v
         return (v + np.flip(v, axis - x.ndim)) / scalar(2, v)
 
-    own = {k: even(v) for k, v in case.settings.items()}
+    own = {k: v if k == "mask" else even(v) for k, v in case.settings.items()}
     for k in ("low", "high"):
         bound = np.asarray(case.a.settings.get(k, 0))
         if bound.ndim >= x.ndim - axis and (bound != np.flip(bound, axis - x.ndim)).any():

@@ -62,17 +62,17 @@ class Case:
             raise Inapplicable("the graph was converted with a fixed batch, and this takes single samples")
         index, shapes = list(rows), {v.shape for v in self.feeds.values()}
 
-        def part(value: Any) -> Any:
+        def part(value: Any, batch: bool = True) -> Any:
             if isinstance(value, Mapping):
-                return {k: part(v) for k, v in value.items()}
-            if isinstance(value, np.ndarray) and value.shape in shapes:
+                return {k: part(v, batch) for k, v in value.items()}
+            if batch and isinstance(value, np.ndarray) and value.shape in shapes:
                 return value[index]
             return value[:, index] if isinstance(value, np.ndarray) and value.shape[1:] in shapes else value
 
         name, weights = self.target if isinstance(self.target, tuple) else (None, self.target)
         weights = weights if callable(weights) else weights[index]
         return replace(self, feeds={k: v[index] for k, v in self.feeds.items()}, target=weights if name is None else (name, weights),
-                       settings={k: part(v) for k, v in self.settings.items()})
+                       settings={k: part(v, k != "background") for k, v in self.settings.items()})
 
     @property
     def size(self) -> int:

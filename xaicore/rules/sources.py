@@ -125,6 +125,33 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "hooker2019": Source(
         "S. Hooker, D. Erhan, P.-J. Kindermans, B. Kim",
         "A benchmark for interpretability methods in deep neural networks", 2019, "NeurIPS, arXiv 1806.10758", False),
+    "shapley1953": Source(
+        "L. S. Shapley", "A value for n-person games", 1953, "Contributions to the Theory of Games II, Princeton", False),
+    "lundberg2017": Source(
+        "S. M. Lundberg, S.-I. Lee", "A unified approach to interpreting model predictions", 2017, "NeurIPS, arXiv 1705.07874", False),
+    "lundberg2020": Source(
+        "S. M. Lundberg, G. Erion, H. Chen, A. DeGrave, J. M. Prutkin, B. Nair, R. Katz, J. Himmelfarb, N. Bansal, S.-I. Lee",
+        "From local explanations to global understanding with explainable AI for trees", 2020, "Nature Machine Intelligence 2", False),
+    "sundararajan2020": Source(
+        "M. Sundararajan, A. Najmi", "The many Shapley values for model explanation", 2020, "ICML, arXiv 1908.08474", False),
+    "castro2009": Source(
+        "J. Castro, D. Gómez, J. Tejada", "Polynomial calculation of the Shapley value based on sampling", 2009,
+        "Computers & Operations Research 36", False),
+    "mitchell2022": Source(
+        "R. Mitchell, J. Cooper, E. Frank, G. Holmes", "Sampling permutations for Shapley value estimation", 2022, "JMLR 23", False),
+    "grabisch1999": Source(
+        "M. Grabisch, M. Roubens", "An axiomatic approach to the concept of interaction among players in cooperative games", 1999,
+        "International Journal of Game Theory 28", False),
+    "ribeiro2016": Source(
+        "M. T. Ribeiro, S. Singh, C. Guestrin", "“Why should I trust you?” Explaining the predictions of any classifier", 2016,
+        "KDD, arXiv 1602.04938; kernel, distances and defaults of the authors' library as it implements them", False),
+    "efron2004": Source(
+        "B. Efron, T. Hastie, I. Johnstone, R. Tibshirani", "Least angle regression", 2004, "The Annals of Statistics 32", False),
+    "owen1977": Source(
+        "G. Owen", "Values of games with a priori unions", 1977, "Mathematical Economics and Game Theory, Springer", False),
+    "winter1989": Source(
+        "E. Winter", "A value for cooperative games with levels structure of cooperation", 1989,
+        "International Journal of Game Theory 18", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })

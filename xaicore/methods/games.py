@@ -1,0 +1,249 @@
+"""Players and coalitions: the parts of an input that are there or not, and what f says when only some of them are there.
+
+The one place for every method that takes parts away: ablation, LIME, Shapley values, KernelSHAP, Owen values, interactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from xaicore.errors import InputError, ShapeError, UnknownName, XaicoreError, nearest
+from xaicore.graph.run import check_feeds
+from xaicore.methods.attribution import Attribution
+from xaicore.methods.propagate import channels_last
+from xaicore.methods.sweep import chosen, quiet, reference
+from xaicore.methods.task import Task
+from xaicore.numerics import Array, filled, rationals, scalar
+
+Coalitions: TypeAlias = Array
+"""(K, M) of bool: who is there."""
+
+SPREADS = ("share", "repeat")
+WORDS = ("entries", "positions")
+
+
+@dataclass(frozen=True, eq=False)
+class Game:
+    """v(S) = mean over b of f(x where the players in S are, b elsewhere), for every sample x of a task.
+
+    labels  input name -> the player, 0 .. M-1, of each entry of a sample
+    count   M
+    absent  input name -> what stands for absent players: (B, N or 1, *S), B of them to average over
+    start   the one baseline where B = 1, by input name; None for a background set
+    """
+
+    task: Task
+    labels: Mapping[str, Array]
+    count: int
+    absent: Mapping[str, Array]
+    start: Mapping[str, Array] | None = None
+
+    @property
+    def backgrounds(self) -> int:
+        """B: how many evaluations one v(S) takes."""
+        return len(next(iter(self.absent.values())))
+
+    def values(self, coalitions: Coalitions) -> Array:
+        """v of K coalitions, (N, K). A coalition that comes several times is evaluated once."""
+        packed = np.packbits(coalitions, axis=1)
+        _, first, again = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+        once = coalitions[first]
+        return self.scores(len(once), lambda part: once[part])[:, again.reshape(-1)]
+
+    def scores(self, count: int, make: Callable[[Array], Coalitions]) -> Array:
+        """v of ``count`` coalitions, (N, count), which ``make`` gives for an array of their numbers when they are needed.
+
+        No more than ``batch_size`` inputs of f are in memory at a time; progress counts evaluations of f.
+        """
+        task, silent, b = self.task, quiet(self.task), self.backgrounds
+        total, step = task.size * count * b, max(1, task.batch_size)
+        sums = filled((task.size * count,), 0, task.weights)
+        for at in range(0, total, step):
+            if task.progress is not None:
+                task.progress(at, total)
+            point = np.arange(at, min(at + step, total))
+            cell, back = np.divmod(point, b)
+            n, k = np.divmod(cell, count)
+            there = make(k)
+            np.add.at(sums, cell, silent.at({name: self._mixed(name, there, n, back) for name in task.wrt}, n))
+        if task.progress is not None:
+            task.progress(total, total)
+        return (sums / scalar(b, sums) if b > 1 else sums).reshape(task.size, count)
+
+    def _mixed(self, name: str, there: Coalitions, n: Array, back: Array) -> Array:
+        absent = self.absent[name]
+        others = absent[back, n if absent.shape[1] > 1 else 0]
+        return np.where(there[:, self.labels[name]], self.task.feeds[name][n], others)
+
+    # ----- results ----------------------------------------------------------------------------------------------
+
+    def sizes(self) -> Array:
+        """The number of entries of each player, (M,)."""
+        return sum((np.bincount(v.reshape(-1), minlength=self.count) for v in self.labels.values()), np.zeros(self.count, dtype=int))
+
+    def spread(self, phi: Array, how: str) -> dict[str, Array]:
+        """(N, M) in the shape of the inputs: each entry of a player gets an equal "share" of it, or all of it ("repeat")."""
+        chosen("spread", how, SPREADS)
+        if how == "share":
+            phi = phi / _row(self.sizes(), phi)
+        return {k: np.asarray(phi[:, v.reshape(-1)].reshape(len(phi), *v.shape)) for k, v in self.labels.items()}
+
+    def attribution(self, method: str, phi: Array, spread: str, empty: Array | None = None, settings: Mapping[str, Any] | None = None,
+                    **extras: Any) -> Attribution:
+        """The result: maps of φ (N, M), and in ``extras`` "players" (φ itself) and "labels" (which entry is whose).
+
+        ``empty`` is v of nobody; given for values that say how f(x) - v(nobody) comes about.
+        """
+        t = self.task
+        return Attribution(self.spread(phi, spread), t.result, method, t.graph, t.feeds, t.target, dict(settings or {}), t.words,
+                           self.start if empty is not None else None, empty,
+                           extras={"players": phi, "labels": dict(self.labels), **extras})
+
+
+def game(task: Task, mask: Any = None, baseline: Any = 0, background: Any = None, limit: int = 64) -> Game:
+    """The game of a task: who the players are (``mask``) and what stands where they are absent.
+
+    mask        the players. An array of whole numbers in the shape of a sample, or one that broadcasts to it: entries with one
+                number are one player (with several inputs: of each input by itself). A mapping by input name: a number means
+                the same player in all of them. "entries": each entry; "positions": each place in space with all its channels;
+                a whole number k, or one for each axis of space: space is cut into k parts along each axis.
+                None: each entry of an input (N, F); of an input with space (N, C, *S), as many equal parts along every axis as
+                give ``limit`` parts at most
+    baseline    a number, one sample, a batch, or a mapping by input name
+    background  a set of samples (B, ...) instead, or a mapping by input name: v is the mean over them (with an axis more,
+                (B, N, ...), each sample has its own)
+
+    Raises ShapeError for a mask or set that does not fit, InputError for both a baseline and a background or a mask that is
+    not of whole numbers, UnknownName for a word or an input that does not exist.
+    """
+    labels, count = _players(task, mask, limit)
+    if background is None:
+        start = reference(task, baseline, "baseline")
+        return Game(task, labels, count, {k: v[None] for k, v in start.items()}, start)
+    return Game(task, labels, count, backgrounds(task, background, baseline))
+
+
+def backgrounds(task: Task, background: Any, baseline: Any = 0, setting: str = "background") -> dict[str, Array]:
+    """A background set as arrays (B, N or 1, *S) by input name, checked like an input."""
+    if not (np.isscalar(baseline) and baseline == 0):
+        raise InputError(f"baseline and {setting} were both given, and both say what stands where a player is absent; leave one out")
+    given = background if isinstance(background, Mapping) else {task.wrt[0]: background} if len(task.wrt) == 1 else {}
+    for k in given:
+        if k not in task.wrt:
+            raise UnknownName(f"the {setting} names {k!r}, which is no explained input: {nearest(str(k), task.wrt)}")
+    missing = [k for k in task.wrt if k not in given]
+    if missing:
+        raise InputError(f"the {setting} has nothing for input {missing[0]!r}; give a mapping with arrays for {', '.join(task.wrt)}")
+    out = {}
+    for k, v in given.items():
+        x, b = task.feeds[k], np.asarray(v)
+        own = b.ndim == x.ndim + 1
+        shape = b.shape[2:] if own else b.shape[1:]
+        if shape != x.shape[1:] or (own and b.shape[1] != len(x)) or not b.shape[0]:
+            one, each = (", ".join(map(str, shape)) for shape in (x.shape[1:], x.shape))
+            raise ShapeError(f"the {setting} of input {k!r} has shape {b.shape}; (B, {one}) is expected, a set of B samples for all, or "
+                             f"(B, {each}), a set for each")
+        flat = b.reshape(-1, *x.shape[1:])
+        others = {o: np.repeat(v[:1], len(flat), axis=0) for o, v in task.feeds.items() if o != k}
+        try:
+            checked = check_feeds(task.graph, {**others, k: flat})[k]
+        except XaicoreError as error:
+            raise type(error)(f"the {setting}: {error}") from None
+        out[k] = checked.reshape(len(b), len(x) if own else 1, *x.shape[1:])
+    if len({len(v) for v in out.values()}) > 1:
+        raise ShapeError(f"the {setting} has different numbers of samples: {({k: len(v) for k, v in out.items()})}; row b of every input "
+                         f"is one sample")
+    return out
+
+
+# ----- players ----------------------------------------------------------------------------------------------------
+
+
+def channel_axis(task: Task, name: str) -> int | None:
+    """The position of the channel axis among the axes behind the batch; None without spatial axes."""
+    rank = task.feeds[name].ndim
+    if rank < 3:
+        return None
+    return rank - 2 if channels_last(task.graph.meta, name) else 0
+
+
+def _players(task: Task, mask: Any, limit: int) -> tuple[dict[str, Array], int]:
+    """Labels 0 .. M-1 by input, and M."""
+    if isinstance(mask, Mapping):
+        for k in mask:
+            if k not in task.wrt:
+                raise UnknownName(f"the mask names {k!r}, which is no explained input: {nearest(str(k), task.wrt)}")
+        missing = [k for k in task.wrt if k not in mask]
+        if missing:
+            raise InputError(f"the mask has nothing for input {missing[0]!r}; give a mapping with labels for {', '.join(task.wrt)}")
+        raw = {k: _labels(task, k, mask[k], limit) for k in task.wrt}
+    else:
+        raw, above = {}, 0
+        for k in task.wrt:
+            own = _labels(task, k, mask, limit)
+            raw[k] = own - own.min() + above                           # the players of one input are not those of another
+            above = raw[k].max() + 1
+    every = np.unique(np.concatenate([v.reshape(-1) for v in raw.values()]))
+    return {k: np.searchsorted(every, v) for k, v in raw.items()}, len(every)
+
+
+def _labels(task: Task, name: str, mask: Any, limit: int) -> Array:
+    shape = task.feeds[name].shape[1:]
+    channel = channel_axis(task, name)
+    if isinstance(mask, str):
+        chosen("mask", mask, WORDS)
+        if mask == "entries" or channel is None:
+            return np.arange(prod(shape)).reshape(shape)
+        return _parts(shape, channel, [n for k, n in enumerate(shape) if k != channel])
+    if mask is None and channel is None:
+        return np.arange(prod(shape)).reshape(shape)
+    rank = len(shape) - (channel is not None)
+    if mask is None or _is_whole(mask) or (isinstance(mask, tuple) and len(mask) == rank and all(map(_is_whole, mask))):
+        space = [n for k, n in enumerate(shape) if k != channel]
+        cuts = [max(k for k in range(1, limit + 1) if k**rank <= limit)] * rank if mask is None else \
+            [mask] * rank if _is_whole(mask) else list(mask)
+        if any(k < 1 for k in cuts):
+            raise InputError(f"mask={mask!r} cuts an axis into fewer than 1 part; give whole numbers of at least 1")
+        return _parts(shape, channel, [min(int(k), n) for k, n in zip(cuts, space)])
+    given = np.asarray(mask)
+    if given.dtype.kind not in "iub":
+        raise InputError(f"the mask of input {name!r} has dtype {given.dtype}; it holds whole numbers, one for each player "
+                         f"({', '.join(map(repr, WORDS))} and a number of parts are known, too)")
+    try:
+        return np.array(np.broadcast_to(given, shape)).astype(np.int64)
+    except ValueError:
+        raise ShapeError(f"the mask of input {name!r} has shape {given.shape}; {shape}, the shape of one sample, is expected, or one that "
+                         f"broadcasts to it (all samples have the same players)") from None
+
+
+def _is_whole(v: Any) -> bool:
+    return isinstance(v, (int, np.integer)) and not isinstance(v, bool)
+
+
+def _parts(shape: tuple[int, ...], channel: int | None, cuts: Sequence[int]) -> Array:
+    """Space cut into equal parts along each axis, each part with all its channels, numbered row-major."""
+    out = np.zeros(shape, dtype=np.int64)
+    wanted = iter(cuts)
+    for k, n in enumerate(shape):
+        if k == channel:
+            continue
+        parts = next(wanted)
+        at = (2 * np.arange(n) + 1) * parts // (2 * n)                  # by the middle of each entry: symmetric where n allows it
+        out = out * parts + at.reshape(-1, *(1,) * (len(shape) - 1 - k))
+    return out
+
+
+def numbers(there: Array, like: Array) -> Array:
+    """Presence as 0 and 1 in the arithmetic of ``like``."""
+    return np.asarray(np.where(there, scalar(1, like), scalar(0, like)).astype(like.dtype))
+
+
+def _row(counts: Sequence[int] | Array, like: Array) -> Array:
+    """Whole numbers (M,) in the arithmetic of ``like``."""
+    x = np.asarray(counts)
+    return rationals(x, "players") if like.dtype == object else x.astype(like.dtype)
