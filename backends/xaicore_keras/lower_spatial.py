@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from xaicore.numerics import Array
 from xaicore.ops import (
@@ -21,7 +20,6 @@ from xaicore.ops import (
     ConvTranspose,
     Div,
     Flatten,
-    Gather,
     GlobalAvgPool,
     GlobalMaxPool,
     MaxPool,
@@ -30,10 +28,10 @@ from xaicore.ops import (
     Op,
     Pad,
     ReduceMax,
+    Resize,
     Sum,
     ToFloat,
     Unsqueeze,
-    Upsample,
 )
 from xaicore_keras.activations import activate
 from xaicore_keras.convert import Call, Value
@@ -304,17 +302,10 @@ def resizing(c: Call) -> Value:
 
 
 def _resized(c: Call, v: Value, axes: Sequence[int], size: tuple[int, ...], mode: str) -> Value:
-    """"nearest" reads entry floor((k + 1/2) n / size), which for whole factors repeats each entry."""
-    old = tuple(c.size(v, a) for a in axes)
+    """"nearest" reads entry floor((k + 1/2) n / size), the entry nearest to the middle of k."""
     done = replace(c.value("", v.moved), image=v.image)
     if mode == "bilinear":
-        return replace(done, name=c.add(Upsample(size, "linear"), v))
+        return replace(done, name=c.add(Resize(size, "linear"), v))
     if mode != "nearest":
         raise c.refuse(f"has interpolation={mode!r}", "use 'nearest' or 'bilinear', or resize the images before the model")
-    if all(new % n == 0 for n, new in zip(old, size)):
-        return replace(done, name=c.add(Upsample(size, "nearest"), v))
-    name = v.name
-    for k, (n, new) in enumerate(zip(old, size)):
-        index = c.to.b.constant((2 * np.arange(new) + 1) * n // (2 * new), name=f"{c.name}/index{k}")
-        name = c.add(Gather(2 + k), name, index, tag="" if k + 1 == len(size) else f"axis{k}")
-    return replace(done, name=name)
+    return replace(done, name=c.add(Resize(size, "nearest", "half_pixel", "round_prefer_ceil"), v))

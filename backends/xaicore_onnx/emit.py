@@ -266,20 +266,27 @@ def expansion(e: Emitter, op: Any, x: str, *like: str) -> None:
     e.put("Expand", x, e.put("Concat", batch, e.ints(tail, "tail"), part="sizes", axis=0))
 
 
-def upsample(e: Emitter, op: Any, x: str) -> None:
-    """Resize with torch's coordinates."""
-    settings: dict[str, Any] = {"axes": list(range(2, 2 + len(op.size))), "mode": op.mode}
-    if op.mode == "nearest":
-        settings |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    else:
-        settings["coordinate_transformation_mode"] = "align_corners" if op.align_corners else "half_pixel"
-    if not op.scales or op.align_corners:
-        e.put("Resize", x, "", "", e.ints(op.size, "sizes"), **settings)
+def resize(e: Emitter, op: Any, x: str) -> None:
+    """Resize, by its sizes or by its scales."""
+    rank, coordinates, rounding = len(e.shape(x)), op.coordinates, op.rounding
+    if coordinates == "tf_half_pixel_for_nn":
+        if (op.mode, rounding) != ("nearest", "floor"):
+            raise ConversionError(f"node {e.current.name!r}: ONNX has no coordinates tf_half_pixel_for_nn any more, which {op} needs")
+        coordinates, rounding = "half_pixel", "round_prefer_ceil"             # floor(p + 1/2)
+    settings: dict[str, Any] = {
+        "axes": list(range(rank - len(op.size), rank)), "mode": op.mode, "coordinate_transformation_mode": coordinates,
+        "nearest_mode": rounding if op.mode == "nearest" else None, "cubic_coeff_a": float(op.cubic) if op.mode == "cubic" else None,
+        "exclude_outside": int(op.exclude_outside) or None, "antialias": int(op.antialias) or None,
+    }
+    roi = e.floats([*(a for a, _ in op.crop), *(b for _, b in op.crop)], "roi") if op.crop else ""
+    if not op.scales:
+        e.put("Resize", x, roi, "", e.ints(op.size, "sizes"), **settings)
         return
     scales = np.asarray(op.scales, np.float32)
-    if any(int(np.floor(n * float(s))) != k for n, s, k in zip(e.shape(x)[2:], scales, op.size)):
+    spans = [b - a for a, b in op.crop] or [1] * len(op.size)
+    if any(int(np.floor(n * span * float(s))) != k for n, s, k, span in zip(e.shape(x)[-len(op.size) :], scales, op.size, spans)):
         raise ConversionError(f"node {e.current.name!r}: {op} has another size than ONNX computes from its scales")
-    e.put("Resize", x, "", e.constant(scales, "scales"), **settings)
+    e.put("Resize", x, roi, e.constant(scales, "scales"), **settings)
 
 
 def lrn(e: Emitter, op: Any, x: str) -> None:
@@ -343,7 +350,7 @@ EMIT: dict[str, Rule] = {
     "Gather": lambda e, op, x, at: e.put("Gather", x, at, axis=op.axis),
     "Embedding": lambda e, op, table, ids: e.put("Gather", table, ids, axis=0), "Expand": expansion,
     "Squeeze": lambda e, op, x: e.put("Squeeze", x, e.ints(op.axes, "axes")),
-    "Unsqueeze": lambda e, op, x: e.put("Unsqueeze", x, e.ints(op.axes, "axes")), "Upsample": upsample, "Identity": same("Identity"),
+    "Unsqueeze": lambda e, op, x: e.put("Unsqueeze", x, e.ints(op.axes, "axes")), "Resize": resize, "Identity": same("Identity"),
     "Dropout": lambda e, op, x: e.put("Dropout", x, e.floats(op.rate, "rate")), "Detach": same("Identity"),
     # normalisation
     "BatchNorm": lambda e, op, *xs: e.put("BatchNormalization", *xs, epsilon=float(op.eps)),

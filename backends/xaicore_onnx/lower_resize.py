@@ -1,22 +1,18 @@
-"""Resize and Upsample in all their modes. Each is separable, so that it is one matrix (O, L) for each axis, computed here.
-
-What torch's interpolate does as well becomes an Upsample; other nearest modes become Gather, other linear and cubic ones a product
-with the matrix.
-"""
+"""Resize and Upsample in all their modes: one Resize, and what lies beyond the input added behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import floor
+from typing import NamedTuple
 
 import numpy as np
 
 from xaicore.errors import ConversionError
-from xaicore.numerics import Array
-from xaicore.ops import Add, Gather, Upsample
+from xaicore.ops import Add, Resize
+from xaicore.ops.resize import COORDINATES, ROUNDINGS
 from xaicore_onnx.call import Call, Lowering, Results
-from xaicore_onnx.lower_linear import along_axis
 from xaicore_onnx.values import Live, MixingError, onnx_axis
 
 MAX_SIZE, MAX_WEIGHTS = 1 << 16, 1 << 25
@@ -25,67 +21,21 @@ MAX_SIZE, MAX_WEIGHTS = 1 << 16, 1 << 25
 
 @dataclass(frozen=True)
 class Rule:
-    """How Resize reads its input along one axis."""
+    """How Resize reads its input; the fields of the operator that do not depend on sizes."""
 
     mode: str
     coordinates: str
     rounding: str = "round_prefer_floor"
-    a: float = -0.75
+    cubic: float = -0.75
     antialias: bool = False
     exclude_outside: bool = False
 
-    def places(self, n: int, size: int, scale: float, roi: tuple[float, float]) -> Array:
-        """Where in the input of ``n`` entries each of the ``size`` outputs lies."""
-        out, width = np.arange(size, dtype=np.float64), scale * n
-        if self.coordinates in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric"):
-            shift = n / 2 * (1 - size / width) if self.coordinates == "half_pixel_symmetric" else 0.0
-            if self.coordinates == "pytorch_half_pixel" and size == 1:
-                return np.zeros(1)
-            return shift + (out + 0.5) / scale - 0.5
-        if self.coordinates == "asymmetric":
-            return out / scale
-        if self.coordinates == "align_corners":
-            return out * (n - 1) / (width - 1) if width != 1 else np.zeros(size)
-        if self.coordinates == "tf_half_pixel_for_nn":
-            return (out + 0.5) / scale
-        if self.coordinates == "tf_crop_and_resize":
-            start, end = roi
-            step = (end - start) * (n - 1) / (width - 1) if width != 1 else 0.0
-            return start * (n - 1) + out * step if width != 1 else np.full(size, 0.5 * (start + end) * (n - 1))
-        raise ConversionError(f"Resize has coordinate_transformation_mode {self.coordinates!r}, which is not known; export with another")
-
-    def nearest(self, places: Array, n: int, scale: float) -> Array:
-        """The entry that each output copies."""
-        low, part = np.floor(places), places - np.floor(places)
-        up = {"round_prefer_floor": part > 0.5, "round_prefer_ceil": part >= 0.5, "floor": part < 0, "ceil": part > 0}
-        up["inwards"] = up["ceil"] if scale < 1 else up["floor"]
-        if self.rounding not in up:
-            raise ConversionError(f"Resize has nearest_mode {self.rounding!r}, which is not known; export with another")
-        return np.asarray(np.clip(low + up[self.rounding], 0, n - 1), dtype=np.int64)
-
-    def matrix(self, places: Array, n: int, scale: float) -> Array:
-        """(O, n): the weight of each entry in each output; entries beyond the ends count as those at the ends."""
-        squeeze = min(scale, 1.0) if self.antialias else 1.0
-        reach = (2 if self.mode == "cubic" else 1) / squeeze
-        out = np.zeros((len(places), n))
-        for row, place in enumerate(places):
-            at = np.arange(floor(place - reach), floor(place + reach) + 2)
-            weights = self._kernel((at - place) * squeeze)
-            if self.exclude_outside:
-                weights = np.where((at >= 0) & (at < n), weights, 0)
-            if self.exclude_outside or self.antialias:
-                weights = weights / weights.sum()
-            np.add.at(out[row], np.clip(at, 0, n - 1), weights)
-        return out
-
-    def _kernel(self, x: Array) -> Array:
-        """The hat function, or Keys's cubic."""
-        x, a = np.abs(x), self.a
-        if self.mode == "linear":
-            return np.asarray(np.maximum(1 - x, 0))
-        near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-        far = a * (x**3 - 5 * x**2 + 8 * x - 4)
-        return np.asarray(np.where(x <= 1, near, np.where(x < 2, far, 0)))
+    def check(self, who: str) -> None:
+        """Refuses names that the standard does not have."""
+        known = {"mode": ("nearest", "linear", "cubic"), "coordinates": COORDINATES, "rounding": (*ROUNDINGS, "inwards")}
+        for field, attribute in (("mode", "mode"), ("coordinates", "coordinate_transformation_mode"), ("rounding", "nearest_mode")):
+            if getattr(self, field) not in known[field]:
+                raise ConversionError(f"{who} has {attribute} {getattr(self, field)!r}, which is not known; export with another")
 
 
 def resize(c: Call) -> Results:
@@ -151,12 +101,10 @@ def _apply(
     sizes: Sequence[int] | None = None, outside: float = 0.0,
 ) -> Live:
     """Resizes each axis whose scale is not 1."""
-    if rule.mode not in ("nearest", "linear", "cubic") or len(scales) != len(axes):
-        raise ConversionError(
-            f"{c.who} has mode {rule.mode!r} and {len(scales)} scales for {len(axes)} axes; nearest, linear or cubic is "
-            "expected"
-        )
-    steps = []
+    rule.check(c.who)
+    if len(scales) != len(axes):
+        raise ConversionError(f"{c.who} has {len(scales)} scales for {len(axes)} axes; one for each is expected")
+    steps: dict[int, Step] = {}
     for j, (k, scale) in enumerate(zip(axes, scales)):
         span = roi[j] if roi else (0.0, 1.0)
         if scale == 1 and span == (0.0, 1.0):
@@ -170,53 +118,38 @@ def _apply(
             raise ConversionError(
                 f"{c.who} makes axis {k} of {n} entries {size} long; 1 to {MAX_SIZE}, and at most {MAX_WEIGHTS:,} weights, are computed"
             )
-        steps.append((axis, n, size, scale, rule.places(n, size, scale, span)))
-    upsampled = _as_upsample(c, x, rule, steps) if not roi else None
-    return upsampled or _by_axis(c, x, rule, steps, outside if roi else None)
-
-
-Step = tuple[int, int, int, float, Array]
-
-
-def _as_upsample(c: Call, x: Live, rule: Rule, steps: Sequence[Step]) -> Live | None:
-    """One Upsample where its matrices are those of the file."""
-    if not x.plain or not 3 <= x.rank <= 5 or not steps or any(axis < 2 for axis, *_ in steps) or rule.mode == "cubic":
-        return None
-    size = list(x.tail[1:])
-    for axis, _, out, _, _ in steps:
-        size[axis - 2] = out
-    for corners in (False, True) if rule.mode == "linear" else (False,):
-        pairs = [(_of_upsample(rule.mode, n, out, corners), _matrix(rule, n, scale, at)) for _, n, out, scale, at in steps]
-        if all(np.allclose(theirs, ours, atol=1e-6) for theirs, ours in pairs):                     # scales are stored in float32
-            return c.put(Upsample(tuple(size), rule.mode, corners), x)                              # type: ignore[arg-type]
-    return None
-
-
-def _of_upsample(mode: str, n: int, size: int, corners: bool) -> Array:
-    """The matrix (size, n) of an Upsample of one axis."""
-    y = Upsample((size,), mode, corners).forward(np.eye(n)[:, None])                               # type: ignore[arg-type]
-    return np.asarray(y[:, 0].T)
-
-
-def _matrix(rule: Rule, n: int, scale: float, places: Array) -> Array:
-    if rule.mode == "nearest":
-        return np.eye(n)[rule.nearest(places, n, scale)]
-    return rule.matrix(places, n, scale)
-
-
-def _by_axis(c: Call, x: Live, rule: Rule, steps: Sequence[Step], outside: float | None) -> Live:
-    """One Gather or one product for each axis; ``outside`` is the value of outputs that lie beyond the input."""
-    beyond = np.zeros((1,) * len(x.tail), bool)
-    for axis, n, _, scale, places in steps:
-        missed = (places < 0) | (places > n - 1) if outside is not None else np.zeros(len(places), bool)
-        beyond = beyond | missed.reshape([-1 if k == axis else 1 for k in range(1, len(x.tail) + 1)])
-        if rule.mode == "nearest" and not missed.any():
-            x = c.put(Gather(axis), x, c.derived(rule.nearest(places, n, scale), f"{c.name}/from"))
-        else:
-            x = along_axis(c, x, axis, np.where(missed[:, None], 0, _matrix(rule, n, scale, places)), "weights")
-    if outside and beyond.any():
-        x = c.put(Add(), x, c.derived(np.where(beyond, outside, 0.0), f"{c.name}/outside"))
+        steps[axis] = Step(size, scale, span, ("ceil" if scale < 1 else "floor") if rule.rounding == "inwards" else rule.rounding)
+    for rounding in sorted({one.rounding for one in steps.values()}):
+        chosen = {k: one for k, one in steps.items() if one.rounding == rounding}
+        x = _resized(c, x, chosen, replace(rule, rounding=rounding), roi is not None, outside)
     return x
+
+
+class Step(NamedTuple):
+    """What happens to one axis."""
+
+    size: int
+    scale: float
+    span: tuple[float, float]
+    rounding: str
+
+
+def _resized(c: Call, x: Live, steps: Mapping[int, Step], rule: Rule, crops: bool, outside: float) -> Live:
+    """One Resize from the first axis that changes to the last; ``outside`` is the value of outputs that lie beyond the input."""
+    axes = range(min(steps), len(x.tail) + 1)
+    still = {k: Step(x.tail[k - 1], 1.0, (0.0, 1.0), "") for k in axes}
+    chosen = [steps.get(k, still[k]) for k in axes]
+    by_size = all(one.scale == one.size / x.tail[k - 1] for k, one in zip(axes, chosen))
+    op = Resize(
+        tuple(one.size for one in chosen), rule.mode, rule.coordinates, rule.rounding,                  # type: ignore[arg-type]
+        () if by_size else tuple(one.scale for one in chosen), rule.cubic, rule.exclude_outside, rule.antialias,
+        tuple(one.span for one in chosen) if crops else (),
+    )
+    y = c.put(op, x)
+    if outside and crops:
+        beyond = outside * (1 - op.forward(np.ones((1, *x.tail[axes[0] - 1 :])))[0])
+        y = c.put(Add(), y, c.derived(beyond, f"{c.name}/outside")) if beyond.any() else y
+    return y
 
 
 RESIZE: dict[str, Lowering] = {"Resize": resize, "Upsample": upsample}

@@ -149,12 +149,27 @@ def unsqueeze(op: ops.Unsqueeze, x: Any) -> Any:
     return x
 
 
-def upsample(op: ops.Upsample, x: Any) -> Any:
-    """By scales if they give the size, else by the size."""
-    mode = "nearest" if op.mode == "nearest" else ("linear", "bilinear", "trilinear")[len(op.size) - 1]
+def resize(op: ops.Resize, x: Any) -> Any:
+    """torch's interpolate for what it has, else a product with a matrix for each axis."""
+    rank = len(op.size)
+    mode = {"nearest": "nearest", "linear": ("linear", "bilinear", "trilinear")[min(rank, 3) - 1], "cubic": "bicubic"}[op.mode]
+    place = ((op.coordinates, op.rounding) if op.mode == "nearest" else (op.coordinates,))
+    corners = None if op.mode == "nearest" else op.coordinates == "align_corners"
+    known = {"nearest": [("asymmetric", "floor"), ("half_pixel", "round_prefer_ceil")]}.get(op.mode, [("half_pixel",), ("align_corners",)])
+    usual = place in known and not (op.antialias or op.exclude_outside) and (op.mode != "cubic" or (rank == 2 and op.cubic == -0.75))
     by_scale = op.scales and all(int(n * s) == m for n, s, m in zip(x.shape[2:], op.scales, op.size))
-    where: dict[str, Any] = {"scale_factor": op.scales} if by_scale else {"size": op.size}
-    return F.interpolate(x, mode=mode, align_corners=op.align_corners if op.mode == "linear" else None, **where)
+    if usual and x.ndim == rank + 2 <= 5 and (by_scale or not op.scales):
+        mode = "nearest-exact" if place == ("half_pixel", "round_prefer_ceil") else mode
+        where: dict[str, Any] = {"scale_factor": op.scales} if by_scale and not corners else {"size": op.size}
+        return F.interpolate(x, mode=mode, align_corners=corners, **where)
+    for k in range(rank):
+        axis = x.ndim - rank + k
+        matrix = torch.zeros(op.size[k], x.shape[axis], dtype=x.dtype)
+        for s, weights in enumerate(op.matrix(k, x.shape[axis])):
+            for p, weight in weights.items():
+                matrix[s, p] = float(weight)
+        x = torch.movedim(torch.movedim(x, axis, -1) @ matrix.T, -1, axis)
+    return x
 
 
 # ----- looking up and putting down --------------------------------------------------------------------------------
@@ -313,7 +328,7 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.Reshape: lambda op, x: x.reshape(x.shape[0], *op.shape), ops.Flatten: flatten, ops.Transpose: lambda op, x: x.permute(op.perm),
     ops.Concat: lambda op, *xs: torch.cat(xs, op.axis), ops.Split: lambda op, x: x.split(op.sizes, op.axis)[op.index], ops.Slice: slice_,
     ops.Pad: pad, ops.Gather: gather, ops.Embedding: one(lambda table, ids: F.embedding(ids, table)), ops.Expand: expand,
-    ops.Squeeze: lambda op, x: x.squeeze(op.axes), ops.Unsqueeze: unsqueeze, ops.Upsample: upsample, ops.Identity: one(lambda x: x),
+    ops.Squeeze: lambda op, x: x.squeeze(op.axes), ops.Unsqueeze: unsqueeze, ops.Resize: resize, ops.Identity: one(lambda x: x),
     ops.Dropout: one(lambda x: x), ops.Detach: one(lambda x: x.detach()),
     # normalisation
     ops.BatchNorm: lambda op, x, gamma, beta, mean, var: F.batch_norm(x, mean, var, gamma, beta, False, 0.0, op.eps),

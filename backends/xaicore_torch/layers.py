@@ -30,9 +30,9 @@ from xaicore.ops import (
     LogSoftmax,
     MaxPool,
     Op,
+    Resize,
     RMSNorm,
     Softmax,
-    Upsample,
 )
 from xaicore_torch.context import Const, Context, Value
 
@@ -216,12 +216,13 @@ def embedding(c: Context, weight: Any, indices: Any) -> Value:
 
 def upsample_nearest(c: Context, x: Any, output_size: Any, scale_factors: Any = None, **scales: float | None) -> Value:
     """Nearest neighbour, in one to three dimensions; the overloads have one argument for all scales, or one for each axis."""
-    return _upsampled(c, x, Upsample(c.shape()[2:], "nearest", scales=_scales(scale_factors, scales)))
+    return _upsampled(c, x, Resize(c.shape()[2:], "nearest", "asymmetric", "floor", _scales(scale_factors, scales)))
 
 
 def upsample_linear(c: Context, x: Any, output_size: Any, align_corners: bool, scale_factors: Any = None, **scales: float | None) -> Value:
     """Linear, bilinear, trilinear; scales play no part when the corners are aligned."""
-    return _upsampled(c, x, Upsample(c.shape()[2:], "linear", align_corners, () if align_corners else _scales(scale_factors, scales)))
+    coordinates, given = ("align_corners", ()) if align_corners else ("half_pixel", _scales(scale_factors, scales))
+    return _upsampled(c, x, Resize(c.shape()[2:], "linear", coordinates, scales=given))
 
 
 def _scales(together: Any, single: Mapping[str, float | None]) -> tuple[float, ...]:

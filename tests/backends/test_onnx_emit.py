@@ -46,6 +46,7 @@ REFUSED = {"AdaptiveMaxPool", "AdaptiveMaxPool-grows", "AdaptiveMaxPool-3d"}
 
 ONNXRUNTIME_LACKS = {
     **dict.fromkeys(("LocalResponseNorm-even", "LocalResponseNorm-wide", "LocalResponseNorm-k0"), "LRN of odd size on images only"),
+    "Resize-cubic-inside": "cubic on images only",
     "AvgPool-dilation": "padding smaller than the kernel only, though a dilated window is wider",
 }  # fmt: skip
 
@@ -93,10 +94,10 @@ def test_every_operator_there_and_back(case: Case, opset: int) -> None:
     graph, feeds = single(case, case.draw(np.random.default_rng(0)))
     want = graph(feeds)
     proto = emit(graph, opset)
-    # 1e-6: ONNX stores a slope or an epsilon in single precision
+    # 1e-6: ONNX stores a slope or an epsilon in single precision; its reference computes the factors and weights of Resize in it
     theirs = opinions(proto, feeds, runtime=False)["onnx.reference"][0]
     assert theirs.shape == want.shape
-    np.testing.assert_allclose(theirs, want, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(theirs, want, rtol=1e-5 if "Resize" in case.id else 1e-6, atol=1e-6 if "Resize" in case.id else 1e-7)
     if type(case.op).__name__ in ONE_WAY:
         return
     back = to_graph(proto, feeds)
@@ -127,7 +128,7 @@ def test_operators_come_back_as_themselves(case: Case) -> None:
     kinds = [type(n.op).__name__ for n in back.nodes]
     name = type(case.op).__name__
     family = {"MatMul": {"Dense"}, "Split": {"Slice"}, "Flatten": {"Reshape"}, "Detach": {"Identity"}, "ToFloat": {"Identity"}, "Sum": {"Identity"},
-              "Einsum": {"Sum", "Identity"}, "Pad": {"Slice", "Pad"}, "Upsample": {"Dense", "Einsum"}, "Expand": {"Identity"},
+              "Einsum": {"Sum", "Identity"}, "Pad": {"Slice", "Pad"}, "Expand": {"Identity"},
               "LocalResponseNorm": {"Slice"},
               "CumSum": {"Dense", "Einsum"}, "CumProd": {"Mul", "Slice", "Concat", "Pad"}, "Trilu": {"Where"}}.get(name, set())
     expected = EXPANDED.get(case.id, EXPANDED.get(name, ""))

@@ -38,9 +38,9 @@ from xaicore.ops import (
     MaxPool,
     Op,
     Pad,
+    Resize,
     RMSNorm,
     ToFloat,
-    Upsample,
 )
 
 DTYPES = ("float64", "float32", "exact")
@@ -112,7 +112,7 @@ def test_every_stored_dtype_comes_back(data: st.DataObject, dtype: str, tmp_path
 FIELDS: tuple[Op, ...] = (
     Pad(((1, 1),), value=float("-inf")), Clip(low=-float("inf"), high=6), Clip(low=0.1), LeakyReLU(slope=Fraction(1, 3)),  # type: ignore[arg-type]
     Pad(((0, 1), (1, 0)), value=Fraction(-10**30, 7)), MaxPool((np.int64(2),)), LeakyReLU(slope=np.float32(0.5)),  # type: ignore[arg-type]
-    Upsample((4,), scales=(2.0000000000000004,)), LeakyReLU(slope=5e-324),
+    Resize((4,), scales=(2.0000000000000004,)), LeakyReLU(slope=5e-324),
 )
 
 

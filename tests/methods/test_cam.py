@@ -25,9 +25,9 @@ from xaicore.ops import (
     Mul,
     ReLU,
     Reshape,
+    Resize,
     Sigmoid,
     Transpose,
-    Upsample,
 )
 from xaicore.oracle.strategies import numbers
 
@@ -241,7 +241,7 @@ def test_several_inputs(rng):
     assert list(xc.explain(graph, feeds, "grad_cam", target=0, layer="beside").values) == ["y"]
     b = Builder()
     x, y = b.input("x", (None, 2, 2, 2)), b.input("y", (None, 2, 4, 4))
-    both = b.add(Add(), b.add(Upsample((4, 4)), x), y)
+    both = b.add(Add(), b.add(Resize((4, 4), coordinates="asymmetric", rounding="floor"), x), y)
     graph = b.build(head(b, conv(b, both, rng, 3, 2), 3, rng))
     a = xc.explain(graph, {"x": rng.normal(size=(1, 2, 2, 2)), "y": rng.normal(size=(1, 2, 4, 4))}, "grad_cam", target=0)
     assert {k: v.shape for k, v in a.values.items()} == {"x": (1, 1, 2, 2), "y": (1, 1, 4, 4)}

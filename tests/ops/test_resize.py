@@ -1,9 +1,10 @@
-"""Pad and Upsample against their definitions written as loops on fractions, and where torch's rounding differs."""
+"""Pad and Resize against their definitions written as loops on fractions, and where torch's rounding differs."""
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
+from fractions import Fraction as F
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 
 from tests.cases.case import exact
 from xaicore.errors import ShapeError
-from xaicore.ops import Pad, Upsample
+from xaicore.ops import Pad, Resize
+from xaicore.ops.resize import COORDINATES, ROUNDINGS
 
 EXAMPLES = settings(max_examples=100, deadline=None, derandomize=True)
 
 
-def check_linear_map(op: Pad | Upsample, x: np.ndarray, weights: list[dict[int, Fraction]], value: Fraction = Fraction(0)) -> None:
+def check_linear_map(op: Pad | Resize, x: np.ndarray, weights: list[dict[int, Fraction]], value: Fraction = Fraction(0)) -> None:
     """x is one row; entry s of y is the sum of weight * x[p] over weights[s], or ``value`` where there is none."""
     y = op.forward(x)
     assert y[0, 0].tolist() == [sum(v * x[0, 0, p] for p, v in one.items()) if one else value for one in weights]
@@ -26,34 +28,79 @@ def check_linear_map(op: Pad | Upsample, x: np.ndarray, weights: list[dict[int, 
     assert op.vjp(0, g[None, None], y, x)[0, 0].tolist() == expected
 
 
-def row(n: int) -> np.ndarray:
+def row_of(n: int) -> np.ndarray:
     return exact(np.array([[[k * k + 1.0 for k in range(n)]]]))
 
 
+def place(s: int, n: int, size: int, f: Fraction, coordinates: str, start: Fraction, end: Fraction) -> Fraction:
+    """ONNX's table of coordinate_transformation_mode, with length_resized = f n."""
+    wide = f * n
+    if coordinates == "tf_crop_and_resize":
+        return start * (n - 1) + s * (end - start) * (n - 1) / (wide - 1) if wide != 1 else (start + end) * (n - 1) / 2
+    return {
+        "half_pixel": (s + F(1, 2)) / f - F(1, 2),
+        "half_pixel_symmetric": F(n, 2) * (1 - size / wide) + (s + F(1, 2)) / f - F(1, 2),
+        "pytorch_half_pixel": (s + F(1, 2)) / f - F(1, 2) if size > 1 else F(0),
+        "align_corners": s * F(n - 1) / (wide - 1) if wide != 1 else F(0),
+        "asymmetric": s / f,
+        "tf_half_pixel_for_nn": (s + F(1, 2)) / f,
+    }[coordinates]
+
+
+def hat(d: Fraction) -> Fraction:
+    return 1 - abs(d) if abs(d) < 1 else F(0)
+
+
+def keys(a: Fraction):
+    """Keys 1981, eq. 15 with the free coefficient: the two branches of the cubic."""
+    def kernel(d: Fraction) -> Fraction:
+        d = abs(d)
+        if d < 1:
+            return (a + 2) * d**3 - (a + 3) * d**2 + 1
+        return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else F(0)
+
+    return kernel
+
+
 @EXAMPLES
-@given(
-    st.integers(1, 6),
-    st.integers(1, 12),
-    st.sampled_from(["nearest", "linear", "corners"]),
-    st.booleans(),
-    st.sampled_from([2.5, 0.4, 3.0]),
-)
-def test_upsample_reads_where_it_says(n: int, size: int, mode: str, scaled: bool, scale: float) -> None:
-    scales = (scale,) if scaled else ()
-    op = Upsample((size,), "nearest" if mode == "nearest" else "linear", mode == "corners", scales)
-    ratio = 1 / Fraction(str(scale)) if scaled else Fraction(n, size)
-    weights = []
+@given(st.data())
+def test_resize_reads_where_it_says(data: st.DataObject) -> None:
+    """Each output as a sum over a wide range of entries, those beyond the ends too, in rationals."""
+    n, size = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 12))
+    mode = data.draw(st.sampled_from(["nearest", "linear", "cubic"]))
+    coordinates, rounding = data.draw(st.sampled_from(COORDINATES)), data.draw(st.sampled_from(ROUNDINGS))
+    scales = data.draw(st.sampled_from([(), (2.5,), (0.4,), (3.0,)]))
+    outside, antialias, a = data.draw(st.booleans()), data.draw(st.booleans()), data.draw(st.sampled_from([-0.75, -0.5]))
+    crop = ((data.draw(st.sampled_from([-0.25, 0.0, 0.5])), data.draw(st.sampled_from([0.75, 1.0, 1.5]))),) if "crop" in coordinates else ()
+    op = Resize((size,), mode, coordinates, rounding, scales, a, outside, antialias, crop)
+    f = F(str(scales[0])) if scales else F(size, n)
+    start, end = (F(v) for v in crop[0]) if crop else (F(0), F(1))
+    weights: list[dict[int, Fraction]] = []
     for s in range(size):
-        if mode == "nearest":
-            weights.append({min(math.floor(s * ratio), n - 1): Fraction(1)})
-            continue
-        if mode == "corners":
-            place = Fraction(s * (n - 1), size - 1) if size > 1 else Fraction(0)
+        p = place(s, n, size, f, coordinates, start, end)
+        if size == n and f == 1 and (start, end) == (0, 1):
+            weights.append({s: F(1)})
+        elif crop and not 0 <= p <= n - 1:
+            weights.append({})
+        elif mode == "nearest":
+            half = p - math.floor(p) == F(1, 2)
+            near = {"floor": math.floor(p), "ceil": math.ceil(p), "round_prefer_floor": math.floor(p) if half else round(p),
+                    "round_prefer_ceil": math.ceil(p) if half else round(p)}[rounding]
+            weights.append({min(max(near, 0), n - 1): F(1)})
         else:
-            place = min(max((2 * s + 1) * ratio / 2 - Fraction(1, 2), Fraction(0)), Fraction(n - 1))
-        low = math.floor(place)
-        weights.append({p: v for p, v in ((low, 1 - place + low), (low + 1, place - low)) if v})
-    check_linear_map(op, row(n), weights)
+            kernel, narrow = hat if mode == "linear" else keys(F(str(a))), min(f, 1) if antialias else F(1)
+            seen = [(q, kernel((q - p) * narrow)) for q in range(-40, 70)]
+            seen = [(q, v) for q, v in seen if 0 <= q < n] if outside else seen
+            total = sum(v for _, v in seen) if outside or antialias else 1
+            if total == 0:
+                with pytest.raises(ShapeError, match="near none of them"):
+                    op.forward(row_of(n))
+                return
+            row: dict[int, Fraction] = {}
+            for q, v in seen:
+                row[min(max(q, 0), n - 1)] = row.get(min(max(q, 0), n - 1), F(0)) + v / total
+            weights.append(row)
+    check_linear_map(op, row_of(n), weights)
 
 
 @EXAMPLES
@@ -64,7 +111,7 @@ def test_pad_reads_where_it_says(n: int, before: int, after: int, mode: str) -> 
     op = Pad(((before, after),), mode, 2.5)
     if (mode == "reflect" and max(before, after) >= n) or n + min(before, 0) + min(after, 0) < 1:
         with pytest.raises(ShapeError, match="an axis of"):
-            op.forward(row(n))
+            op.forward(row_of(n))
         return
     weights = []
     for s in range(-before, n + after):
@@ -74,7 +121,7 @@ def test_pad_reads_where_it_says(n: int, before: int, after: int, mode: str) -> 
             weights.append({min(max(s, 0), n - 1): Fraction(1)})
         else:
             weights.append({-s if s < 0 else 2 * (n - 1) - s if s >= n else s: Fraction(1)})
-    check_linear_map(op, row(n), weights, Fraction(5, 2))
+    check_linear_map(op, row_of(n), weights, Fraction(5, 2))
 
 
 def test_torch_rounds_the_ratio_of_nearest() -> None:
@@ -82,7 +129,7 @@ def test_torch_rounds_the_ratio_of_nearest() -> None:
     torch = pytest.importorskip("torch")
     for n, size, dtype, count in [(2, 82, np.float32, 1), (3, 123, np.float32, 2), (2, 82, np.float64, 0), (3, 123, np.float64, 0)]:
         x = np.arange(n, dtype=dtype)[None, None]
-        ours = Upsample((size,)).forward(x)[0, 0]
+        ours = Resize((size,), "nearest", "asymmetric", "floor").forward(x)[0, 0]
         theirs = torch.nn.functional.interpolate(torch.tensor(x), size=size)[0, 0].numpy()
         wrong = ours != theirs
         assert wrong.sum() == count
@@ -96,12 +143,15 @@ def test_torch_rounds_the_ratio_of_nearest() -> None:
         (lambda: Pad(((1, 1),), "wrap"), "mode must be"),
         (lambda: Pad(((1,),)), "one (before, after)"),
         (lambda: Pad(((-1, 0),), "edge"), "negative pads are for mode 'constant'"),
-        (lambda: Upsample((2,), "cubic"), "mode must be"),
-        (lambda: Upsample(()), "one to three output sizes"),
-        (lambda: Upsample((0,)), "at least 1"),
-        (lambda: Upsample((2,), scales=(1.0, 2.0)), "one positive number"),
-        (lambda: Upsample((2,), scales=(-1.0,)), "one positive number"),
-        (lambda: Upsample((2,), align_corners=True), "align_corners is for mode 'linear'"),
+        (lambda: Resize((2,), "area"), "mode must be"),
+        (lambda: Resize((2,), coordinates="middle"), "coordinates must be one of half_pixel"),
+        (lambda: Resize((2,), rounding="up"), "rounding must be one of round_prefer_floor"),
+        (lambda: Resize(()), "at least 1 for each axis"),
+        (lambda: Resize((0,)), "at least 1"),
+        (lambda: Resize((2,), scales=(1.0, 2.0)), "one positive number"),
+        (lambda: Resize((2,), scales=(-1.0,)), "one positive number"),
+        (lambda: Resize((2,), crop=((0.0, 1.0),)), "come together"),
+        (lambda: Resize((2,), coordinates="tf_crop_and_resize", crop=((0.0, 1.0),) * 2), "one (start, end)"),
     ],
 )
 def test_settings_that_fit_no_input_are_refused(make, text: str) -> None:

@@ -27,8 +27,8 @@ from xaicore.ops import (
     Mean,
     Mul,
     Neg,
+    Resize,
     Softmax,
-    Upsample,
 )
 from xaicore.oracle import twins
 from xaicore.oracle.strategies import numbers
@@ -233,7 +233,7 @@ def test_batchnorm_is_folded(rng):
 def test_mean_and_upsample_conserve(rng):
     b = Builder()
     x = b.input("x", (None, 1, 3, 3))
-    g = b.build(b.add(Mean((1, 2, 3)), b.add(Upsample((5, 5), mode="linear"), x)))
+    g = b.build(b.add(Mean((1, 2, 3)), b.add(Resize((5, 5), "linear"), x)))
     a = relevance(g, rng.random((2, 1, 3, 3)))
     assert close(a.gap(), [0, 0], scale=abs(a.output).max())
 

@@ -29,18 +29,18 @@ from xaicore.ops import (
     LocalResponseNorm,
     Maximum,
     Mul,
+    Resize,
     Sub,
-    Upsample,
 )
 from xaicore.rules.gradient import gradient
 from xaicore.trace import activity
 
 # ----- sizes and scales -------------------------------------------------------------------------------------------
 
-RESIZE: Mapping[str, Callable[[tuple[int, ...]], Upsample]] = MappingProxyType({
-    "bilinear": lambda size: Upsample(size, "linear"),
-    "bilinear_corners": lambda size: Upsample(size, "linear", align_corners=True),
-    "nearest": lambda size: Upsample(size, "nearest"),
+RESIZE: Mapping[str, Callable[[tuple[int, ...]], Resize]] = MappingProxyType({
+    "bilinear": lambda size: Resize(size, "linear"),
+    "bilinear_corners": lambda size: Resize(size, "linear", "align_corners"),
+    "nearest": lambda size: Resize(size, "nearest", "asymmetric", "floor"),
 })
 """name -> (size -> the operator). "bilinear" is linear along every axis, pixels being areas (torch-cam, pytorch-grad-cam through
 cv2); "bilinear_corners" maps corner pixels onto corners (pytorch-grad-cam's Score-CAM); "nearest" is captum's."""

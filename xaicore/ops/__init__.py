@@ -60,7 +60,7 @@ from xaicore.ops.pool import (
 )
 from xaicore.ops.recurrent import GRU, LSTM, RNN
 from xaicore.ops.reduce import Mean, ReduceMax, ReduceMin, Sum, Variance
-from xaicore.ops.resize import Pad, Upsample
+from xaicore.ops.resize import Pad, Resize
 from xaicore.ops.scan import CumProd, CumSum
 from xaicore.ops.shape import (
     Concat,
@@ -100,7 +100,7 @@ OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     # looking up and putting down
     Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK, TopKIndices, Embedding, Trilu, ReverseSequence,
     # shape
-    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Expand, Squeeze, Unsqueeze, Upsample,
+    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Expand, Squeeze, Unsqueeze, Resize,
     Identity, Dropout, Detach,
     # normalisation
     BatchNorm, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Softmax, LogSoftmax,
@@ -184,6 +184,7 @@ __all__ = [
     "ReduceMax",
     "ReduceMin",
     "Reshape",
+    "Resize",
     "ReverseSequence",
     "Round",
     "Rsqrt",
@@ -211,7 +212,6 @@ __all__ = [
     "Transpose",
     "Trilu",
     "Unsqueeze",
-    "Upsample",
     "Variance",
     "Where",
 ]
