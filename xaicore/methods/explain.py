@@ -33,7 +33,7 @@ def explain(
     method    an id of xc.METHODS, or a RuleSet of your own
     target    a class index; one index for each sample; a tuple into a spatial output; an array of weights, which are floats
               (whole numbers are indices); a callable (builder, value name) -> node name; ("output name", ...) where there
-              are several; None: the largest logit
+              are several; ("layer name", ...) explains a neuron, or weighted neurons, inside the graph; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
     layer     attribute to this layer's value instead of the input; for maps (CAM, SMOE) the layer, or layers, that the map is made of
     batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB

@@ -177,9 +177,9 @@ def make_task(
         raise UnknownName(f"output={output!r}: the explained scale is one of {', '.join(map(repr, OUTPUTS))}")
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
         raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1, or None for what fits {BUDGET // 2**20} MiB")
-    feeds = check_feeds(graph, x)
-    name, rest = _choose_output(graph, target)
-    graph, value, head = _scale(graph, name, output)
+    feeds, whole = check_feeds(graph, x), graph
+    graph, name, rest = _choose_output(graph, target, output)
+    graph, value, head = _scale(graph, name, output) if graph is whole else (graph, name, None)
     made_by = rest if callable(rest) else None
     if made_by is not None:
         graph, value = extend(graph, lambda b: _called(made_by, b, value))
@@ -226,17 +226,27 @@ def _called(target: Callable[..., Any], b: Builder, value: str) -> str:
     return name
 
 
-def _choose_output(graph: Graph, target: Any) -> tuple[str, Any]:
-    """(output name, the rest of the target): a target ("boxes", 3) begins with the name of an output."""
-    if isinstance(target, tuple) and target and isinstance(target[0], str):
-        if target[0] not in graph.outputs:
-            raise UnknownName(f"the target names output {target[0]!r}: {nearest(target[0], graph.outputs)}")
-        rest = target[1:]
-        return target[0], (rest[0] if len(rest) == 1 else rest or None)
-    if len(graph.outputs) > 1:
-        raise InputError(f"the graph has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); name one in the target: "
-                         f"target=({graph.outputs[0]!r}, index)")
-    return graph.outputs[0], target
+def _choose_output(graph: Graph, target: Any, output: str) -> tuple[Graph, str, Any]:
+    """(graph, explained value, the rest of the target): a target ("boxes", 3) begins with the name of an output, or of a layer.
+
+    A layer's value is explained as it is, and the graph ends there: ("conv1", (5, 2, 2)) is one neuron.
+    """
+    if not (isinstance(target, tuple) and target and isinstance(target[0], str)):
+        if len(graph.outputs) > 1:
+            raise InputError(f"the graph has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); name one in the target: "
+                             f"target=({graph.outputs[0]!r}, index)")
+        return graph, graph.outputs[0], target
+    name = target[0]
+    rest = target[1] if len(target) == 2 else target[1:] or None
+    if name in graph.outputs:
+        return graph, name, rest
+    layers = {k for n in graph.nodes for k in (n.name, n.layer) if k}
+    if name not in layers:
+        raise UnknownName(f"the target names output {name!r}: {nearest(name, {*graph.outputs, *layers})}")
+    if output != "logit":
+        raise InputError(f"the target names layer {name!r}, whose value is explained as it is; output={output!r} is for a graph's output")
+    value = graph.find(name)
+    return replace(graph, outputs=(value,)), value, rest
 
 
 def _scale(graph: Graph, name: str, output: str) -> tuple[Graph, str, str | None]:
