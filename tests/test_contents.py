@@ -92,6 +92,7 @@ def test_settings_have_the_designs_names():
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
                    "kernel", "width", "selection", "ridge"}
+    documented |= {"base", "dual", "rescale", "contrastive", "units"}
     assert extra <= documented, extra - documented
 
 

@@ -85,13 +85,13 @@ NEEDS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -
 IRRATIONAL = {"integrated_gradients": "irrational", "smoothgrad": "noise is not rational", "smoothgrad_squared": "noise is not rational",
               "vargrad": "noise is not rational", "grad_cam_plus_plus": r"e\^f is not rational", "score_cam": "softmax is not rational",
               "faster_score_cam": "softmax is not rational", "smoe": "not rational", "fastcam": "not rational",
-              "eigen_cam": "singular vectors are not rational", **games.IRRATIONAL}
+              "eigen_cam": "singular vectors are not rational", "sglrp": "sglrp starts from a softmax", **games.IRRATIONAL}
 NOISE = {"noise_array": tiny_image(6).reshape(3, 2, 1, 3, 3) / 9}
 RATIONAL_WITH = {"integrated_gradients": {"quadrature": "midpoint", "steps": 3}, "smoothgrad": NOISE, "smoothgrad_squared": NOISE,
                  "vargrad": NOISE, "grad_cam_plus_plus": {"score": "linear"}, "score_cam": {"weights": "increase"},
                  "faster_score_cam": {"weights": "increase", "top": 1}, "smoe": {"statistic": "mean", "normalize": "min_max"},
                  "fastcam": {"statistic": "max", "normalize": None}, **games.RATIONAL}
-NEVER = {"eigen_cam"}
+NEVER = {"eigen_cam", "sglrp"}
 
 
 @pytest.mark.parametrize("method", sorted(xc.METHODS))

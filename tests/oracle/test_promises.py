@@ -111,6 +111,8 @@ UNDECIDED = {
         "lrp.epsilon", "lrp.epsilon_plus", "lrp.epsilon_alpha2_beta1")},
     **{f"{m} {a}": "the two equal networks of the construction get the same from RevealCancel" for m in (
         "deeplift.reveal_cancel", "deeplift.genomics") for a in ("dummy", "implementation_invariance")},
+    "concept_relevance dummy": "the unit that is conditioned on by default does not read the dummy",
+    "excitation_backprop input_shift": "the construction shifts in a node of its own, through which a walk passes unchanged",
 }
 """What is not promised, because it does not hold in general, and yet holds in every construction here."""
 

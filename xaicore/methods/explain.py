@@ -75,7 +75,7 @@ def explain(
 def _method(method: str | RuleSet) -> Method:
     if isinstance(method, RuleSet):
         rules = method
-        base = METHODS[{"multiplier": "deeplift.rescale", "relevance": "lrp.epsilon", "cotangent": "deconvnet"}[rules.carrier]]
+        base = METHODS[{"multiplier": "deeplift.rescale", "cotangent": "deconvnet"}.get(rules.carrier, "lrp.epsilon")]
         run = base.run
         settings = {"baseline": 0} if rules.carrier == "multiplier" else {}
         return replace(base, id=rules.name, settings=settings, promises=("batch_invariance", "determinism"),

@@ -11,6 +11,7 @@ from typing import Any
 from xaicore.methods import shapley
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
+from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
@@ -120,6 +121,11 @@ _ROWS = (
     _rules_row("lrp.epsilon_gamma_box", *_LRP, source="montavon2019"),
     _rules_row("deep_taylor", *_LRP, source="montavon2017"),
     *(_rules_row(id, *_DEEPLIFT, source="shrikumar2017") for id in ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")),
+    _row("clrp", clrp, *_ALWAYS, "symmetry", source="gu2018", layer="signal", cost="2 forward, 2 backward"),
+    _row("sglrp", sglrp, *_ALWAYS, "symmetry", source="iwana2019", layer="signal", cost="2 forward, 2 backward"),
+    _row("excitation_backprop", excitation_backprop, *_ALWAYS, "symmetry", source="zhang2016", layer="signal",
+         cost="1 forward, 1 backward; contrastive: 2 of each"),
+    _row("concept_relevance", concept_relevance, *_ALWAYS, source="achtibat2023", layer="own"),
     _row("integrated_gradients", integrated_gradients, *_PATH, source="sundararajan2017",
          cost="steps forward, steps backward"),
     _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019",

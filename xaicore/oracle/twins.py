@@ -145,6 +145,18 @@ def z_box(x: Vector, w: Matrix, b: Vector, r: Vector, low: Any, high: Any) -> li
 # ----- whole graphs -----------------------------------------------------------------------------------------------
 
 
+def winning_probability(x: Vector, w: Matrix, p: Vector) -> list[Any]:
+    """P_i = Σ_j P(i | j) P_j with P(i | j) = x_i w_ij / Z_j for w_ij >= 0 and 0 otherwise, Z_j making Σ_i P(i | j) = 1. zhang2016."""
+    out = [v * 0 for v in x]
+    for j, row in enumerate(w):
+        excitatory = [i for i in range(len(x)) if row[i] >= 0]
+        z = sum(x[i] * row[i] for i in excitatory)
+        for i in excitatory:
+            if z != 0:
+                out[i] += x[i] * row[i] / z * p[j]
+    return out
+
+
 def central_differences(graph: Graph, x: Array, score: Callable[[Any], float], h: float = 1e-6) -> Array:
     """∂ score(graph(x)) / ∂x for one sample, one entry at a time."""
     out = np.zeros(x.shape)

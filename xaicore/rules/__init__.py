@@ -15,6 +15,7 @@ from xaicore.rules.composites import (
     lrp_z_box,
 )
 from xaicore.rules.deeplift import deeplift_genomics, deeplift_rescale, deeplift_reveal_cancel
+from xaicore.rules.excitation import excitation_backprop, winning_probability
 from xaicore.rules.gradient import gradient, vjp
 from xaicore.rules.guided import deconvnet, guided_backprop, positive_gradient, rectified_signal
 from xaicore.rules.lrp import (
@@ -58,6 +59,7 @@ RULE_SETS: Mapping[str, Callable[..., RuleSet]] = MappingProxyType({
     "lrp.epsilon_alpha2_beta1_flat": lrp_epsilon_alpha2_beta1_flat,
     "lrp.best_practice": lrp_best_practice,
     "deep_taylor": deep_taylor,
+    "excitation_backprop": excitation_backprop,
     "deeplift.rescale": deeplift_rescale,
     "deeplift.reveal_cancel": deeplift_reveal_cancel,
     "deeplift.genomics": deeplift_genomics,
@@ -91,6 +93,7 @@ __all__ = [
     "w_square",
     "weighted",
     "winner_takes_all",
+    "winning_probability",
     "z_box",
     "z_plus",
 ]

@@ -54,7 +54,7 @@ class Affine:
         kernels, additive = op.weights(active), op.biases(active)
         if kernels is None and weights is not same:
             raise Inapplicable(
-                f"node {self.step.node.name!r}: {op} cannot split its weights by sign, so this LRP rule does not apply to it; "
+                f"node {self.step.node.name!r}: {op} cannot split its weights by sign, so this rule does not apply to it; "
                 f"put another rule in front: rules.before((named({self.step.node.name!r}), epsilon()))"
             )
         out = []

@@ -19,7 +19,7 @@ from xaicore.ops import Op
 from xaicore.rules.select import Selector, View
 from xaicore.trace import Annotate, Measure, Signal, Step, Trace, activity, with_notes
 
-Carrier: TypeAlias = Literal["cotangent", "relevance", "multiplier"]
+Carrier: TypeAlias = Literal["cotangent", "relevance", "probability", "multiplier"]
 Parts: TypeAlias = tuple[Signal | None, ...]
 
 
@@ -47,7 +47,8 @@ class RuleSet:
     """A table of rules, with what decides the start and the end of its backward pass.
 
     carrier     what flows: "cotangent" starts at 1 and ends as the gradient; "relevance" starts at the explained value
-                and ends as the attribution; "multiplier" starts at 1, and the attribution is multiplier times (x - baseline)
+                and ends as the attribution; "probability" does the same from 1; "multiplier" starts at 1, and the attribution is
+                multiplier times (x - baseline)
     rules       rows (selector, rule); the first match wins
     expand      operators that are decomposed into simpler ones first
     fold        first fold BatchNorm into the layer before it, and zero padding into the convolution behind it
@@ -209,5 +210,6 @@ def _contribution(m: Array | Pair, y: Array, ref: Array | None, note: Pair | Non
     return total(m * delta)
 
 
-MEASURES: Mapping[str, Measure] = {"relevance": _relevance, "cotangent": _gradient_times_value, "multiplier": _contribution}
-"""How a signal is summed, per sample, for the ledger: relevance; gradient times value; multiplier times difference."""
+MEASURES: Mapping[str, Measure] = {
+    "relevance": _relevance, "probability": _relevance, "cotangent": _gradient_times_value, "multiplier": _contribution}
+"""How a signal is summed, per sample, for the ledger: relevance or probability; gradient times value; multiplier times difference."""

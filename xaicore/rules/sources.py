@@ -58,6 +58,20 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "arras2019": Source(
         "L. Arras, J. Arjona-Medina, M. Widrich, G. Montavon, M. Gillhofer, K.-R. Müller, S. Hochreiter, W. Samek",
         "Explaining and interpreting LSTMs", 2019, "LNCS 11700, chapter 11, arXiv 1909.12114; LRP-all, -prop, -abs and -half", False),
+    "achtibat2023": Source(
+        "R. Achtibat, M. Dreyer, I. Eisenbraun, S. Bosse, T. Wiegand, W. Samek, S. Lapuschkin",
+        "From attribution maps to human-understandable explanations through concept relevance propagation", 2023,
+        "Nature Machine Intelligence 5, arXiv 2206.03208", False),
+    "gu2018": Source(
+        "J. Gu, Y. Yang, V. Tresp", "Understanding individual decisions of CNNs via contrastive backpropagation", 2018,
+        "ACCV, arXiv 1812.02100; as in the authors' script", False),
+    "iwana2019": Source(
+        "B. K. Iwana, R. Kuroki, S. Uchida",
+        "Explaining convolutional neural networks using softmax gradient layer-wise relevance propagation", 2019,
+        "ICCV Workshops, arXiv 1908.04351; formula as in the authors' description", False),
+    "zhang2016": Source(
+        "J. Zhang, Z. Lin, J. Brandt, X. Shen, S. Sclaroff", "Top-down neural attention by excitation backprop", 2016,
+        "ECCV, arXiv 1608.00507", False),
     "ali2022": Source(
         "A. Ali, T. Schnake, O. Eberle, G. Montavon, K.-R. Müller, L. Wolf",
         "XAI for transformers: better explanations through conservative propagation", 2022, "ICML, arXiv 2202.07304", False),
