@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Value = Known | Live
 Results = Value | Sequence[Value | None]
-Lowering = Callable[["Call"], Results]
+Lowering = Callable[["Call"], Results | None]
+"""None: the standard's own definition of the operator shall be used."""
 Layout = tuple[int | None, int, int]
 """Where the batch lies: at, outer and inner of a Live."""
 
@@ -123,6 +124,11 @@ class Call:
     def number(self, value: float, part: str) -> str:
         """A number that is part of the operator, such as the 1/2 of a formula."""
         return self.converter.param(f"{self.name}/{part}", np.asarray(float(value)))
+
+    def join(self, op: Op, *values: Value, part: str = "") -> Live:
+        """Adds an operator whose inputs broadcast."""
+        names, like = self.aligned(*values)
+        return self.put(op, *names, like=like, part=part)
 
     # ----- where the batch lies -------------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ class Converter:
         self.values: dict[str, Value] = {}
         self.origin: dict[str, tuple[str, Layout]] = {}
         self.folded = 0
+        self.inside = False                                                 # are these the nodes of an operator's definition?
         self.meta: dict[str, str] = {}
         self.readers: Counter[str] = Counter(o.name for o in self.graph.output)
         self._count_readers(self.graph.node)
@@ -123,11 +124,7 @@ class Converter:
             self._fold(node, inputs)
             return
         if node.op_type not in self.table:
-            body = body_of(node, inputs, self.opset)
-            if body is not None:
-                self._count_readers(body.nodes)
-                with self.at_opset(body.opset):
-                    self.convert(body.nodes)
+            if self._by_definition(node, inputs):
                 return
             if constants:
                 self._fold(node, inputs)
@@ -149,7 +146,30 @@ class Converter:
                 self.drop(name)
             self.fresh = []
             results = self.table[node.op_type](Call(self, node, [call.sample(v) if isinstance(v, Live) else v for v in inputs]))
-        self._take(node, results)
+        if results is not None:
+            self._take(node, results)
+        elif not self._by_definition(node, inputs):
+            raise ConversionError(f"{node.op_type} is not converted with these inputs, and the standard defines it in words alone")
+
+    def _by_definition(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> bool:
+        """Converts the operators that the standard defines this one by, if it does; the last of them has the name of the node."""
+        body = body_of(node, inputs, self.opset)
+        if body is None:
+            return False
+        self._count_readers(body.nodes)
+        made: list[str] = []
+        before = self.opset, self.inside
+        self.opset, self.inside = body.opset, True
+        try:
+            for one in body.nodes:
+                self.fresh = []
+                self.convert([one])
+                made += self.fresh
+        finally:
+            self.opset, self.inside = before
+        self.fresh = [name for name in made if name in self.used]
+        self._take(node, [self.values.get(name) for name in node.output])
+        return True
 
     def _take(self, node: onnx.NodeProto, results: Results) -> None:
         """Files the results under the names of the node's outputs."""
@@ -165,11 +185,21 @@ class Converter:
                         f"export the model in inference mode, without it"
                     )
                 continue
-            if isinstance(value, Live):
+            if isinstance(value, Live) and self.inside:
+                value = self._shortened(value)
+            elif isinstance(value, Live):
                 several = sum(bool(o) for o in node.output) > 1
                 value = self._name(value, name if several else node.name or name, name, node)
                 self.origin[value.name] = (name, value.layout)
             self.values[name] = value
+
+    def _shortened(self, value: Live) -> Live:
+        """What an Identity copies: inside a definition nobody looks for the copy."""
+        node = self.producer(value)
+        if node is None or value.name not in self.fresh or not isinstance(node.op, Identity):
+            return value
+        self.drop(value.name)
+        return replace(value, name=node.inputs[0])
 
     def _name(self, value: Live, wish: str, output: str, node: onnx.NodeProto) -> Live:
         """Gives the node that computes ``value`` its final name; a value that was there before gets an Identity of that name."""
@@ -224,6 +254,7 @@ class Converter:
     def drop(self, name: str) -> None:
         """Takes back a node that nothing reads."""
         self.nodes = [n for n in self.nodes if n.name != name]
+        self.fresh = [f for f in self.fresh if f != name]
         self.origin.pop(name, None)
         self.used.discard(name)
 
@@ -273,15 +304,6 @@ class Converter:
                 if a.type == onnx.AttributeProto.GRAPH:
                     self.readers.update(o.name for o in a.g.output)
                     self._count_readers(a.g.node)
-
-    @contextmanager
-    def at_opset(self, opset: int) -> Iterator[None]:
-        """While the nodes of a definition are converted, which may be written in another operator set than the model."""
-        before, self.opset = self.opset, opset
-        try:
-            yield
-        finally:
-            self.opset = before
 
     def branch(self, graph: onnx.GraphProto) -> list[Value]:
         """The outputs of a subgraph whose nodes may read all values so far."""

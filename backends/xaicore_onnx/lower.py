@@ -6,6 +6,7 @@ One file for each family; how constants, names and the place of the batch are ha
 from __future__ import annotations
 
 from xaicore_onnx.call import Lowering
+from xaicore_onnx.lower_attention import ATTENTION
 from xaicore_onnx.lower_linear import LINEAR
 from xaicore_onnx.lower_math import MATH
 from xaicore_onnx.lower_reduce import REDUCE
@@ -13,4 +14,4 @@ from xaicore_onnx.lower_resize import RESIZE
 from xaicore_onnx.lower_shape import SHAPE
 from xaicore_onnx.lower_window import WINDOW
 
-TABLE: dict[str, Lowering] = {**LINEAR, **WINDOW, **MATH, **REDUCE, **SHAPE, **RESIZE}
+TABLE: dict[str, Lowering] = {**LINEAR, **WINDOW, **MATH, **REDUCE, **SHAPE, **RESIZE, **ATTENTION}
