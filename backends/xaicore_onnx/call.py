@@ -14,13 +14,14 @@ from xaicore.errors import ConversionError
 from xaicore.numerics import Array
 from xaicore.ops import Dense, Expand, Op, Reshape, Unsqueeze
 from xaicore_onnx.naming import layer_of
-from xaicore_onnx.values import Known, Live, MixingError, to_graph
+from xaicore_onnx.values import Known, Live, MixingError, Numbered, to_graph
 
 if TYPE_CHECKING:
     from xaicore_onnx.convert import Converter
 
 Value = Known | Live
-Results = Value | Sequence[Value | None]
+Anything = Known | Live | Numbered
+Results = Anything | Sequence[Anything | None]
 Lowering = Callable[["Call"], Results | None]
 """None: the standard's own definition of the operator shall be used."""
 Layout = tuple[int | None, int, int]
@@ -30,7 +31,7 @@ Layout = tuple[int | None, int, int]
 class Call:
     """One ONNX node while it is converted: its inputs and attributes, and ways to add graph nodes for it."""
 
-    def __init__(self, converter: Converter, node: onnx.NodeProto, inputs: Sequence[Value | None]):
+    def __init__(self, converter: Converter, node: onnx.NodeProto, inputs: Sequence[Anything | None]):
         self.converter, self.node, self.inputs = converter, node, list(inputs)
         self.opset = converter.opset
         self.name = node.name or next((o for o in node.output if o), "node")
@@ -46,6 +47,11 @@ class Call:
     def x(self, i: int = 0) -> Value:
         """Input ``i``."""
         value = self.inputs[i] if i < len(self.inputs) else None
+        if isinstance(value, Numbered):
+            raise MixingError(
+                f"{self.who} reads the numbers of the samples beside {value.rest.name!r}, which only GatherND and ScatterND may: a graph's "
+                f"sample does not know its number"
+            )
         if value is None:
             raise ConversionError(f"{self.who} lacks its input {i}; the file is inconsistent, export it again")
         return value

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
+import onnx.defs
 from onnx import helper
 
 from xaicore.errors import ConversionError, FileRefused, InputError, XaicoreError, nearest
@@ -21,14 +22,17 @@ from xaicore.graph import Graph, InputSpec, Node
 from xaicore.graph.run import run_node
 from xaicore.numerics import Array
 from xaicore.ops import GroupNorm, Identity, InstanceNorm, LayerNorm, Op, RMSNorm, Transpose
-from xaicore_onnx.call import Call, Layout, Lowering, Results, Value
+from xaicore_onnx.call import Anything, Call, Layout, Lowering, Results
 from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
 from xaicore_onnx.functions import body_of
 from xaicore_onnx.naming import transposed_name
 from xaicore_onnx.safe import array_of
-from xaicore_onnx.values import Known, Live, MixingError
+from xaicore_onnx.values import Known, Live, MixingError, Numbered
 
 DTYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
+
+
+RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,14 @@ class Converter:
         self.params: dict[str, Array] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.kinds: dict[str, str] = {}
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Anything] = {}
         self.origin: dict[str, tuple[str, Layout]] = {}
+        self.makers: dict[str, onnx.NodeProto] = {}                         # which node computes each ONNX value
         self.folded = 0
         self.inside = False                                                 # are these the nodes of an operator's definition?
         self.meta: dict[str, str] = {}
         self.readers: Counter[str] = Counter(o.name for o in self.graph.output)
-        self._count_readers(self.graph.node)
+        self.count_readers(self.graph.node)
         self.used = {f.name for f in self.feeds}
         self.reserved = {t.name for t in self.graph.initializer}
         self.fresh: list[str] = []                                          # the nodes of the call that is being converted
@@ -99,6 +104,7 @@ class Converter:
     def convert(self, nodes: Iterable[onnx.NodeProto]) -> None:
         """Converts nodes in order; their results are in ``values``."""
         for node in nodes:
+            self.makers.update(dict.fromkeys(node.output, node))
             who = f"node {node.name or (node.output[0] if node.output else '?')!r} ({node.op_type}, opset {self.opset})"
             missing = [i for i in node.input if i and i not in self.values]
             if missing:
@@ -109,7 +115,7 @@ class Converter:
     # ----- one node -------------------------------------------------------------------------------------------------
 
     def _convert_one(self, node: onnx.NodeProto) -> None:
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx", "ai.onnx.preview"):
             raise ConversionError(
                 f"the operator {node.domain}::{node.op_type} is not one of the standard set. Export the model without fused or "
                 f"custom operators (for files that onnxruntime optimised: export again and do not optimise)"
@@ -123,17 +129,22 @@ class Converter:
         if constants and (node.op_type in self.table or node.op_type in ALSO_FOLDED):
             self._fold(node, inputs)
             return
+        if isinstance(inputs[0] if inputs else None, Numbered) and node.op_type in ("Cast", "Identity"):
+            self.values[node.output[0]] = self.values[node.input[0]]
+            return
         if node.op_type not in self.table:
             if self._by_definition(node, inputs):
                 return
             if constants:
                 self._fold(node, inputs)
                 return
+            if node.op_type in RANDOM:
+                raise ConversionError(f"{node.op_type} draws random numbers; export the model in inference mode, or the draw as an input")
             raise ConversionError(
                 f"{node.op_type} has no counterpart here. Export the model with another operator in its place, or cut the model "
                 f"before it (onnx.utils.extract_model)"
             )
-        shapes = [None if v is None else v.high.shape if isinstance(v, Known) else v.shape(self.batches[0]) for v in inputs]
+        shapes = [None if v is None else self._shape(v) for v in inputs]
         check_size(node, shapes, [v.high if isinstance(v, Known) else None for v in inputs], MAX_VALUE)
         self.fresh = []
         call = Call(self, node, inputs)
@@ -151,12 +162,17 @@ class Converter:
         elif not self._by_definition(node, inputs):
             raise ConversionError(f"{node.op_type} is not converted with these inputs, and the standard defines it in words alone")
 
-    def _by_definition(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> bool:
+    def _shape(self, value: Anything) -> tuple[int, ...]:
+        if isinstance(value, Known):
+            return value.high.shape
+        return (value.rest if isinstance(value, Numbered) else value).shape(self.batches[0])
+
+    def _by_definition(self, node: onnx.NodeProto, inputs: Sequence[Anything | None]) -> bool:
         """Converts the operators that the standard defines this one by, if it does; the last of them has the name of the node."""
         body = body_of(node, inputs, self.opset)
         if body is None:
             return False
-        self._count_readers(body.nodes)
+        self.count_readers(body.nodes)
         made: list[str] = []
         before = self.opset, self.inside
         self.opset, self.inside = body.opset, True
@@ -173,7 +189,7 @@ class Converter:
 
     def _take(self, node: onnx.NodeProto, results: Results) -> None:
         """Files the results under the names of the node's outputs."""
-        found = [results] if isinstance(results, (Known, Live)) else list(results)
+        found = [results] if isinstance(results, (Known, Live, Numbered)) else list(results)
         for j, name in enumerate(node.output):
             value = found[j] if j < len(found) else None
             if not name:
@@ -215,13 +231,15 @@ class Converter:
         self._learn(final, self.shapes[value.name], self.kinds[value.name])
         return replace(value, name=final)
 
-    def _fold(self, node: onnx.NodeProto, inputs: Sequence[Value | None]) -> None:
+    def _fold(self, node: onnx.NodeProto, inputs: Sequence[Anything | None]) -> None:
         """Evaluates a node whose inputs are all known, at both batch sizes where they differ."""
         if node.op_type not in self.table and node.op_type not in ALSO_FOLDED:
             raise ConversionError(
                 f"{node.op_type} of constants is not evaluated; simplify the model before (onnxsim, onnxscript's "
                 "optimizer)"
             )
+        if node.op_type == "Dropout" and len(inputs) > 2 and isinstance(inputs[2], Known) and inputs[2].low.any():
+            raise ConversionError("Dropout is in training mode, so its output is random; export the model in inference mode (model.eval())")
         known = [v for v in inputs if isinstance(v, Known)]
         low, high = ([None if v is None else getattr(v, end) for v in inputs] for end in ("low", "high"))
         for arrays in (low, high):
@@ -297,15 +315,34 @@ class Converter:
                 x = array_of(t, f"initialiser {t.name!r}")
                 self._know(t.name, x, x)
 
-    def _count_readers(self, nodes: Iterable[onnx.NodeProto]) -> None:
+    def count_readers(self, nodes: Iterable[onnx.NodeProto]) -> None:
+        """Counts who reads each value, in subgraphs too."""
         for node in nodes:
             self.readers.update(i for i in node.input if i)
             for a in node.attribute:
                 if a.type == onnx.AttributeProto.GRAPH:
                     self.readers.update(o.name for o in a.g.output)
-                    self._count_readers(a.g.node)
+                    self.count_readers(a.g.node)
 
-    def branch(self, graph: onnx.GraphProto) -> list[Value]:
+    def element(self, name: str) -> int:
+        """The ONNX element type of a value, as far as the types of inputs, constants and operators tell it; else 0."""
+        value = self.values.get(name)
+        if isinstance(value, Known):
+            return int(helper.np_dtype_to_tensor_dtype(value.low.dtype))
+        declared = next((v.type.tensor_type.elem_type for v in self.graph.input if v.name == name), 0)
+        node = self.makers.get(name)
+        if declared or node is None:
+            return int(declared)
+        to = next((a.i for a in node.attribute if a.name in ("to", "output_dtype")), 0)
+        try:
+            schema = onnx.defs.get_schema(node.op_type, self.opset, node.domain)
+        except onnx.defs.SchemaError:
+            return 0
+        kind = schema.outputs[min(list(node.output).index(name), len(schema.outputs) - 1)].type_str
+        same = [i for i, formal in zip(node.input, schema.inputs) if formal.type_str == kind and i]
+        return int(to) or next((found for found in map(self.element, same) if found), 0)
+
+    def branch(self, graph: onnx.GraphProto) -> list[Anything]:
         """The outputs of a subgraph whose nodes may read all values so far."""
         self._read_initialisers(graph)
         self.convert(graph.node)
@@ -324,6 +361,8 @@ class Converter:
             copies = self._name(call.batched(value, Live(self.feeds[0].name, self.feeds[0].tail)), name, name, call.node)
             self.origin[copies.name] = (name, copies.layout)
             return copies.name
+        if isinstance(value, Numbered):
+            raise MixingError(f"the output holds the number of each sample beside {value.rest.name!r}, which no sample of a graph knows")
         self.fresh = []
         if value.at is None and self.single and value.tail[:1] == (1,) and self._has_batch():
             value = self._name(call.images(value), f"{value.name}/output", name, call.node)

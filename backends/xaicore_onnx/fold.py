@@ -29,10 +29,10 @@ MAX_VALUE = 200_000_000
 Shape = Sequence[int]
 
 ALSO_FOLDED = frozenset({
-    "ConstantOfShape", "EyeLike", "OneHot", "Range",
-    "Compress", "GatherElements", "GatherND", "NonZero", "ReverseSequence", "Scatter", "ScatterElements", "ScatterND", "TopK", "Unique",
-    "ArgMax", "ArgMin", "Hardmax", "ReduceProd", "CenterCropPad", "DequantizeLinear",
-    "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "IsInf", "Mod",
+    "ConstantOfShape", "Range",
+    "NonZero", "Unique",
+    "ReduceProd", "MelWeightMatrix", "NonMaxSuppression", "BitCast", "Det",
+    "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor",
     "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cosh", "Sinh", "Tan",
 })
 """Operators that are evaluated on constants, though they have no counterpart on values that depend on an input."""

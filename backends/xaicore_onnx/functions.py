@@ -13,9 +13,9 @@ import onnx.defs
 from onnx import AttributeProto, TensorProto, TypeProto, helper
 
 from xaicore.errors import ConversionError
-from xaicore_onnx.call import Value
+from xaicore_onnx.call import Anything
 from xaicore_onnx.naming import LAYER, layer_of
-from xaicore_onnx.values import Known
+from xaicore_onnx.values import Known, Numbered
 
 ELEMENTS = {"f": TensorProto.FLOAT, "i": TensorProto.INT64, "b": TensorProto.BOOL}
 """The element type that stands for a kind of graph value."""
@@ -29,10 +29,10 @@ class Body:
     opset: int
 
 
-def body_of(node: onnx.NodeProto, inputs: Sequence[Value | None], opset: int) -> Body | None:
+def body_of(node: onnx.NodeProto, inputs: Sequence[Anything | None], opset: int) -> Body | None:
     """What the standard defines this node by at this operator set; None where it defines it in words alone."""
     try:
-        schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
+        schema = onnx.defs.get_schema(node.op_type, opset if node.domain in ("", "ai.onnx") else 1, node.domain)
     except onnx.defs.SchemaError:
         return None
     versions = schema.function_opset_versions or schema.context_dependent_function_opset_versions
@@ -63,9 +63,9 @@ def with_defaults(node: onnx.NodeProto, schema: onnx.defs.OpSchema) -> onnx.Node
     return full
 
 
-def _type_of(value: Value | None) -> TypeProto:
+def _type_of(value: Anything | None) -> TypeProto:
     """The type of an input: its elements and its shape, the batch left free."""
-    if value is None:
+    if value is None or isinstance(value, Numbered):
         return TypeProto()
     if isinstance(value, Known):
         return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.low.dtype), list(value.low.shape))

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from xaicore_onnx.call import Lowering
 from xaicore_onnx.lower_attention import ATTENTION
+from xaicore_onnx.lower_index import INDEX
 from xaicore_onnx.lower_linear import LINEAR
+from xaicore_onnx.lower_loop import LOOP
 from xaicore_onnx.lower_math import MATH
+from xaicore_onnx.lower_quantize import QUANTIZE
 from xaicore_onnx.lower_reduce import REDUCE
 from xaicore_onnx.lower_resize import RESIZE
 from xaicore_onnx.lower_shape import SHAPE
+from xaicore_onnx.lower_signal import SIGNAL
 from xaicore_onnx.lower_window import WINDOW
 
-TABLE: dict[str, Lowering] = {**LINEAR, **WINDOW, **MATH, **REDUCE, **SHAPE, **RESIZE, **ATTENTION}
+TABLE: dict[str, Lowering] = {
+    **LINEAR, **WINDOW, **MATH, **REDUCE, **SHAPE, **RESIZE, **INDEX, **ATTENTION, **QUANTIZE, **SIGNAL, **LOOP,
+}  # fmt: skip

@@ -98,8 +98,7 @@ def _masked(c: Call, scores: Live) -> Live:
                                                else np.full((*mask.shape(1)[:-1], short), -np.inf),) * 2)
             mask = c.put(Concat(len(mask.tail)), mask, c.batched(fill, mask), part="mask")
         elif isinstance(mask, Known) and mask.low.shape[-1] != scores.tail[-1]:
-            fill = False if kind == "b" else -np.inf
-            mask = mask.mapped(f"{mask.name}/long", lambda x: _lengthened(x, scores.tail[-1], fill))
+            mask = mask.mapped(f"{mask.name}/long", lambda x: _lengthened(x, scores.tail[-1]))
         if kind == "b":
             scores = c.join(Where(), mask, scores, _number(c, -np.inf, "hidden"), part="seen")
         else:
@@ -113,7 +112,8 @@ def _number(c: Call, value: float, part: str) -> Known:
     return Known(f"{c.name}/{part}", *(np.asarray(value),) * 2)
 
 
-def _lengthened(x: Array, length: int, fill: float) -> Array:
+def _lengthened(x: Array, length: int) -> Array:
+    fill = False if x.dtype.kind == "b" else -np.inf
     return np.concatenate([x, np.full((*x.shape[:-1], length - x.shape[-1]), fill, x.dtype)], axis=-1)
 
 

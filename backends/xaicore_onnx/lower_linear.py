@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from xaicore.errors import ConversionError
 from xaicore.numerics import Array
-from xaicore.ops import Add, Conv, ConvTranspose, Dense, Einsum, MatMul, Mul, Squeeze, Sum, Transpose, Unsqueeze
+from xaicore.ops import Add, Conv, ConvTranspose, Dense, Einsum, Expand, GatherElements, MatMul, Mul, Squeeze, Sum, Transpose, Unsqueeze
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.naming import swapped
 from xaicore_onnx.values import Known, Live, MixingError
@@ -131,7 +132,8 @@ def einsum(c: Call) -> Results:
     if any(v.layout != lives[0].layout for v in lives) or not (lives[0].plain or lives[0].at is None):
         raise MixingError(f"Einsum wants the batch on axis 0 of {', '.join(repr(v.name) for v in lives)}, but it lies elsewhere")
     if any(len(set(term)) != len(term) for term in inputs):
-        raise ConversionError(f"Einsum {c.attr('equation')!r} takes a diagonal (a label twice in one input), which is not converted")
+        inputs = [_diagonal(c, k, term) for k, term in enumerate(inputs)]
+        lives = [v for v in c.inputs if isinstance(v, Live)]
     batch = "" if lives[0].plain else next(k for k in LABELS if k not in "".join(inputs))
     target = batch + target
     names: list[str] = []
@@ -146,6 +148,33 @@ def einsum(c: Call) -> Results:
         summed = tuple(k for k, label in enumerate(terms[0]) if label not in target)
         return c.put(Sum(summed), names[0], like=lives[0]) if summed else lives[0]
     return c.put(Einsum(f"{','.join(terms)}->{target}"), *names, like=lives[0])
+
+
+def _diagonal_of(x: Array, first: int, second: int) -> Array:
+    """The diagonal along two axes, in the place of the first."""
+    return np.moveaxis(np.diagonal(x, 0, first, second), -1, first)
+
+
+def _diagonal(c: Call, k: int, term: str) -> str:
+    """Makes input ``k`` its diagonal along axes that have the same label; the term without the repetition."""
+    while len(set(term)) != len(term):
+        label = next(a for a in term if term.count(a) > 1)
+        first = term.index(label)
+        second = term.index(label, first + 1)
+        value = c.x(k)
+        if isinstance(value, Known):
+            c.inputs[k] = value.mapped(f"{value.name}/diagonal", partial(_diagonal_of, first=first, second=second))
+        else:
+            rows, columns = (value.axis(j, c.who) for j in (first, second))
+            n = value.tail[rows - 1]
+            shape = [n if j == rows else 1 if j == columns else size for j, size in enumerate((1, *value.tail))]
+            places = np.broadcast_to(np.arange(n).reshape([n if j == rows else 1 for j in range(len(shape))]), shape)
+            at = c.put(Expand(tuple(shape[1:])), c.derived(places, f"{c.name}/places"), value, layout=value.layout, part="copies")
+            found = c.put(GatherElements(columns), value, at, part="diagonal")
+            batch = None if value.at is None else value.at - (second < value.at)
+            c.inputs[k] = c.put(Squeeze((columns,)), found, layout=(batch, value.outer, value.inner))
+        term = term[:second] + term[second + 1:]
+    return term
 
 
 def _terms(c: Call) -> tuple[list[str], str]:

@@ -190,11 +190,7 @@ def dropout(c: Call) -> Results:
 def binary(op: Op) -> Lowering:
     """A lowering to one operator of two inputs that broadcast."""
 
-    def lower(c: Call) -> Results:
-        names, like = c.aligned(c.x(0), c.x(1))
-        return c.put(op, *names, like=like)
-
-    return lower
+    return lambda c: c.join(op, c.x(0), c.x(1))
 
 
 def add(c: Call) -> Results:
@@ -205,7 +201,7 @@ def add(c: Call) -> Results:
             y = c.fused(x, bias)
             if y is not None:
                 return y
-    return binary(Add())(c)
+    return c.join(Add(), a, b)
 
 
 def divide(c: Call) -> Results:
@@ -272,6 +268,24 @@ def mean(c: Call) -> Results:
     return c.put(Mul(), chain(c, Add()), c.number(1 / len(c.inputs), "share"))
 
 
+def modulo(c: Call) -> Results:
+    """a - floor(a / b) * b, or with fmod a - trunc(a / b) * b. Integers are divided as floats: exact below 2^53."""
+    a, b = c.x(0), c.x(1)
+    whole = any(isinstance(v, Live) and v.kind != "f" for v in (a, b))
+    ratio = c.join(Div(), _as_float(c, a), _as_float(c, b), part="ratio") if whole else c.join(Div(), a, b, part="ratio")
+    if c.attr("fmod", 0):
+        ratio = c.put(Mul(), c.put(Sign(), ratio), c.put(Floor(), c.put(Abs(), ratio)), part="times")
+    else:
+        ratio = c.put(Floor(), ratio, part="times")
+    return c.join(Sub(), a, c.join(Mul(), c.put(ToInt(), ratio) if whole else ratio, b, part="covered"))
+
+
+def _as_float(c: Call, value: Value) -> Value:
+    if isinstance(value, Known):
+        return value.mapped(f"{value.name}/float", lambda x: x.astype(np.float64))
+    return c.put(ToFloat(), value, part="float")
+
+
 def where(c: Call) -> Results:
     """a where the condition holds, else b."""
     names, like = c.aligned(c.x(0), c.x(1), c.x(2))
@@ -281,6 +295,21 @@ def where(c: Call) -> Results:
 def is_nan(c: Call) -> Results:
     """x != x."""
     return c.put(Compare("ne"), c.live(), c.live())
+
+
+def is_infinite(c: Call) -> Results:
+    """x beyond the largest float32: a float64 graph goes on computing where the model, in float32, has infinity."""
+    x, largest = c.live(), float(np.finfo(np.float32).max)
+    above = c.put(Compare("gt"), x, c.number(largest, "largest"), part="above") if c.attr("detect_positive", 1) else None
+    below = c.put(Compare("lt"), x, c.number(-largest, "smallest"), part="below") if c.attr("detect_negative", 1) else None
+    if above is None or below is None:
+        return above or below or c.put(Compare("ne"), x, x)
+    return c.put(Logical("or"), above, below)
+
+
+def optional_given(c: Call) -> Results:
+    """Is there a value? A tensor always is."""
+    return Known(c.node.output[0], *(np.asarray(c.has(0)),) * 2)
 
 
 def gelu(c: Call) -> Results:
@@ -303,7 +332,8 @@ MATH: dict[str, Lowering] = {
     "Celu": unary(lambda c: CELU(c.attr("alpha", 1.0))),
     "HardSigmoid": unary(lambda c: HardSigmoid(c.attr("alpha", 0.2), c.attr("beta", 0.5))),
     "Gelu": gelu, "Selu": selu, "Swish": swish, "ThresholdedRelu": thresholded_relu, "Shrink": shrink, "Clip": clip, "PRelu": prelu,
-    "Cast": cast, "CastLike": cast_like, "Dropout": dropout, "IsNaN": is_nan,
+    "Cast": cast, "CastLike": cast_like, "Dropout": dropout, "IsNaN": is_nan, "IsInf": is_infinite, "Mod": modulo,
+    "OptionalHasElement": optional_given, "OptionalGetElement": same(Identity()),
     "Add": add, "Sub": binary(Sub()), "Mul": binary(Mul()), "Div": divide, "Pow": power,
     "Max": variadic(Maximum()), "Min": variadic(Minimum()), "Sum": variadic(Add()), "Mean": mean, "Where": where,
     "Equal": binary(Compare("eq")), "Less": binary(Compare("lt")), "LessOrEqual": binary(Compare("le")),

@@ -18,7 +18,6 @@ from xaicore.ops import (
     Expand,
     Flatten,
     Gather,
-    Identity,
     Pad,
     Reshape,
     Slice,
@@ -26,11 +25,11 @@ from xaicore.ops import (
     Squeeze,
     Transpose,
     Unsqueeze,
-    Where,
 )
-from xaicore_onnx.call import Call, Lowering, Results, Value
-from xaicore_onnx.lower_linear import along_axis, transpose
-from xaicore_onnx.values import Known, Live, MixingError, broadcast, onnx_axis
+from xaicore_onnx.call import Anything, Call, Lowering, Results
+from xaicore_onnx.lower_index import gather_live
+from xaicore_onnx.lower_linear import transpose
+from xaicore_onnx.values import Known, Live, MixingError, Numbered, broadcast, onnx_axis
 
 # ----- shapes -----------------------------------------------------------------------------------------------------
 
@@ -194,12 +193,28 @@ def concat(c: Call) -> Results:
     """One after the other; a constant is copied for each sample first."""
     lives = [v for v in c.inputs if isinstance(v, Live)]
     like = lives[0]
+    if like.kind == "i" and like.plain and len(c.inputs) > 1 and _counts(c.inputs[0], c.converter.batches):
+        if len(c.inputs) > 2:
+            c.inputs = c.inputs[1:]
+            rest = concat(c)
+            assert isinstance(rest, Live)
+            return Numbered(rest)
+        return Numbered(like)
     if any(v.layout != like.layout or v.rank != like.rank for v in lives):
         raise MixingError(f"{c.who} joins values whose batches lie on different axes: {', '.join(repr(v.name) for v in lives)}")
     axis = like.axis(c.attr("axis", 1 if c.opset < 4 else 0), c.who)
-    kept = [v for v in c.inputs if v is not None and (isinstance(v, Live) or v.low.size)]      # an empty constant adds nothing
+    values = [c.x(k) for k in range(len(c.inputs))]
+    kept = [v for v in values if isinstance(v, Live) or v.low.size]      # an empty constant adds nothing
     parts = [v if isinstance(v, Live) else c.batched(v, like) for v in kept]
     return parts[0] if len(parts) == 1 else c.put(Concat(axis), *parts, like=like)
+
+
+def _counts(value: Anything | None, batches: tuple[int, int]) -> bool:
+    """Is it the number of its sample, for each sample? (N, 1), or (N, *J, 1) with the same number all over."""
+    if not isinstance(value, Known) or value.fixed or value.low.ndim < 2 or value.low.shape[-1] != 1:
+        return False
+    ends = zip((value.low, value.high), batches)
+    return all(len(x) == n and (x == np.arange(n).reshape(-1, *(1,) * (x.ndim - 1))).all() for x, n in ends)
 
 
 # ----- pieces -----------------------------------------------------------------------------------------------------
@@ -289,6 +304,8 @@ def gather(c: Call) -> Results:
     data, indices = c.x(0), c.x(1)
     if isinstance(data, Known):
         return _look_up(c, c.array(0, "table"), data.name, c.live(1))
+    if isinstance(indices, Live):
+        return gather_live(c, data, indices)
     at = c.array(1, "indices")
     k = onnx_axis(c.attr("axis", 0), data.rank, c.who)
     axis = data.axis(k, c.who)
@@ -301,29 +318,20 @@ def _look_up(c: Call, table: Array, name: str, ids: Live) -> Live:
     """table[ids]: an Embedding. Negative ids are not looked up, though ONNX counts them from the end."""
     axis = onnx_axis(c.attr("axis", 0), table.ndim, c.who)
     if axis != 0:
-        raise ConversionError(f"{c.who} looks up axis {axis} of the constant {name!r} by an input; only axis 0 (an embedding) is converted")
+        y = _look_up_rows(c, np.moveaxis(table, axis, 0), f"{name}/turned", ids)
+        if ids.at is not None and not ids.plain:
+            raise MixingError(f"{c.who} wants the batch on axis 0, but that of {ids.name!r} lies elsewhere")
+        count = len(ids.tail)
+        before = tuple(range(1 + count, 1 + count + axis))
+        perm = (0, *before, *range(1, 1 + count), *range(1 + count + axis, len(y.tail) + 1))
+        return c.put(Transpose(perm), y, layout=(None if ids.at is None else axis, 1, 1))
+    return _look_up_rows(c, table, name, ids)
+
+
+def _look_up_rows(c: Call, table: Array, name: str, ids: Live) -> Live:
     rows = c.derived(table.reshape(len(table), -1) if table.ndim != 2 else table, name if table.ndim == 2 else f"{name}/rows")
     y = c.put(Embedding(), rows, ids)
     return y if table.ndim == 2 else c.put(Reshape((*ids.tail, *table.shape[1:])), y)
-
-
-def trilu(c: Call) -> Results:
-    """The upper or lower triangle of matrices, zeros elsewhere."""
-    x = c.live()
-    k = int(c.array(1, "diagonal").reshape(-1)[0]) if c.has(1) else 0
-    rows, columns = (x.tail[x.axis(a, c.who) - 1] for a in (-2, -1))
-    ones = np.ones((rows, columns), bool)
-    mask = np.triu(ones, k) if c.attr("upper", 1) else np.tril(ones, k)
-    return c.put(Where(), c.derived(mask, f"{c.name}/triangle"), x, c.number(0, "zero"), like=x)
-
-
-def cumulative_sum(c: Call) -> Results:
-    """Sums of what came before, as the product with a triangular matrix."""
-    x = c.live()
-    axis = x.axis(int(c.array(1, "axis").reshape(-1)[0]), c.who)
-    n = x.tail[axis - 1]
-    matrix = np.tril(np.ones((n, n)), -1 if c.attr("exclusive", 0) else 0)
-    return along_axis(c, x, axis, matrix.T if c.attr("reverse", 0) else matrix, "sums")
 
 
 def depth_to_space(c: Call) -> Results:
@@ -346,21 +354,7 @@ def space_to_depth(c: Call) -> Results:
     return c.put(Reshape((channels * b * b, high // b, wide // b)), y)
 
 
-# ----- a constant choice ------------------------------------------------------------------------------------------
-
-
-def choose(c: Call) -> Results:
-    """If with a constant condition: the nodes of the branch that is taken."""
-    condition = c.array(0, "condition")
-    graph = c.attr("then_branch" if bool(condition.reshape(-1)[0]) else "else_branch")
-    found: list[Value] = c.converter.branch(graph)
-    c.converter.fresh = []
-    return [v if isinstance(v, Known) else c.put(Identity(), v) for v in found]
-
-
 SHAPE: dict[str, Lowering] = {
     "Shape": shape, "Size": size, "Reshape": reshape, "Flatten": flatten, "Transpose": transposed, "Squeeze": squeeze,
     "Unsqueeze": unsqueeze, "Expand": expand, "Tile": tile, "Concat": concat, "Split": split, "Slice": slices, "Pad": pad,
-    "Gather": gather, "Trilu": trilu, "CumSum": cumulative_sum, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
-    "If": choose,
-}  # fmt: skip
+    "Gather": gather, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,}  # fmt: skip

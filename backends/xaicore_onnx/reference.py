@@ -15,6 +15,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as OneGroup
+from onnx.reference.ops.op_scatter_elements import ScatterElements as ElementsRun
 
 from xaicore.numerics import Array
 
@@ -73,6 +74,23 @@ class SpaceToDepth(OpRun):  # type: ignore[misc]
         blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize)
         y = blocks.transpose((0, 1, 3, 5, 2, 4) if mode == "CRD" else (0, 3, 5, 1, 2, 4))
         return (y.reshape(n, c * blocksize**2, h // blocksize, w // blocksize),)
+
+
+class LpNormalization(OpRun):  # type: ignore[misc]
+    """It summed entries with their signs where p is 1."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, axis: int | None = None, p: int | None = None) -> tuple[Array]:
+        order, along = p or 2, -1 if axis is None else axis
+        norm = (np.abs(x) ** order).sum(axis=along, keepdims=True) ** (1 / order)
+        return ((x / np.where(norm == 0, 1, norm)).astype(x.dtype),)
+
+
+class Scatter(ElementsRun):
+    """The older name of ScatterElements, which it had lost."""
+
+    op_domain = ""
 
 
 class _Pool(OpRun):  # type: ignore[misc]
@@ -195,6 +213,23 @@ class LogSoftmax(Old):
         return ((low - np.log(np.exp(low).sum(axis=1, keepdims=True))).reshape(x.shape),)
 
 
+class Hardmax(Old):
+    """Before opset 13: over all axes from ``axis`` on, where it took one axis."""
+
+    def _run(self, x: Array, **new: Any) -> tuple[Array]:
+        rows = x.reshape(math.prod(x.shape[: self.setting("axis", 1) % x.ndim]), -1)
+        return ((np.arange(rows.shape[1]) == rows.argmax(axis=1)[:, None]).astype(x.dtype).reshape(x.shape),)
+
+
+class DequantizeLinear(Old):
+    """Before opset 19, of which it knows nothing."""
+
+    def _run(self, x: Array, scale: Array, zero: Array | None = None, **new: Any) -> tuple[Array]:
+        shape = (-1, *(1,) * (x.ndim - 1 - self.setting("axis", 1) % max(1, x.ndim))) if scale.size > 1 else ()
+        shift = np.zeros_like(scale) if zero is None else zero.astype(np.int32)
+        return (((x.astype(np.int32) - shift.reshape(shape)) * scale.reshape(shape)).astype(scale.dtype),)
+
+
 class Upsample(Old):
     """Upsample, and Resize of opset 10: it knew whole factors of "nearest" only, or not the order of the inputs."""
 
@@ -216,8 +251,8 @@ class Resize(Upsample):
 
 
 REPAIRS: dict[type[OpRun], int] = {
-    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, SpaceToDepth, MaxPool, AveragePool, LpPool), 99),
-    BatchNormalization: 14, Softmax: 13, LogSoftmax: 13, Upsample: 99, Resize: 11,
+    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, SpaceToDepth, LpNormalization, Scatter, MaxPool, AveragePool, LpPool), 99),
+    BatchNormalization: 14, Softmax: 13, LogSoftmax: 13, Hardmax: 13, DequantizeLinear: 19, Upsample: 99, Resize: 11,
 }  # fmt: skip
 """Each repair, and the operator set from which on it is not needed."""
 

@@ -112,6 +112,16 @@ class Live:
         return self.groups[k][0]
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """Numbers that name entries of a batch: in ONNX the number of its sample stands before each ``rest``, which the graph has alone.
+
+    So exporters write x[arange(N), ids]. Only what looks entries up may read it.
+    """
+
+    rest: Live
+
+
 def onnx_axis(k: int, rank: int, who: str) -> int:
     """A possibly negative ONNX axis as a number from 0."""
     if not -rank <= k < rank:
