@@ -87,7 +87,7 @@ class LpNormalization(OpRun):  # type: ignore[misc]
         return ((x / np.where(norm == 0, 1, norm)).astype(x.dtype),)
 
 
-class Scatter(ElementsRun):
+class Scatter(ElementsRun):  # type: ignore[misc]
     """The older name of ScatterElements, which it had lost."""
 
     op_domain = ""
