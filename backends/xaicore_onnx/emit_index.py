@@ -1,7 +1,8 @@
-"""How emit.py writes gathers, scatters and what compares entries along an axis."""
+"""How emit.py writes gathers, scatters, windows as columns, and what compares entries."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,35 @@ def arg(kind: str) -> Rule:
     return lambda e, op, x: e.put(kind, x, axis=op.axis, keepdims=int(op.keepdims), select_last_index=int(op.last))
 
 
+def max_pool_indices(e: Emitter, op: Any, x: str) -> None:
+    """The second output of MaxPool, which counts the whole tensor, within its sample and channel."""
+    stride, dilation, pads = op.settings()
+    found = e.put(
+        "MaxPool", x, part="pool", output=1, outputs=2, kernel_shape=list(op.kernel), strides=list(stride), dilations=list(dilation),
+        pads=[a for a, _ in pads] + [b for _, b in pads], ceil_mode=int(op.ceil),
+    )
+    e.put("Mod", found, e.constant(np.array(prod(e.shape(x)[2:])), "space"))
+
+
+def unfold(e: Emitter, op: Any, x: str) -> None:
+    """A convolution that copies, for ONNX has only the way back."""
+    stride, dilation, pads = op.settings()
+    channels, size = e.shape(x)[1], prod(op.kernel)
+    taps = e.floats(np.tile(np.eye(size), (channels, 1)).reshape(-1, 1, *op.kernel), "taps")
+    y = e.put("Conv", x, taps, part="windows", group=channels, strides=list(stride), dilations=list(dilation),
+              pads=[a for a, _ in pads] + [b for _, b in pads])
+    e.put("Reshape", y, e.ints([0, channels * size, -1], "shape"))
+
+
+def fold(e: Emitter, op: Any, x: str) -> None:
+    """Col2Im."""
+    stride, dilation, pads = op.settings()
+    e.put("Col2Im", x, e.ints(op.size, "size"), e.ints(op.kernel, "kernel"), strides=list(stride), dilations=list(dilation),
+          pads=[a for a, _ in pads] + [b for _, b in pads])
+
+
 INDEX: dict[str, Rule] = {
+    "MaxPoolIndices": max_pool_indices, "Unfold": unfold, "Fold": fold,
     "GatherElements": gather_elements, "GatherND": gather_nd, "ScatterElements": scatter_elements, "ScatterND": scatter_nd,
     "ReverseSequence": reverse_sequence, "TopK": top(0), "TopKIndices": top(1), "CumSum": scan("CumSum"), "CumProd": scan("CumProd"),
     "ArgMax": arg("ArgMax"), "ArgMin": arg("ArgMin"), "Hardmax": lambda e, op, x: e.put("Hardmax", x, axis=op.axis),

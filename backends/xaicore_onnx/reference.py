@@ -139,15 +139,22 @@ class Window:
 
 
 class MaxPool(_Pool):
-    """The largest entry of each window."""
+    """The largest entry of each window, and where it stands in the whole tensor: of equal ones the first."""
 
     def _run(
         self, x: Array, auto_pad: str | None = None, ceil_mode: int | None = None, dilations: Sequence[int] | None = None,
         kernel_shape: Sequence[int] = (), pads: Sequence[int] | None = None, storage_order: int | None = None,
         strides: Sequence[int] | None = None,
-    ) -> tuple[Array]:
+    ) -> tuple[Array, ...]:
         window = Window(kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
-        return (self.pooled(x, lambda seen, covered: seen.max(axis=-1), window),)
+        y = self.pooled(x, lambda seen, covered: seen.max(axis=-1), window)
+        if len(self.output) == 1:
+            return (y,)
+        order = np.lexsort((-np.arange(x.size), x.reshape(-1)))                 # by value, and of equal ones the last first
+        ranks = np.empty(x.size, np.int64)
+        ranks[order] = np.arange(x.size)
+        best = self.pooled(ranks.reshape(x.shape), lambda seen, covered: seen.max(axis=-1), window)
+        return y, order[best]
 
 
 class AveragePool(_Pool):

@@ -94,6 +94,53 @@ def _window_sum(op: Any, x: Any) -> Any:
     return (F.conv1d, F.conv2d, F.conv3d)[len(op.kernel) - 1](x, ones, None, stride, 0, dilation, channels)
 
 
+def max_pool_indices(op: ops.MaxPoolIndices, x: Any) -> Any:
+    """The places that torch's own pool gives; where padding had to be added before, they are counted without it."""
+    even = same(op.pads)
+    run = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[len(op.kernel) - 1]
+    if even is not None and all(p <= k // 2 for p, k in zip(even, op.kernel)):
+        return run(x, op.kernel, op.stride or None, even or 0, op.dilation or 1, op.ceil, return_indices=True)[1]
+    stride, dilation, _ = op.settings()
+    padded = F.pad(x, flat(_reach(op, x)), value=-torch.inf)
+    found = run(padded, op.kernel, stride, 0, dilation, return_indices=True)[1]
+    place = torch.zeros_like(found)
+    for axis in reversed(range(len(op.kernel))):
+        at = found % padded.shape[2 + axis] - _reach(op, x)[axis][0]
+        found = found // padded.shape[2 + axis]
+        place = place + at * int(np.prod(x.shape[3 + axis :]))
+    return place
+
+
+def _taps(op: ops.Unfold | ops.Fold, dtype: Any) -> Any:
+    """The kernel of a convolution whose every output is one entry of the window."""
+    size = int(np.prod(op.kernel))
+    return torch.eye(size, dtype=dtype).reshape(size, 1, *op.kernel)
+
+
+def unfold(op: ops.Unfold, x: Any) -> Any:
+    """torch's own on images; else a convolution that copies."""
+    stride, dilation, pads = op.settings()
+    even = same(pads)
+    if len(op.kernel) == 2 and even is not None:
+        return F.unfold(x, op.kernel, dilation, even, stride)
+    taps, channels = _taps(op, x.dtype), x.shape[1]
+    run = (F.conv1d, F.conv2d, F.conv3d)[len(op.kernel) - 1]
+    return run(F.pad(x, flat(pads)), taps.repeat(channels, *(1,) * (taps.ndim - 1)), None, stride, 0, dilation, channels).flatten(2)
+
+
+def fold(op: ops.Fold, x: Any) -> Any:
+    """torch's own on images; else a transposed convolution that adds up."""
+    stride, dilation, pads = op.settings()
+    even = same(pads)
+    if len(op.kernel) == 2 and even is not None:
+        return F.fold(x, op.size, op.kernel, dilation, even, stride)
+    taps, counts = _taps(op, x.dtype), op.counts(op.size)
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(op.kernel) - 1]
+    y = run(x.reshape(-1, len(taps), *counts), taps, None, stride, 0, 0, 1, dilation)
+    cut = [(-a, n + a - have) for n, (a, _), have in zip(op.size, pads, y.shape[2:])]
+    return F.pad(y, flat(cut)).reshape(x.shape[0], -1, *op.size)
+
+
 def adaptive(run: Sequence[Any], op: Any, x: Any) -> Any:
     """Adaptive pools, and global ones, whose output is 1."""
     rank = x.ndim - 2
@@ -291,6 +338,7 @@ AVG_POOLS = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d
 FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     # linear, convolution, pooling
     ops.Dense: one(F.linear), ops.MatMul: one(torch.matmul), ops.Einsum: lambda op, *xs: torch.einsum(op.equation, *xs),
+    ops.Unfold: unfold, ops.Fold: fold, ops.MaxPoolIndices: max_pool_indices,
     ops.Conv: conv, ops.ConvTranspose: conv_transpose, ops.MaxPool: max_pool, ops.AvgPool: avg_pool, ops.LpPool: lp_pool,
     ops.AdaptiveAvgPool: lambda op, x: adaptive(AVG_POOLS, op, x), ops.AdaptiveMaxPool: lambda op, x: adaptive(MAX_POOLS, op, x),
     ops.GlobalAvgPool: lambda op, x: adaptive(AVG_POOLS, op, x), ops.GlobalMaxPool: lambda op, x: adaptive(MAX_POOLS, op, x),

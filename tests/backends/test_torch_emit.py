@@ -91,7 +91,7 @@ NOT_AN_OUTPUT = {"Expand-like"}
 
 ONE_WAY = {
     "GatherElements", "GatherND", "ScatterElements", "ScatterND", "TopK", "TopKIndices", "ReverseSequence", "CumSum", "CumProd", "ArgMax",
-    "ArgMin", "Hardmax", "OneHot", "Trilu",
+    "ArgMin", "Hardmax", "OneHot", "Trilu", "Unfold", "Fold", "MaxPoolIndices",
 }
 """Operators that are emitted, and that the way from torch does not know yet."""
 

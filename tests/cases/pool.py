@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xaicore.errors import ShapeError
-from xaicore.ops import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool
+from xaicore.ops import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, LpPool, MaxPool, MaxPoolIndices
 
 from .case import Case, distinct
 
@@ -15,6 +15,10 @@ def functional(name, **settings):
         return getattr(functional, name)(x, **settings)
 
     return run
+
+
+def where(name, **settings):
+    return lambda x: functional(name, return_indices=True, **settings)(x)[1]
 
 
 WRONG_RANK = tuple(((shape,), ShapeError, "one spatial axis for each entry of") for shape in ((3, 2, 4), (3, 2, 4, 4, 4)))
@@ -59,6 +63,11 @@ CASES = (
     Case("GlobalMaxPool", GlobalMaxPool(), ((3, 2, 3, 4),), distinct, torch=lambda x: x.amax((2, 3), keepdim=True),
          errors=((((3, 2),), ShapeError, "(N, C, *S)"), (((3, 2, 0),), ShapeError, "no empty axis in S"))),
     Case("GlobalMaxPool-1d", GlobalMaxPool(), ((3, 2, 5),), distinct, torch=lambda x: x.amax(2, keepdim=True)),
+    Case("MaxPoolIndices", MaxPoolIndices((2, 2)), ((3, 2, 4, 5),), distinct, torch=where("max_pool2d", kernel_size=2), errors=WRONG_RANK),
+    Case("MaxPoolIndices-all", MaxPoolIndices((3, 2), (2, 1), (1, 2), ((1, 1), (1, 1)), True), ((3, 2, 6, 5),), distinct,
+         torch=where("max_pool2d", kernel_size=(3, 2), stride=(2, 1), dilation=(1, 2), padding=(1, 1), ceil_mode=True)),
+    Case("MaxPoolIndices-3d", MaxPoolIndices((2, 1, 2), (1, 1, 1)), ((3, 1, 3, 2, 3),), distinct,
+         torch=where("max_pool3d", kernel_size=(2, 1, 2), stride=1)),
     Case("AvgPool", AvgPool((2, 2)), ((3, 2, 4, 5),), torch=functional("avg_pool2d", kernel_size=2), errors=WRONG_RANK),
     Case("AvgPool-1d", AvgPool((3,), (1,)), ((3, 2, 5),), torch=functional("avg_pool1d", kernel_size=3, stride=1)),
     Case("AvgPool-3d", AvgPool((2, 2, 1), (1, 2, 1)), ((3, 1, 3, 4, 2),),

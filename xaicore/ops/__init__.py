@@ -24,12 +24,13 @@ from xaicore.ops.elementwise import (
     Softsign,
     Tanh,
 )
+from xaicore.ops.fold import Fold, Unfold
 from xaicore.ops.index import GatherElements, GatherND, ReverseSequence, ScatterElements, ScatterND, Trilu
 from xaicore.ops.linear import Dense, Einsum, MatMul
 from xaicore.ops.logic import Compare, Logical, Not, ToBool, ToFloat, ToInt
 from xaicore.ops.normalize import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from xaicore.ops.op import Op
-from xaicore.ops.order import ArgMax, ArgMin, Hardmax, OneHot, TopK, TopKIndices
+from xaicore.ops.order import ArgMax, ArgMin, Hardmax, MaxPoolIndices, OneHot, TopK, TopKIndices
 from xaicore.ops.pointwise import (
     Abs,
     Ceil,
@@ -84,7 +85,7 @@ OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     # linear, convolution
     Dense, MatMul, Einsum, Conv, ConvTranspose,
     # pooling
-    MaxPool, AvgPool, LpPool, AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool,
+    MaxPool, AvgPool, LpPool, AdaptiveAvgPool, AdaptiveMaxPool, GlobalAvgPool, GlobalMaxPool, MaxPoolIndices, Unfold, Fold,
     # activations
     ReLU, LeakyReLU, PReLU, ReLU6, Clip, ELU, SELU, CELU, Sigmoid, HardSigmoid, HardSwish, Tanh, GELU, SiLU, Mish, Softplus, Softsign,
     # functions of one number
@@ -144,6 +145,7 @@ __all__ = [
     "Expm1",
     "Flatten",
     "Floor",
+    "Fold",
     "Gather",
     "GatherElements",
     "GatherND",
@@ -165,6 +167,7 @@ __all__ = [
     "LpPool",
     "MatMul",
     "MaxPool",
+    "MaxPoolIndices",
     "Maximum",
     "Mean",
     "Minimum",
@@ -211,6 +214,7 @@ __all__ = [
     "TopKIndices",
     "Transpose",
     "Trilu",
+    "Unfold",
     "Unsqueeze",
     "Variance",
     "Where",

@@ -1,4 +1,4 @@
-"""Operators that compare entries along one axis: where the largest stand, the k largest, one-hot codes.
+"""Operators that compare entries: where the largest stand along an axis or in a window, the k largest, one-hot codes.
 
 Where the largest stand is a whole number, through which no signal passes; the largest themselves are entries of x.
 """
@@ -15,6 +15,7 @@ from xaicore.numerics import Array, filled, scalar
 from xaicore.ops.index import GatherElements
 from xaicore.ops.logic import Blocking
 from xaicore.ops.op import Op, batchless
+from xaicore.ops.pool import MaxPool, Window
 from xaicore.ops.shape import check_indices
 
 if TYPE_CHECKING:
@@ -155,6 +156,20 @@ class TopKIndices(_Top, Blocking):
 
     def forward(self, *xs: Array) -> Array:
         return np.asarray(self.order(xs[0])[0], np.int64)
+
+
+@final
+@dataclass(frozen=True)
+class MaxPoolIndices(Window, Blocking):
+    """y = where in x, its spatial axes taken as one, the entry stands that MaxPool with the same settings takes; int64.
+
+    Of equal entries the first in row-major order. Same as: the indices of torch.nn.MaxPool1d to 3d; those of ONNX MaxPool count
+    all of x as one, batch and channels too. MaxUnpool is ScatterElements of them into zeros: ``graph.blocks.max_unpool``.
+    """
+
+    def forward(self, *xs: Array) -> Array:
+        pool = MaxPool(self.kernel, self.stride, self.dilation, self.pads, self.ceil)
+        return np.asarray(pool.places(pool.winners(xs[0]), xs[0]), np.int64)
 
 
 # ----- shared by the above ----------------------------------------------------------------------------------------

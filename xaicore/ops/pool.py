@@ -115,18 +115,24 @@ class _Max(Op):
 
         With ``winners(x)`` it is the vjp; with the winners of another input (a baseline), a part of DeepLIFT's cross-maximum.
         """
-        axes = self.looks_at(x)
-        choice = np.unravel_index(winners, tuple(at.shape[1] for at in axes))
-        target = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *(1,) * len(axes))
-        for k, (at, tap) in enumerate(zip(axes, choice)):
-            window = np.arange(len(at)).reshape(-1, *(1,) * (len(axes) - 1 - k))
-            target = target * x.shape[2 + k] + at[window, tap]
+        space = prod(x.shape[2:])
+        target = self.places(winners, x) + np.arange(0, x.shape[0] * x.shape[1] * space, space).reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
         if g.dtype == object:
             out = filled((x.size,), 0, g)
             np.add.at(out, target.reshape(-1), g.reshape(-1))
         else:
             out = np.bincount(target.reshape(-1), weights=g.reshape(-1), minlength=x.size).astype(g.dtype, copy=False)
         return out.reshape(x.shape)
+
+    def places(self, winners: Array, x: Array) -> Array:
+        """Where in space, all of its axes taken as one, the entry of x stands that each of ``winners`` names."""
+        axes = self.looks_at(x)
+        choice = np.unravel_index(winners, tuple(at.shape[1] for at in axes))
+        place = np.zeros(winners.shape, np.intp)
+        for k, (at, tap) in enumerate(zip(axes, choice)):
+            window = np.arange(len(at)).reshape(-1, *(1,) * (len(axes) - 1 - k))
+            place = place * x.shape[2 + k] + at[window, tap]
+        return place
 
     def candidates(self, *xs: Array) -> Array:
         """All entries of each window (N, C, *S', K), row-major; y is the maximum over the last axis.
