@@ -21,6 +21,7 @@ from xaicore.numerics import Array
 from xaicore.ops import CumProd, GroupNorm, Op, RMSNorm, Variance
 from xaicore_onnx.emit_index import INDEX
 from xaicore_onnx.emitter import Emitter, Rule
+from xaicore_onnx.lower_recurrent import EMIT_RECURRENT, unrolled
 from xaicore_onnx.safe import OPSETS
 
 FIRST_OPSET = 18
@@ -38,7 +39,7 @@ def emit(graph: Graph, opset: int = 21) -> onnx.ModelProto:
     if graph.dtype == "exact":
         raise ConversionError("ONNX has no rationals; emit graph.astype('float64') instead")
     kinds: set[type[Op]] = {Variance, *(kind for kind, since in NEEDS.items() if opset < since)}
-    return Emitter(expand(graph, kinds), opset, EMIT).model()
+    return Emitter(expand(unrolled(graph), kinds), opset, EMIT).model()
 
 
 NEEDS: Mapping[type[Op], int] = {GroupNorm: 21, RMSNorm: 23, CumProd: 26}
@@ -326,6 +327,8 @@ EMIT: dict[str, Rule] = {
     "Sigmoid": same("Sigmoid"), "HardSigmoid": lambda e, op, x: e.put("HardSigmoid", x, alpha=float(op.slope), beta=float(op.shift)),
     "HardSwish": same("HardSwish"), "Tanh": same("Tanh"), "GELU": gelu, "SiLU": silu, "Mish": same("Mish"), "Softplus": softplus,
     "Softsign": same("Softsign"),
+    # recurrent
+    **EMIT_RECURRENT,
     # functions of one number
     "Exp": same("Exp"), "Log": same("Log"), "Sqrt": same("Sqrt"), "Reciprocal": same("Reciprocal"), "Abs": same("Abs"),
     "Neg": same("Neg"), "Erf": same("Erf"), "Sin": same("Sin"), "Cos": same("Cos"), "Floor": same("Floor"), "Ceil": same("Ceil"),

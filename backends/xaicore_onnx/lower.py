@@ -12,6 +12,7 @@ from xaicore_onnx.lower_linear import LINEAR
 from xaicore_onnx.lower_loop import LOOP
 from xaicore_onnx.lower_math import MATH
 from xaicore_onnx.lower_quantize import QUANTIZE
+from xaicore_onnx.lower_recurrent import RECURRENT
 from xaicore_onnx.lower_reduce import REDUCE
 from xaicore_onnx.lower_resize import RESIZE
 from xaicore_onnx.lower_shape import SHAPE
@@ -19,5 +20,5 @@ from xaicore_onnx.lower_signal import SIGNAL
 from xaicore_onnx.lower_window import WINDOW
 
 TABLE: dict[str, Lowering] = {
-    **LINEAR, **WINDOW, **MATH, **REDUCE, **SHAPE, **RESIZE, **INDEX, **ATTENTION, **QUANTIZE, **SIGNAL, **LOOP,
+    **LINEAR, **WINDOW, **MATH, **REDUCE, **SHAPE, **RESIZE, **INDEX, **RECURRENT, **ATTENTION, **QUANTIZE, **SIGNAL, **LOOP,
 }  # fmt: skip

@@ -18,6 +18,7 @@ from onnx.reference.ops.op_conv_transpose import ConvTranspose as OneGroup
 from onnx.reference.ops.op_scatter_elements import ScatterElements as ElementsRun
 
 from xaicore.numerics import Array
+from xaicore_onnx.reference_recurrent import RECURRENT
 
 
 class LRN(OpRun):  # type: ignore[misc]
@@ -259,6 +260,7 @@ class Resize(Upsample):
 
 REPAIRS: dict[type[OpRun], int] = {
     **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, SpaceToDepth, LpNormalization, Scatter, MaxPool, AveragePool, LpPool), 99),
+    **dict.fromkeys(RECURRENT, 99),
     BatchNormalization: 14, Softmax: 13, LogSoftmax: 13, Hardmax: 13, DequantizeLinear: 19, Upsample: 99, Resize: 11,
 }  # fmt: skip
 """Each repair, and the operator set from which on it is not needed."""

@@ -59,6 +59,7 @@ ONE_WAY = {
 EXPANDED = {
     "AdaptiveAvgPool": "Einsum", "CELU": "Mul", "SiLU": "Mul", "Softplus-beta": "Div", "Compare-ne": "Not", "Logical-or": "Logical",
     "Expm1": "Sub", "Log1p": "Log", "Rsqrt": "Reciprocal", "Variance": "Mean", "Variance-ddof": "Div", "AvgPool-divisor": "Mul",
+    **dict.fromkeys(("RNN-relu-reverse", "RNN-mask", "GRU-rational", "GRU-mask", "LSTM-cell", "LSTM-rational", "LSTM-mask"), "Concat"),
 }  # fmt: skip
 """Operators that ONNX lacks, and what the last node of their form there comes back as."""
 

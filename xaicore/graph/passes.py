@@ -28,22 +28,30 @@ def prune(graph: Graph, outputs: Sequence[str] | None = None) -> Graph:
     return replace(graph, params=params, nodes=tuple(n for n in graph.nodes if n.name in needed), outputs=outputs)
 
 
-def expand(graph: Graph, kinds: Collection[type[Op]], shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+def expand(
+    graph: Graph, kinds: Collection[type[Op]], shapes: Mapping[str, Sequence[int]] | None = None,
+    where: Callable[[Node], bool] = lambda node: True,
+) -> Graph:
     """Every node whose operator is among ``kinds`` replaced by its ``expand`` form, repeatedly; the same function.
 
     The last node of an expansion keeps the name of the node that it replaces; the others are called ``name/part`` and
-    keep its layer. ``shapes`` (of one run) saves a run on sample feeds where an expansion asks for a shape.
+    keep its layer. ``shapes`` (of one run) saves a run on sample feeds where an expansion asks for a shape. ``where`` chooses
+    among the nodes of these kinds.
     """
-    kinds = tuple(kinds)
-    while any(isinstance(n.op, kinds) for n in graph.nodes):
-        grown = _expand_once(graph, kinds, shapes)
+    wanted = tuple(kinds)
+
+    def chosen(node: Node) -> bool:
+        return isinstance(node.op, wanted) and where(node)
+
+    while any(chosen(n) for n in graph.nodes):
+        grown = _expand_once(graph, chosen, shapes)
         if len(grown.nodes) == len(graph.nodes) and all(a.op == b.op for a, b in zip(grown.nodes, graph.nodes)):
             return grown                                                # what is left has no simpler form
         graph, shapes = grown, None
     return graph
 
 
-def _expand_once(graph: Graph, kinds: tuple[type[Op], ...], shapes: Mapping[str, Sequence[int]] | None) -> Graph:
+def _expand_once(graph: Graph, chosen: Callable[[Node], bool], shapes: Mapping[str, Sequence[int]] | None) -> Graph:
     lookup = cache(lambda: shapes if shapes is not None else shapes_of(graph))
     renamed: dict[str, str] = {}
     b = Builder(graph.name, graph.dtype, lambda: {**lookup(), **{new: lookup()[old] for old, new in renamed.items()}})
@@ -51,7 +59,7 @@ def _expand_once(graph: Graph, kinds: tuple[type[Op], ...], shapes: Mapping[str,
     for node in graph.nodes:
         inputs = [renamed.get(i, i) for i in node.inputs]
         last = None
-        if isinstance(node.op, kinds):
+        if chosen(node):
             with b.scope(node.name, layer=node.layer or node.name, origin=node.origin):
                 last = node.op.expand(b, *inputs)
         if last is None:

@@ -7,7 +7,7 @@ state is given, the first step has none, and its terms are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 from xaicore.errors import GraphError
 from xaicore.numerics import Array
 from xaicore.ops.arithmetic import Add, Mul, Sub, Where
+from xaicore.ops.elementwise import Clip
 from xaicore.ops.linear import Dense
 from xaicore.ops.op import Op
 from xaicore.ops.shape import Concat, Expand, Slice, Split, Unsqueeze
@@ -35,6 +36,8 @@ class Loop:
     inputs: tuple[str, ...]
     states: int
     reverse: bool
+    clip: float | None = None
+    """The bound of what goes into an activation function, which ONNX knows."""
 
     def weights(self) -> tuple[Array, Array, Array, Array]:
         """The values of w, u, b and c."""
@@ -77,26 +80,31 @@ class Loop:
 
         return add
 
+    def activate(self, op: Op, x: str, name: str) -> str:
+        """``op`` of x, which is clipped first where a clip is given."""
+        x = x if self.clip is None else self.b.add(Clip(-self.clip, self.clip), x, name=f"{name}_clipped")
+        return self.b.add(op, x, name=name)
+
     def pieces(self, x: str, at: str, letters: str, size: int) -> list[str]:
         """``x`` cut along its last axis, a piece of ``size`` for each letter."""
         return [self.b.add(Split(2, (size,) * len(letters), k), x, name=f"{at}{one}_sum") for k, one in enumerate(letters)]
 
 
-def unroll_rnn(b: Wiring, activation: Op, reverse: bool, *inputs: str) -> str:
+def unroll_rnn(b: Wiring, activation: Op, reverse: bool, *inputs: str, clip: float | None = None) -> str:
     """h = activation(w x + u h + b + c)."""
-    loop = Loop(b, inputs, 1, reverse)
+    loop = Loop(b, inputs, 1, reverse, clip)
     w, u, bias, c = loop.weights()
     total = loop.joined("h_sum", w, u, bias + c)
 
     def step(at: str, x: str, old: States) -> States:
-        return (b.add(activation, total(at, x, old[0] if old else None), name=f"{at}h"),)
+        return (loop.activate(activation, total(at, x, old[0] if old else None), f"{at}h"),)
 
     return loop.run(step)
 
 
-def unroll_gru(b: Wiring, gate: Op, activation: Op, reset: str, reverse: bool, *inputs: str) -> str:
+def unroll_gru(b: Wiring, gate: Op, activation: Op, reset: str, reverse: bool, *inputs: str, clip: float | None = None) -> str:
     """r and z from one Dense, then n, then h = (1 - z) n + z h."""
-    loop = Loop(b, inputs, 1, reverse)
+    loop = Loop(b, inputs, 1, reverse, clip)
     w, u, bias, c = loop.weights()
     size = u.shape[1]
     gates = loop.joined("gates", w[: 2 * size], u[: 2 * size], (bias + c)[: 2 * size])
@@ -115,27 +123,44 @@ def unroll_gru(b: Wiring, gate: Op, activation: Op, reset: str, reverse: bool, *
 
     def step(at: str, x: str, old: States) -> States:
         h = old[0] if old else None
-        r, z = (b.add(gate, v, name=at + k) for k, v in zip("rz", loop.pieces(gates(at, x, h), at, "rz", size)))
-        n = b.add(activation, candidate(at, x, r, h), name=f"{at}n")
+        r, z = (loop.activate(gate, v, at + k) for k, v in zip("rz", loop.pieces(gates(at, x, h), at, "rz", size)))
+        n = loop.activate(activation, candidate(at, x, r, h), f"{at}n")
         new = b.add(Mul(), b.add(Sub(), one, z, name=f"{at}new_share"), n, name=f"{at}new")
         return (new if h is None else b.add(Add(), new, b.add(Mul(), z, h, name=f"{at}kept"), name=f"{at}h"),)
 
     return loop.run(step)
 
 
-def unroll_lstm(b: Wiring, gate: Op, activation: Op, squash: Op, output: str, reverse: bool, *inputs: str) -> str:
-    """All four gates from one Dense, then c = f c + i g and h = o squash(c)."""
-    loop = Loop(b, inputs, 2, reverse)
+def unroll_lstm(
+    b: Wiring, gate: Op, activation: Op, squash: Op, output: str, reverse: bool, *inputs: str, clip: float | None = None,
+    peepholes: Mapping[str, Array] | None = None, coupled: bool = False,
+) -> str:
+    """All four gates from one Dense, then c = f c + i g and h = o squash(c).
+
+    What only ONNX has: ``peepholes`` p by the gate's letter, with p_i c_{t-1}, p_f c_{t-1} and p_o c_t added in the gates; the
+    ``coupled`` forget gate f = 1 - i.
+    """
+    loop = Loop(b, inputs, 2, reverse, clip)
     w, u, bias, c = loop.weights()
     size = u.shape[1]
     gates = loop.joined("gates", w, u, bias + c)
+    views = {k: b.constant(p, f"peephole_{k}") for k, p in (peepholes or {}).items()}
+    one = b.constant(1, "one") if coupled else ""
+
+    def opened(at: str, k: str, total: str, cell: str | None) -> str:
+        """The gate of letter k."""
+        if k in views and cell is not None:
+            total = b.add(Add(), total, b.add(Mul(), cell, views[k], name=f"{at}{k}_seen"), name=f"{at}{k}_total")
+        return loop.activate(gate, total, at + k)
 
     def step(at: str, x: str, old: States) -> States:
-        i, f, g, o = loop.pieces(gates(at, x, old[0] if old else None), at, "ifgo", size)
-        i, o = b.add(gate, i, name=f"{at}i"), b.add(gate, o, name=f"{at}o")
-        cell = b.add(Mul(), i, b.add(activation, g, name=f"{at}g"), name=f"{at}new")
-        if old:
-            cell = b.add(Add(), b.add(Mul(), b.add(gate, f, name=f"{at}f"), old[1], name=f"{at}kept"), cell, name=f"{at}c")
-        return b.add(Mul(), o, b.add(squash, cell, name=f"{at}squashed"), name=f"{at}h"), cell
+        sums = dict(zip("ifgo", loop.pieces(gates(at, x, old[0] if old else None), at, "ifgo", size)))
+        cell = old[1] if old else None
+        i = opened(at, "i", sums["i"], cell)
+        new = b.add(Mul(), i, loop.activate(activation, sums["g"], f"{at}g"), name=f"{at}new")
+        if cell is not None:
+            f = b.add(Sub(), one, i, name=f"{at}f") if coupled else opened(at, "f", sums["f"], cell)
+            new = b.add(Add(), b.add(Mul(), f, cell, name=f"{at}kept"), new, name=f"{at}c")
+        return b.add(Mul(), opened(at, "o", sums["o"], new), b.add(squash, new, name=f"{at}squashed"), name=f"{at}h"), new
 
     return loop.run(step, 1 if output == "cell" else 0)
