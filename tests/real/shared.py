@@ -34,11 +34,14 @@ def example(name: str, *packages: str) -> ModuleType:
     return module
 
 
-def complete(results: Mapping[str, xc.Attribution], quadrature: float, conserved: float = 1e-3) -> None:
+def complete(results: Mapping[str, xc.Attribution], quadrature: float = 0.0, conserved: float = 1e-3) -> None:
     """DeepLIFT to rounding, LRP to what its stabiliser keeps, integrated gradients to its quadrature error; of f's size."""
     allowed = {"deeplift.rescale": 1e-9, "lrp.epsilon": conserved, "integrated_gradients": quadrature}
-    for name, share in allowed.items():
-        a = results[name]
+    assert set(results) & set(allowed)
+    for name, a in results.items():
+        if name not in allowed:
+            continue
+        share = allowed[name]
         assert np.isfinite(np.asarray(a)).all()
         assert np.abs(a.gap()).max() <= share * max(1.0, float(np.abs(a.output).max())), (name, a.gap())
 
