@@ -171,10 +171,10 @@ def test_onnx_files_go_to_their_backend(name: str, tmp_path: Path, seen: list[tu
     *[(f"m{suffix}", r"is a pickle, .*weights_only=True.*xaicore\.from_model")
       for suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".PT")],
     ("m.pt2", r"exported torch program\. .*torch\.export\.load\(path\).*from_model"),
-    *[(f"m{suffix}", r"is a Keras file\. .*safe_mode=True.*from_model") for suffix in (".keras", ".h5", ".hdf5")],
+    *[(f"m{suffix}", r"format of Keras 2\. .*safe_mode=True.*save it as \.keras") for suffix in (".h5", ".hdf5")],
     *[(f"m{suffix}", "weights without a model.*from_model") for suffix in (".safetensors", ".npz")],
     *[(f"m{suffix}", r"Convert it to ONNX first, then xaicore\.load") for suffix in (".pb", ".tflite")],
-    ("m.txt", r"files ending in \.txt are not read; give \.onnx or xaicore's \.json"), ("model", r"ending in \(nothing\) are not read"),
+    ("m.txt", r"files ending in \.txt are not read; give \.onnx, \.keras or xaicore's \.json"), ("model", r"ending in \(nothing\) are not read"),
 ])
 def test_other_files_are_refused_with_the_recipe(name: str, text: str, tmp_path: Path, seen: list[tuple[Any, ...]]) -> None:
     (tmp_path / name).write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
@@ -186,7 +186,7 @@ def test_other_files_are_refused_with_the_recipe(name: str, text: str, tmp_path:
 
 def test_every_recipe_is_tried_above() -> None:
     suffixes = {s for group in plugins.REFUSED for s in group}
-    assert suffixes == {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".pt2", ".keras", ".h5", ".hdf5", ".safetensors",
+    assert suffixes == {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".pt2", ".h5", ".hdf5", ".safetensors",
                         ".npz", ".pb", ".tflite"}
 
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "xaicore.backends"
-READERS = {".onnx": "onnx"}
+READERS = {".onnx": "onnx", ".keras": "keras"}
 REFUSED = {
     (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib"):
         "a pickle, and loading one runs whatever code is in it. Build the model in Python, load its weights with "
         "torch.load(path, weights_only=True), and convert the live model: xaicore.from_model(model, example_inputs)",
     (".pt2",):
         "an exported torch program. Load it in Python with torch.export.load(path), then xaicore.from_model(program, example_inputs)",
-    (".keras", ".h5", ".hdf5"):
-        "a Keras file. Load it in Python, keras.models.load_model(path, compile=False, safe_mode=True), then "
-        "xaicore.from_model(model, example_inputs)",
+    (".h5", ".hdf5"):
+        "an HDF5 file, the format of Keras 2. Load it in Python, keras.models.load_model(path, compile=False, safe_mode=True), and "
+        "save it as .keras: model.save('model.keras')",
     (".safetensors", ".npz"):
         "weights without a model. Build the model in its framework, load the weights, then xaicore.from_model(model, example_inputs)",
     (".pb", ".tflite"): "a TensorFlow graph. Convert it to ONNX first, then xaicore.load('model.onnx')",
@@ -60,15 +60,15 @@ def from_model(model: Any, example: Any = None, *, dtype: str = "float64", verif
 
 
 def load(path: str | Path, *, dtype: str = "float64", verify: bool = False, **options: Any) -> Graph:
-    """The graph of a file: .onnx, or xaicore's own .json. Nothing in the file is executed.
+    """The graph of a file: .onnx, .keras, or xaicore's own .json. Nothing in the file is executed, and no framework reads .keras.
 
-    verify    run the framework and the graph on sample inputs and refuse a mismatch (ONNX)
-    options   the reader's own: for ONNX ``example`` (inputs to verify with, and sizes for free axes), ``unbatched``
+    verify    run the framework and the graph on sample inputs and refuse a mismatch (ONNX, Keras)
+    options   the reader's own: ``example`` (inputs to verify with, and sizes for free axes), for ONNX ``unbatched``
     """
     try:
         path = Path(path)
         if path.is_dir():
-            raise FileRefused(f"{path} is a directory; give a model file (.onnx or xaicore's .json)")
+            raise FileRefused(f"{path} is a directory; give a model file (.onnx, .keras or xaicore's .json)")
         if not path.exists():
             raise FileRefused(f"{path} does not exist")
     except TypeError:
@@ -88,7 +88,7 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False, **op
     for suffixes, why in REFUSED.items():
         if suffix in suffixes:
             raise FileRefused(f"{path.name} is {why}")
-    raise FileRefused(f"{path.name}: files ending in {suffix or '(nothing)'} are not read; give .onnx or xaicore's .json")
+    raise FileRefused(f"{path.name}: files ending in {suffix or '(nothing)'} are not read; give .onnx, .keras or xaicore's .json")
 
 
 def _backend(name: str) -> ModuleType:

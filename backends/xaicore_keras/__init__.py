@@ -1,26 +1,27 @@
-"""Keras 3 models as graphs: ``to_graph``. The table "layer or operation -> Builder calls" is in lower.py."""
+"""Keras 3 models as graphs: ``to_graph`` for live ones, ``load`` for .keras files, which are read without Keras.
+
+The table "layer or operation -> Builder calls" is in lower.py. It works on a record (record.py) that a live model (live.py) and a
+file (stored.py) give alike.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 
-from xaicore.errors import BackendError, ConversionError, InputError
-from xaicore.graph.build import Builder
+from xaicore.errors import ConversionError, InputError, Mismatch
 from xaicore.graph.graph import Graph, InputSpec
 from xaicore.graph.run import check_feeds
-from xaicore.graph.verify import TOLERANCE
-from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
-from xaicore_keras.convert import LAYOUTS, Converter, Value
-from xaicore_keras.lower import EXPORT, TABLE, reject
-from xaicore_keras.record import flat, functional_of, kind_of, kind_of_number, no_gradient, numpy_of
+from xaicore_keras.convert import LAYOUTS, Converter, FreeAxis, Value
+from xaicore_keras.lower import TABLE, reject
+from xaicore_keras.record import Input, Layer, Net, Settings, kind_of_number
+from xaicore_keras.sized import SizedBuilder
 
-__all__ = ["to_graph"]
+__all__ = ["load", "to_graph"]
 
 
 def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True) -> Graph:
@@ -31,74 +32,89 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     and the graph is for that size. With ``verify`` Keras runs on the example, and each tensor that it records is compared.
     BackendError for what is no such model, ConversionError for what has no counterpart, Mismatch where values differ.
     """
-    functional = _recorded(model)
-    specs = {t._keras_history.operation.name: _spec(t) for t in functional.inputs}
-    feeds = None
-    if example is not None:
-        feeds = check_feeds(Graph(specs, {}, (), tuple(specs)), _by_name(example, tuple(specs)))
-    elif verify:
-        feeds = _drawn(specs)
-    builder = Builder(str(model.name))
-    convert = Converter(builder, TABLE, reject)
-    given = _framework_feeds(functional, feeds)
-    values: list[Value] = []
-    for tensor, (name, spec) in zip(functional.inputs, specs.items()):
-        image = name if spec.kind == "float" and len(spec.shape) in LAYOUTS else ""
-        seen = None if given is None else given[len(values)]
-        values.append(Value(builder.input(name, spec.shape, spec.kind), tuple(tensor.shape), spec.kind, image=image, seen=seen))
-    outputs = [convert.own(v) for v in convert.model(functional, values)]
-    builder.meta.update(_layouts(convert, specs))
-    graph = builder.build(*(v.name for v in outputs))
-    if convert.fixed and feeds is not None:
-        graph = replace(graph, inputs={k: InputSpec((None, *feeds[k].shape[1:]), s.kind) for k, s in specs.items()})
-    if verify and feeds is not None:
-        with no_gradient():
-            final = flat(functional(_packed(functional, given), training=False))
-        expected = {**convert.expected, **{v.name: numpy_of(y) for v, y in zip(outputs, final)}}
-        _verify(graph, feeds, expected)
+    from xaicore_keras import live
+
+    return _graph(live.recorded(model), example, live.settings(), model if verify else None).astype(dtype)
+
+
+def load(path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False) -> Graph:
+    """The graph of a .keras file, read with zipfile, json and h5py: nothing in the file is run, and Keras is not imported.
+
+    The graph is the one that ``to_graph`` makes of the model that was saved, bit for bit, where Keras runs on its default
+    configuration (epsilon 1e-7, channels last) and computes averages at the border as all its backends but torch do.
+    ``verify`` does import Keras: it loads the file too, in its safe mode, and every tensor is compared.
+    FileRefused for what is no sound .keras file, ConversionError for a layer without a counterpart: Lambda, your own classes.
+    """
+    from xaicore_keras import stored
+
+    with stored.opened(path) as model:
+        graph = _graph(model, example, Settings(), from_file=True)
+    if verify:                                                          # Keras sees only what was found sound
+        from xaicore_keras import live
+
+        _same(graph, to_graph(live.loaded(os.fspath(path)), example), os.fspath(path))
     return graph.astype(dtype)
 
 
-def _verify(graph: Graph, feeds: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
-    """Compares each tensor that Keras recorded with what the graph makes of Keras's own values before it.
-
-    So a deep network's float32 rounding, which a normalisation by a small variance amplifies without bound, does not add up
-    to a difference that no layer made.
-    """
-    known = {k: v for k, v in expected.items() if k not in graph.inputs and np.isfinite(v).all()}
-    given = {f"{k} (keras)": v for k, v in known.items()}
-    nodes = tuple(replace(n, inputs=tuple(f"{i} (keras)" if i in known else i for i in n.inputs)) for n in graph.nodes)
-    inputs = {**graph.inputs, **{k: InputSpec((None, *v.shape[1:]), kind_of_number(str(v.dtype))) for k, v in given.items()}}
-    cut = replace(graph, inputs=inputs, nodes=nodes)
-    compare(cut, {**feeds, **given}, expected, "keras", TOLERANCE["float32"])     # Keras computes float64 models in float32 too
+def _same(ours: Graph, theirs: Graph, path: str) -> None:
+    """Mismatch unless a file's graph is that of the model which Keras makes of the file."""
+    for a, b in zip(ours.nodes, theirs.nodes):
+        if a != b:
+            raise Mismatch(f"{path}: the file gives the node {a}, the model that Keras loads from it {b}; please report this model")
+    differ = [k for k in ours.params if k not in theirs.params or not np.array_equal(ours.params[k], theirs.params[k])]
+    if differ or len(ours.nodes) != len(theirs.nodes):
+        raise Mismatch(f"{path}: {differ[0] if differ else 'the number of nodes'!r} differs from the model that Keras loads from the file")
 
 
-def _recorded(model: Any) -> Any:
-    """The Functional graph of a model; what is none gets an error with a way out."""
-    if not isinstance(model, keras.Model):
-        raise BackendError(f"a keras.Model is expected, not a {type(model).__name__}; wrap layers as keras.Sequential([...])")
-    functional = functional_of(model)
-    if functional is not None:
-        return functional
-    if isinstance(model, keras.Sequential) and kind_of(model).startswith("keras."):
-        raise ConversionError(
-            f"the Sequential model {model.name!r} has no input shape yet, so it has no graph; "
-            f"put a keras.Input first, or call model.build((None, ...))"
-        )
-    raise ConversionError(
-        f"the model {model.name!r} ({kind_of(model)}) is a subclass with its own call(), whose code Keras does not record. "
-        f"To do: build it as a Functional model (keras.Model(inputs, outputs)); or {EXPORT}"
-    )
+def _graph(model: Layer, example: Any, settings: Settings, live_model: Any = None, from_file: bool = False) -> Graph:
+    net = model.net
+    assert net is not None
+    specs = {one.name: _spec(one) for one in net.inputs}
+    feeds = None
+    if example is not None:
+        feeds = check_feeds(Graph(specs, {}, (), tuple(specs)), _by_name(example, tuple(specs)))
+    elif live_model is not None:
+        feeds = _drawn(specs)
+    try:
+        return _converted(net, specs, feeds, settings, live_model, from_file)
+    except FreeAxis:
+        if example is None or feeds is None:
+            raise
+        specs = {k: InputSpec((None, *feeds[k].shape[1:]), s.kind) for k, s in specs.items()}
+        return _converted(net, specs, feeds, settings, live_model, from_file)
+
+
+def _converted(
+    net: Net, specs: Mapping[str, InputSpec], feeds: Mapping[str, Array] | None, settings: Settings, live_model: Any, from_file: bool
+) -> Graph:
+    """The graph for inputs of these sizes; with a live model and feeds compared with what Keras makes of them."""
+    builder = SizedBuilder(net.name)
+    convert = Converter(builder, TABLE, reject, settings, from_file=from_file)
+    given: list[Any] | None = None
+    if live_model is not None and feeds is not None:
+        from xaicore_keras import live
+
+        convert.run, given = live.run, live.feeds_of(live_model, feeds)
+    values: list[Value] = []
+    for k, (name, spec) in enumerate(specs.items()):
+        image = name if spec.kind == "float" and len(spec.shape) in LAYOUTS else ""
+        values.append(Value(builder.input(name, spec.shape, spec.kind), spec.shape, spec.kind, image=image, seen=given and given[k]))
+    outputs = [convert.own(v) for v in convert.model(net, values)]
+    builder.meta.update(_layouts(convert, specs))
+    graph = builder.build(*(v.name for v in outputs))
+    if given is not None and feeds is not None:
+        final = live.outputs_of(live_model, given)
+        live.verify(graph, feeds, {**convert.expected, **{v.name: y for v, y in zip(outputs, final)}})
+    return graph
 
 
 # ----- inputs -----------------------------------------------------------------------------------------------------
 
 
-def _spec(tensor: Any) -> InputSpec:
-    dtype = str(tensor.dtype)
-    if "string" in dtype or "complex" in dtype:
-        raise ConversionError(f"input {tensor.name!r} has dtype {dtype}; numbers are expected: take the preprocessing out of the model")
-    return InputSpec((None, *tensor.shape[1:]), "float" if dtype == "uint8" else kind_of_number(dtype))     # bytes are pixels
+def _spec(one: Input) -> InputSpec:
+    if "string" in one.dtype or "complex" in one.dtype:
+        raise ConversionError(f"input {one.name!r} has dtype {one.dtype}; numbers are expected: take the preprocessing out of the model")
+    return InputSpec((None, *one.shape[1:]), "float" if one.dtype == "uint8" else kind_of_number(one.dtype))      # bytes are pixels
 
 
 def _by_name(example: Any, names: tuple[str, ...]) -> Any:
@@ -123,22 +139,10 @@ def _drawn(specs: Mapping[str, InputSpec]) -> dict[str, Array]:
     return check_feeds(Graph(specs, {}, (), tuple(specs)), out)
 
 
-def _framework_feeds(functional: Any, feeds: Mapping[str, Array] | None) -> list[Any] | None:
-    if feeds is None:
-        return None
-    return [keras.ops.convert_to_tensor(x, dtype=t.dtype) for t, x in zip(functional.inputs, feeds.values(), strict=True)]
-
-
-def _packed(functional: Any, given: list[Any] | None) -> Any:
-    """The tensors in the structure in which the model takes its inputs."""
-    return keras.tree.pack_sequence_as(functional.input, given)
-
-
 def _layouts(convert: Converter, specs: Mapping[str, InputSpec]) -> dict[str, str]:
     """The inputs whose channels are last: those of channels-last layers, and images that no layer places, by Keras's setting."""
-    default = keras.config.image_data_format() == "channels_last"
     found = dict(convert.layouts)
     for name, spec in specs.items():
-        if spec.kind == "float" and len(spec.shape) in (4, 5) and default:
+        if spec.kind == "float" and len(spec.shape) in (4, 5) and convert.settings.data_format == "channels_last":
             found.setdefault(name, LAYOUTS[len(spec.shape)])
     return {f"layout.{name}": layout for name, layout in found.items() if layout}

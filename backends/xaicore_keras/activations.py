@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, TypeAlias
-
-import keras
 
 from xaicore.ops import (
     CELU,
@@ -45,7 +42,7 @@ from xaicore.ops import (
     Where,
 )
 from xaicore_keras.convert import Call, Value
-from xaicore_keras.record import is_layer, kind_of
+from xaicore_keras.record import Function, Layer
 
 Get: TypeAlias = Callable[[str, Any], Any]
 """How an activation asks for a setting: its name, and Keras's default."""
@@ -53,29 +50,25 @@ Get: TypeAlias = Callable[[str, Any], Any]
 
 def activate(c: Call, function: Any, v: Value) -> Value:
     """The ``activation=`` of a layer as a node of its own, called layer/relu."""
-    if function is None or function is keras.activations.linear:
+    if function in (None, "linear", Function("linear")):
         return v
-    if is_layer(function):
-        inner = replace(c, op=function, args=(v,), kwargs={}, name=f"{c.name}/{function.name}")
-        return c.to.lower(inner)[0]
-    given = {}
-    if isinstance(function, partial) and not function.args:
-        function, given = function.func, dict(function.keywords)
-    name, defaults = _BY_FUNCTION.get(function, (None, {}))
-    if name is None and kind_of(function) in _BY_CLASS:
-        name, given = _BY_CLASS[kind_of(function)], vars(function)
-    if name is None:
+    if isinstance(function, Layer):
+        if function.kind in _BY_CLASS:
+            function = Function(_BY_CLASS[function.kind], function.config)
+        else:
+            return c.to.lower(replace(c, op=function, args=(v,), kwargs={}, name=f"{c.name}/{function.name}"))[0]
+    known = function if isinstance(function, Function) else Function(str(function))
+    if known.name not in ACTIVATIONS:
         raise c.refuse(
-            f"has the activation {getattr(function, '__name__', function)!r}, a Python function that Keras does not record",
+            f"has the activation {known.name!r}, a Python function that Keras does not record",
             f"use one of {', '.join(sorted(ACTIVATIONS))}, or call keras.ops functions on the layer's output",
         )
-    settings = {**defaults, **given}
-    return ACTIVATIONS[name](c, v, lambda key, default: settings.get(key, default), name)
+    return ACTIVATIONS[known.name](c, v, lambda key, default: known.settings.get(key, default), known.name)
 
 
 def activation_operation(name: str, c: Call) -> Value:
     """A row for an operation or layer that is an activation itself: its settings are its attributes."""
-    return ACTIVATIONS[name](c, c.x, lambda key, default: getattr(c.op, key, default), "")
+    return ACTIVATIONS[name](c, c.x, lambda key, default: c.op.config.get(key, default), "")
 
 
 # ----- one function each ------------------------------------------------------------------------------------------
@@ -148,8 +141,7 @@ def glu(c: Call, v: Value, get: Get, tag: str) -> Value:
     half = c.size(v, axis) // 2
     a, b = (c.map(Slice(v.axis(axis), *ends), v, tag=_sub(tag, f"half{k}")) for k, ends in enumerate(((0, half), (half, 2 * half))))
     gate = c.map(Sigmoid(), b, tag=_sub(tag, "gate"))
-    shape = (*v.shape[:axis], half, *v.shape[axis + 1 :])
-    return replace(c.map(Mul(), a, gate, tag=tag), shape=shape, image="")
+    return replace(c.map(Mul(), a, gate, tag=tag), image="")
 
 
 def hard_shrink(c: Call, v: Value, get: Get, tag: str) -> Value:
@@ -205,13 +197,6 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "tanh_shrink": tanh_shrink, "soft_shrink": soft_shrink, "hard_shrink": hard_shrink, "threshold": threshold,
     "softplus": _one(Softplus()), "softsign": _one(Softsign()), "squareplus": squareplus, "sparse_plus": sparse_plus,
     "exponential": _one(Exp()), "glu": glu, "softmax": _with_axis(Softmax), "log_softmax": _with_axis(LogSoftmax),
-}
-
-_BY_FUNCTION: Mapping[Any, tuple[str, dict[str, Any]]] = {
-    **{getattr(keras.activations, name): (name, {}) for name in ACTIVATIONS},
-    **{getattr(keras.ops, name): (name, {}) for name in ACTIVATIONS if hasattr(keras.ops, name)},
-    keras.ops.gelu: ("gelu", {"approximate": True}),    # keras.ops approximates by default, keras.activations does not
-    keras.ops.exp: ("exponential", {}),
 }
 
 OPERATIONS: Mapping[str, str] = {

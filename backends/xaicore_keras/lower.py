@@ -16,7 +16,6 @@ from xaicore_keras import lower_shape as shape
 from xaicore_keras import lower_spatial as spatial
 from xaicore_keras.activations import OPERATIONS, activation_operation
 from xaicore_keras.convert import Call, Lowering
-from xaicore_keras.record import is_layer, kind_of
 
 
 def _ranks(name: str, lowering: Lowering, ranks: str = "123") -> dict[str, Lowering]:
@@ -30,7 +29,8 @@ def _all(lowering: Lowering, *names: str) -> dict[str, Lowering]:
 
 LAYERS: Mapping[str, Lowering] = {
     "Dense": layers.dense, "EinsumDense": layers.einsum_dense, "Embedding": layers.embedding,
-    "MultiHeadAttention": attention.multi_head_attention,
+    "MultiHeadAttention": attention.multi_head_attention, "GroupedQueryAttention": attention.grouped_query_attention,
+    "Attention": attention.attention_layer, "AdditiveAttention": attention.additive_attention,
     "TimeDistributed": layers.time_distributed, "SpectralNormalization": layers.wrapped,
     # convolution
     **_ranks("Conv#", spatial.conv), **_ranks("DepthwiseConv#", spatial.depthwise, "12"),
@@ -89,14 +89,14 @@ _STRINGS = ("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "I
 
 def reject(c: Call) -> ConversionError:
     """The error for a layer or operation without a row: which, why, and what to do."""
-    home, _, name = kind_of(c.op).rpartition(".")
+    home, _, name = c.op.kind.rpartition(".")
     if home == "keras.layers" and name == "Lambda":
         return c.refuse("is a Python function, which Keras does not record", f"call keras.ops on the tensors instead; or {EXPORT}")
     if home == "keras.layers" and name in _RECURRENT:
         return c.refuse("is recurrent, and this version converts no recurrent layers from Keras", EXPORT)
     if home == "keras.layers" and name in _STRINGS:
         return c.refuse("maps strings or categories to indices", "take it out of the model, and feed the model what it gives")
-    if is_layer(c.op) and not home.startswith("keras."):
+    if c.op.is_layer and not home.startswith("keras."):
         todo = f"build it of keras layers and keras.ops as a Functional model; or {EXPORT}"
         return c.refuse("is a class of your own, whose code Keras does not record", todo)
     todo = f"replace it by layers or keras.ops that have one (xaicore_keras.lower.TABLE); or {EXPORT}"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
-import keras
 import numpy as np
 
+from xaicore.numerics import Array
 from xaicore.ops import (
     Add,
     BatchNorm,
@@ -40,15 +39,14 @@ from xaicore.ops import (
 )
 from xaicore_keras.activations import activate
 from xaicore_keras.convert import Call, Value
-from xaicore_keras.record import kind_of, numpy_of
+from xaicore_keras.record import numpy_of
 
 # ----- dense ------------------------------------------------------------------------------------------------------
 
 
 def dense(c: Call) -> Value:
     """x @ kernel + bias along the last axis; the kernel (I, O) is kept as (O, I)."""
-    bias = [c.param(c.op.bias)] if c.op.bias is not None else []
-    name = c.add(Dense(), c.own(floating(c, c.x)), c.param(_weight(c), np.transpose, "kernel"), *bias)
+    name = c.add(Dense(), c.own(floating(c, c.x)), c.param("kernel", np.transpose), *c.params("bias"))
     return activate(c, c.op.activation, c.value(name))
 
 
@@ -62,19 +60,14 @@ def einsum_dense(c: Call) -> Value:
     seen, out = seen.replace("...", dots), out.replace("...", dots)
     if seen[0] != out[0] or seen[0] in kernel:
         raise c.refuse(f"has the equation {c.op.equation!r}, which mixes or moves the batch", "keep axis 0 first on both sides")
-    bias = c.op.bias
+    bias = c.weight("bias")
     if len(kernel) == 2 and seen[:-1] == out[:-1] and set(kernel) == {seen[-1], out[-1]} and (bias is None or bias.ndim == 1):
         turn = np.transpose if kernel == seen[-1] + out[-1] else None
-        name = c.add(Dense(), x, c.param(_weight(c), turn, "kernel"), *([] if bias is None else [c.param(bias)]))
+        name = c.add(Dense(), x, c.param("kernel", turn), *c.params("bias"))
         return activate(c, c.op.activation, c.value(name))
-    product = c.add(Einsum(f"{seen},{kernel}->{out}"), x, c.param(_weight(c)), tag="" if bias is None else "product")
-    name = product if bias is None else c.add(Add(), product, c.param(bias))
+    product = c.add(Einsum(f"{seen},{kernel}->{out}"), x, c.param("kernel"), tag="" if bias is None else "product")
+    name = product if bias is None else c.add(Add(), product, c.param("bias"))
     return activate(c, c.op.activation, c.value(name))
-
-
-def _weight(c: Call) -> Any:
-    """The variable itself, which knows its path; with LoRA the sum that Keras computes."""
-    return c.op.kernel if getattr(c.op, "lora_enabled", False) else c.op._kernel
 
 
 def embedding(c: Call) -> Value:
@@ -82,8 +75,7 @@ def embedding(c: Call) -> Value:
     ids = c.own(c.x)
     if ids.kind == "float":
         ids = c.map(ToInt(), ids, tag="index")
-    table = c.op.embeddings if getattr(c.op, "lora_enabled", False) else c.op._embeddings
-    v = c.value(c.add(Embedding(), c.param(table), ids))
+    v = c.value(c.add(Embedding(), c.param("embeddings"), ids))
     if not c.op.mask_zero:
         return v
     mask = c.add(Compare("ne"), c.own(c.x), c.to.b.constant(np.asarray(0), f"{c.name}/masked_index"), tag="mask")
@@ -98,9 +90,9 @@ def floating(c: Call, v: Value) -> Value:
 # ----- normalisation ----------------------------------------------------------------------------------------------
 
 
-def _filled(c: Call, variable: Any, shape: Sequence[int], value: float, tag: str) -> str:
+def _filled(c: Call, name: str, shape: Sequence[int], value: float) -> str:
     """A weight, or an array of its neutral value where the layer has none."""
-    return c.to.b.constant(np.full(tuple(shape), value), name=f"{c.name}/{tag}") if variable is None else c.param(variable)
+    return c.param(name) if c.weight(name) else c.to.b.constant(np.full(tuple(shape), value), name=f"{c.name}/{name}")
 
 
 def _with_channels_first(c: Call, axis: int, op: Op, *params: str) -> Value:
@@ -122,8 +114,7 @@ def batch_norm(c: Call) -> Value:
     layer = c.op
     shape = layer.moving_mean.shape
     params = (
-        _filled(c, layer.gamma, shape, 1.0, "gamma"), _filled(c, layer.beta, shape, 0.0, "beta"),
-        c.param(layer.moving_mean), c.param(layer.moving_variance),
+        _filled(c, "gamma", shape, 1.0), _filled(c, "beta", shape, 0.0), c.param("moving_mean"), c.param("moving_variance"),
     )
     return _with_channels_first(c, layer.axis, BatchNorm(layer.epsilon), *params)
 
@@ -132,8 +123,8 @@ def group_norm(c: Call) -> Value:
     """Groups of channels; groups=-1 is one group for each channel."""
     layer = c.op
     channels = c.size(c.x, layer.axis % c.x.rank)
-    params = [_filled(c, layer.gamma, (channels,), 1.0, "gamma")] if layer.scale or layer.center else []
-    params += [c.param(layer.beta)] if layer.center else []
+    params = [_filled(c, "gamma", (channels,), 1.0)] if layer.scale or layer.center else []
+    params += c.params("beta")
     return _with_channels_first(c, layer.axis, GroupNorm(channels if layer.groups == -1 else layer.groups, layer.epsilon), *params)
 
 
@@ -154,30 +145,30 @@ def _over_last(c: Call, op: Callable[[int], Op], params: Callable[[], Sequence[s
 def layer_norm(c: Call) -> Value:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, over the layer's axes of each sample."""
     layer = c.op
-    if getattr(layer, "rms_scaling", False):
+    if layer.config.get("rms_scaling"):
         raise c.refuse("has rms_scaling=True", "use keras.layers.RMSNormalization")
 
     def params() -> list[str]:
         if not layer.center:
-            return [c.param(layer.gamma)] if layer.scale else []
-        return [_filled(c, layer.gamma, layer.beta.shape, 1.0, "gamma"), c.param(layer.beta)]
+            return c.params("gamma")
+        return [_filled(c, "gamma", layer.beta.shape, 1.0), c.param("beta")]
 
     return _over_last(c, lambda n: LayerNorm(n, layer.epsilon), params)
 
 
 def rms_norm(c: Call) -> Value:
     """x / sqrt(mean(x^2) + epsilon) * scale, over the layer's axes of each sample."""
-    return _over_last(c, lambda n: RMSNorm(n, c.op.epsilon), lambda: [c.param(c.op.scale)])
+    return _over_last(c, lambda n: RMSNorm(n, c.op.epsilon), lambda: c.params("scale"))
 
 
 def unit_norm(c: Call) -> Value:
     """x / |x|, the norm being at least 1e-12: UnitNormalization, and keras.ops.normalize of order 2 with its own bound."""
     axis = c.op.axis
-    least = getattr(c.op, "epsilon", 1e-12)
-    if getattr(c.op, "order", 2) != 2:
+    least = c.op.config.get("epsilon", 1e-12)
+    if c.op.config.get("order", 2) != 2:
         raise c.refuse(f"normalises by the norm of order {c.op.order}", "use order=2")
     axes = [axis] if isinstance(axis, int) else list(axis)
-    return l2_normalized(c, c.x, axes, keras.config.epsilon() if least is None else least, "")
+    return l2_normalized(c, c.x, axes, c.to.settings.epsilon if least is None else least, "")
 
 
 def l2_normalized(c: Call, v: Value, axes: Sequence[int], least: float, tag: str) -> Value:
@@ -209,7 +200,7 @@ def _raised(c: Call, v: Value, rank: int, k: int) -> Value:
         return v
     new = tuple(range(1, 1 + rank - v.rank))
     name = c.add(Unsqueeze(new), c.own(v), tag=f"input{k}")
-    return Value(name, (v.shape[0], *(1,) * len(new), *v.shape[1:]))
+    return c.value(name)
 
 
 def chain(op: Op) -> Callable[[Call], Value]:
@@ -251,7 +242,7 @@ def dot(c: Call) -> Value:
     a, b = (c.own(v) for v in c.values)
     axes = [c.op.axes % v.rank for v in (a, b)] if isinstance(c.op.axes, int) else [k % v.rank for k, v in zip(c.op.axes, (a, b))]
     if c.op.normalize:
-        bound = keras.config.epsilon()
+        bound = c.to.settings.epsilon
         a, b = (l2_normalized(c, v, [k], bound, f"unit{j}") for j, (v, k) in enumerate(zip((a, b), axes)))
     left = "n" + string.ascii_lowercase[: a.rank - 1]
     right = "n" + string.ascii_uppercase[: b.rank - 1]
@@ -273,19 +264,19 @@ def activation(c: Call) -> Value:
 
 def prelu(c: Call) -> Value:
     """The slope has the shape of a sample, with 1 on shared axes."""
-    slope = c.param(c.op.alpha, lambda w: c.x.in_layout(w[None]), f"moved={c.x.moved}")
+    slope = c.param("alpha", lambda w: c.x.in_layout(w[None]), f"moved={c.x.moved}")
     return c.map(PReLU(), c.x, slope)
 
 
 def identity(c: Call) -> Value:
     """Layers that do nothing at inference."""
-    return c.map(Dropout(float(c.op.rate)) if isinstance(getattr(c.op, "rate", None), float) else Identity(), c.x)
+    return c.map(Dropout(float(c.op.rate)) if isinstance(c.op.config.get("rate"), float) else Identity(), c.x)
 
 
 def rescaling(c: Call) -> Value:
     """x * scale + offset."""
     x, scale, offset = floating(c, c.x), np.asarray(c.op.scale, float), np.asarray(c.op.offset, float)
-    if scale.ndim and keras.config.image_data_format() == "channels_first":
+    if scale.ndim and c.to.settings.data_format == "channels_first":
         scale = scale.reshape(*scale.shape, *(1,) * (3 - scale.ndim))
     plain = not offset.any()
     y = c.map(Mul(), x, c.constant(scale, x, "scale"), tag="" if plain else "scaled")
@@ -295,15 +286,31 @@ def rescaling(c: Call) -> Value:
 def normalization(c: Call) -> Value:
     """(x - mean) / max(sqrt(variance), epsilon), or back."""
     x = floating(c, c.x)
-    mean, std = numpy_of(c.op.mean), np.maximum(np.sqrt(numpy_of(c.op.variance)), keras.config.epsilon())
+    mean, variance = _statistics(c)
+    std = np.maximum(np.sqrt(variance), c.to.settings.epsilon)
     if c.op.invert:
         return c.map(Add(), c.map(Mul(), x, c.constant(std, x, "std"), tag="scaled"), c.constant(mean, x, "mean"))
     return c.map(Mul(), c.map(Sub(), x, c.constant(mean, x, "mean"), tag="centred"), c.constant(1 / std, x, "scale"))
 
 
+def _statistics(c: Call) -> list[Array]:
+    """Mean and variance in the numbers that Keras keeps them in: given as settings, or learned by adapt()."""
+    axes = () if c.op.axis is None else c.op.axis if isinstance(c.op.axis, (list, tuple)) else (c.op.axis,)
+    kept = sorted(k % c.x.rank for k in axes)
+    dtype = np.float64 if c.op.policy == "float64" else np.float32
+    found = []
+    for name in ("mean", "variance"):
+        x = numpy_of(getattr(c.op, name)).astype(dtype)
+        shape = [1] * c.x.rank
+        for k, n in zip(reversed(kept), reversed(x.shape)):
+            shape[k] = n
+        found.append(x.reshape(shape))
+    return found
+
+
 def layer_scale(c: Call) -> Value:
     """x * gamma along the last axis (keras.applications)."""
-    return c.map(Mul(), c.x, c.constant(c.op.gamma, c.x))
+    return c.map(Mul(), c.x, c.param("gamma", lambda g: c.x.in_layout(g.reshape((1,) * (c.x.rank - 1) + g.shape)), f"moved={c.x.moved}"))
 
 
 def scaled_residual(c: Call) -> Value:
@@ -319,8 +326,8 @@ def scaled_residual(c: Call) -> Value:
 def time_distributed(c: Call) -> Value:
     """A layer at every step of axis 1: the time axis is one more axis that the layer's operator leaves alone."""
     inner = c.op.layer
-    kind = kind_of(inner)
-    over_last = getattr(inner, "axis", -1) in (-1, [-1])
+    kind = inner.kind
+    over_last = inner.config.get("axis", -1) in (-1, [-1])
     if kind not in EVERY_STEP or not over_last:
         raise c.refuse(
             f"wraps a {kind}, and the graph can hold no batch of steps",

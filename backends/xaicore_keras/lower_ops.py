@@ -62,6 +62,7 @@ from xaicore_keras.convert import Call, Lowering, Value
 from xaicore_keras.lower_layers import floating
 from xaicore_keras.lower_shape import some_axes, still_moved
 from xaicore_keras.record import numpy_of
+from xaicore_keras.weights import Shape
 
 # ----- two operands -----------------------------------------------------------------------------------------------
 
@@ -76,22 +77,31 @@ def operands(c: Call, *given: Any, number: bool = True) -> tuple[list[str], Valu
         raise c.refuse(f"combines tensors of different rank, {shapes}, so that the batch meets another axis", "use expand_dims first")
     moved = any(v.moved for v in tensors)
     laid = [c.moved(v) if moved and isinstance(v, Value) else v for v in given]
-    like = replace(next(v for v in laid if isinstance(v, Value)), kind=c.outs[0].kind if not as_float else "float")
-    if c.outs[0].kind == "bool" and not as_float:       # a comparison of integers
-        like = replace(like, kind="int")
+    found = [v for v in laid if isinstance(v, Value)]
+    kind = "float" if as_float or any(v.kind == "float" for v in found) else "bool" if all(v.kind == "bool" for v in found) else "int"
+    like = replace(found[0], kind=kind, shape=_broadcast([v.shape for v in found]))
     names = [v.name if isinstance(v, Value) else c.constant(v, like) for v in laid]
-    return names, replace(c.value("", like.moved), image=like.image if len(tensors) == 1 else "")
+    return names, replace(like, image=like.image if len(tensors) == 1 else "")
+
+
+def _broadcast(shapes: Sequence[Shape]) -> Shape:
+    """The shape of what broadcasts, as far as it is known."""
+    return tuple(next((n for n in sizes if n != 1), 1) for sizes in zip(*shapes))
+
+
+def joined(c: Call, op: Op, names: Sequence[str], like: Value) -> Value:
+    return replace(c.value(c.add(op, *names), like.moved), image=like.image)
 
 
 def _is_float(c: Call, given: Sequence[Any]) -> bool:
     kinds = [v.kind if isinstance(v, Value) else "float" if numpy_of(v).dtype.kind == "f" else "int" for v in given]
-    return "float" in kinds or type(c.op).__name__ in ("Divide", "TrueDivide")
+    return "float" in kinds or c.op.kind in ("keras.ops.Divide", "keras.ops.TrueDivide")
 
 
 def pair(op: Op) -> Lowering:
     def lowering(c: Call) -> Value:
         names, v = operands(c, c.arg(0, "x1"), c.arg(1, "x2"))
-        return replace(v, name=c.add(op, *names))
+        return joined(c, op, names, v)
 
     return lowering
 
@@ -99,7 +109,7 @@ def pair(op: Op) -> Lowering:
 def logical(kind: Literal["and", "or", "xor"]) -> Lowering:
     def lowering(c: Call) -> Value:
         names, v = operands(c, c.arg(0, "x1"), c.arg(1, "x2"), number=False)
-        return replace(v, name=c.add(Logical(kind), *names))
+        return joined(c, Logical(kind), names, v)
 
     return lowering
 
@@ -121,7 +131,7 @@ def where(c: Call) -> Value:
     elif condition.kind != "bool":
         condition = c.map(ToBool(), condition, tag="condition")
     names, v = operands(c, condition, a, b, number=False)
-    return replace(v, name=c.add(Where(), *names))
+    return joined(c, Where(), names, v)
 
 
 # ----- one operand ------------------------------------------------------------------------------------------------
@@ -160,7 +170,7 @@ def reduction(make: Callable[[tuple[int, ...], bool], Op], after: Op | None = No
     """A row for an operation that reduces ``axis``; ``after`` comes behind it (the root of a variance)."""
 
     def lowering(c: Call) -> Value:
-        if getattr(c.op, "initial", None) is not None:
+        if c.op.config.get("initial") is not None:
             raise c.refuse("has an initial value", "leave it out, or take the maximum with it afterwards")
         v = floating(c, c.x)
         axes = some_axes(c, v)
@@ -188,10 +198,10 @@ def matmul(c: Call) -> Value:
     """A constant matrix on the right makes a dense layer; two tensors of one rank are multiplied sample by sample."""
     a, b = c.arg(0, "x1"), c.arg(1, "x2")
     if isinstance(a, Value) and not isinstance(b, Value) and numpy_of(b).ndim == 2:
-        w = c.param(b, np.transpose, "transposed")
+        w = c.to.b.constant(np.transpose(numpy_of(b)), f"{c.name}/kernel")
         return c.value(c.add(Dense(), c.own(floating(c, a)), w))
     tensors = [v for v in (a, b) if isinstance(v, Value)]
-    if type(c.op).__name__ == "Dot" or any(v.rank < 3 for v in tensors) or len({v.rank for v in tensors}) > 1:
+    if c.op.kind == "keras.ops.Dot" or any(v.rank < 3 for v in tensors) or len({v.rank for v in tensors}) > 1:
         shapes = " and ".join(str(v.shape) for v in tensors)
         raise c.refuse(f"multiplies {shapes}, so that samples would meet", "use tensors of one rank, at least (N, I, J), or einsum")
     like = c.own(tensors[0])
@@ -234,6 +244,7 @@ EACH: dict[str, Op] = {
 }
 
 OTHERS: dict[str, Lowering] = {
+    "ConvertToTensor": lambda c: c.map(Identity(), c.x),
     "Power": power, "Where": where, "Clip": clip, "Round": rounded, "Cast": cast, "LogicalNot": lambda c: c.map(Not(), c.x),
     "LogicalAnd": logical("and"), "LogicalOr": logical("or"), "LogicalXor": logical("xor"),
     "Log2": scaled_log(1 / math.log(2)), "Log10": scaled_log(1 / math.log(10)),

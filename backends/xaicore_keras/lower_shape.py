@@ -47,31 +47,45 @@ def flatten(c: Call) -> Value:
     v = c.own(c.x)
     if c.extra:
         return c.value(c.add(Reshape((*(c.size(v, k) for k in range(1, 1 + c.extra)), -1)), v))
-    if getattr(c.op, "data_format", "channels_last") == "channels_first" and v.rank > 2:
+    if c.op.config.get("data_format", "channels_last") == "channels_first" and v.rank > 2:
         v = replace(v, name=c.add(Transpose((0, *range(2, v.rank), 1)), v, tag="channels_last"))
     return c.value(c.add(Flatten(), v))
 
 
 def reshape_to(c: Call, v: Value, target: Sequence[int | None]) -> Value:
-    """The entries of each sample in Keras's order, in a new shape without the batch."""
+    """The entries of each sample in Keras's order, in a new shape without the batch; one length at most is None or -1."""
     free = [k for k, n in enumerate(target) if n in (None, -1)]
-    shape = tuple(-1 if k in free[-1:] else c.size(c.outs[0], 1 + k) if k in free else int(n or 0) for k, n in enumerate(target))
+    if len(free) > 1:
+        raise c.refuse(f"leaves several axes of {tuple(target)} free", "name all lengths but one")
+    shape = tuple(-1 if k in free else int(n or 0) for k, n in enumerate(target))
     if len(shape) > 1 and v.rank == 2 and set(shape[:-1]) == {1}:      # (1, 1, C): the channels may as well be put on axis 1
         return c.value(c.add(Reshape((shape[-1], *shape[:-1])), v), moved=True)
     return c.value(c.add(Reshape(shape), c.own(v)))
 
 
+def _solved(before: Sequence[int | None], target: Sequence[int | None]) -> tuple[int | None, ...]:
+    """The target with its free length worked out, where the sizes are known."""
+    if None in before or sum(n in (None, -1) for n in target) != 1:
+        return tuple(target)
+    rest = math.prod(n for n in target if n not in (None, -1))          # type: ignore[misc]
+    return tuple(math.prod(before) // rest if n in (None, -1) and rest else n for n in target)  # type: ignore[arg-type]
+
+
 def reshape_layer(c: Call) -> Value:
-    return reshape_to(c, c.x, c.outs[0].shape[1:] if None not in c.outs[0].shape[1:] else c.op.target_shape)
+    return reshape_to(c, c.x, _solved(c.x.shape[1:], c.op.target_shape))
 
 
 def reshape(c: Call) -> Value:
     """Where Keras counts the batch in, it must stay as it is."""
-    before, after = c.x.shape, c.outs[0].shape
-    known = None not in before[1:] and None not in after[1:]
-    if (after[0] is not None and before[0] is None) or (known and math.prod(before[1:]) != math.prod(after[1:])):  # type: ignore[arg-type]
-        raise c.refuse(f"makes {after} of {before}, which moves entries between samples", "keep axis 0 as it is, or use -1 for it")
-    return reshape_to(c, c.x, after[1:])
+    given = c.op.newshape
+    first, *after = (given,) if isinstance(given, int) else tuple(given)
+    before = c.x.shape[1:]
+    after = list(_solved(before, after)) if first is None else after
+    known = None not in before and not any(n in (None, -1) for n in after)
+    if first not in (None, -1) or (known and math.prod(before) != math.prod(after)):            # type: ignore[arg-type]
+        shown = f"({', '.join('None' if n in (None, -1) else str(n) for n in (first, *after))})"
+        raise c.refuse(f"makes {shown} of {c.x.shape}, which moves entries between samples", "keep axis 0 as it is, or use -1 for it")
+    return reshape_to(c, c.x, after)
 
 
 def permuted(c: Call, v: Value, perm: Sequence[int]) -> Value:
@@ -140,7 +154,7 @@ def stack(c: Call) -> Value:
 def unstack(c: Call) -> tuple[Value, ...]:
     v = c.own(c.x)
     axis = one_axis(c, c.op.axis, v.rank)
-    pieces = [c.add(Slice(axis, k, k + 1), v, tag=f"slice{k}") for k in range(len(c.outs))]
+    pieces = [c.add(Slice(axis, k, k + 1), v, tag=f"slice{k}") for k in range(c.size(v, axis))]
     return tuple(c.value(c.add(Squeeze((axis,)), piece, tag=f"{k}")) for k, piece in enumerate(pieces))
 
 
@@ -208,16 +222,16 @@ def pad(c: Call) -> Value:
 
 def broadcast_to(c: Call) -> Value:
     v = c.own(c.x)
-    shape = c.outs[0].shape
+    shape = tuple(c.op.shape)
     if v.rank != len(shape):
         raise c.refuse(f"adds axes ({v.shape} to {shape})", "use expand_dims first")
-    return c.value(c.add(Expand(tuple(-1 if n is None else n for n in shape[1:])), v))
+    return c.value(c.add(Expand(tuple(-1 if n is None or n == have else n for n, have in zip(shape[1:], v.shape[1:]))), v))
 
 
 def get_item(c: Call) -> Value:
     """Slices, whole numbers, new axes and an ellipsis, applied from left to right."""
     v, key = c.x, c.arg(1, "key")
-    keys = list(key) if isinstance(key, tuple) else [key]
+    keys = list(key) if isinstance(key, (tuple, list)) else [key]
     if any(not (k is None or k is Ellipsis or isinstance(k, (slice, int, np.integer))) for k in keys):
         raise c.refuse("is indexed by a tensor or a list", "use slices and whole numbers, or keras.ops.take")
     taken = sum(k is not None and k is not Ellipsis for k in keys)

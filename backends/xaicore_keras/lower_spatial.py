@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
-
-import keras
 
 from xaicore.numerics import Array
 from xaicore.ops import (
@@ -35,6 +34,7 @@ from xaicore.ops import (
 )
 from xaicore_keras.activations import activate
 from xaicore_keras.convert import Call, Value
+from xaicore_keras.record import numpy_of
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -43,7 +43,7 @@ Pads = tuple[tuple[int, int], ...]
 
 
 def channels_last(c: Call) -> bool:
-    return bool((getattr(c.op, "data_format", None) or keras.config.image_data_format()) == "channels_last")
+    return bool((c.op.config.get("data_format") or c.to.settings.data_format) == "channels_last")
 
 
 def spatial(c: Call, last: bool | None = None) -> tuple[Value, tuple[int, ...]]:
@@ -92,7 +92,7 @@ def leading(c: Call, values: Sequence[Any], neutral: Any, plain: bool = True) ->
 
 def finish(c: Call, name: str, moved: bool) -> Value:
     """The layer's activation, as a node of its own."""
-    return activate(c, getattr(c.op, "activation", None), c.value(name, moved))
+    return activate(c, c.op.config.get("activation"), c.value(name, moved))
 
 
 # ----- convolutions -----------------------------------------------------------------------------------------------
@@ -108,28 +108,26 @@ def depthwise_to_oihw(kernel: Array) -> Array:
     return to_oihw(kernel.reshape(*kernel.shape[:-2], 1, -1))
 
 
-def _fitted(c: Call, kernel: Any, fit: Callable[[Array], Array]) -> str:
+def _fitted(c: Call, kernel: Array | str, fit: Callable[[Array], Array]) -> str:
     """The kernel in the graph's layout, with a spatial axis of size 1 for each leading axis."""
 
     def with_time(x: Array) -> Array:
         w = fit(x)
         return w.reshape(*w.shape[:2], *(1,) * c.extra, *w.shape[2:])
 
-    return c.param(kernel, with_time, f"kernel{c.extra or ''}")
+    return c.param(kernel, with_time, f"{c.extra}") if isinstance(kernel, str) else c.to.b.constant(with_time(kernel), f"{c.name}/kernel")
 
 
-def _kernel(c: Call, attribute: str = "kernel", position: int = 1) -> Any:
-    """The kernel of a layer, or the constant that a keras.ops convolution was given."""
-    found = getattr(c.op, f"_{attribute}", None) if not getattr(c.op, "lora_enabled", False) else None
-    found = found if found is not None else getattr(c.op, attribute, None)
-    found = c.arg(position, attribute) if found is None else found
-    if isinstance(found, Value):
+def _kernel(c: Call, name: str = "kernel", position: int = 1) -> tuple[Array | str, tuple[int, ...]]:
+    """The kernel of a layer by name, or the constant that a keras.ops convolution was given; and its shape."""
+    weight = c.weight(name)
+    if weight is not None:
+        return name, weight.shape
+    given = c.arg(position, name)
+    if isinstance(given, Value):
         raise c.refuse("has a kernel that is computed from an input", "use a kernel that is a weight or a constant")
-    return found
-
-
-def _bias(c: Call) -> list[str]:
-    return [c.param(c.op.bias)] if getattr(c.op, "use_bias", False) else []
+    kernel = numpy_of(given)
+    return kernel, kernel.shape
 
 
 def _slide(c: Call, v: Value, axes: Sequence[int], size: Sequence[int], groups: int) -> Conv:
@@ -141,29 +139,29 @@ def _slide(c: Call, v: Value, axes: Sequence[int], size: Sequence[int], groups: 
 def conv(c: Call) -> Value:
     """Conv1D to 3D, and keras.ops.conv."""
     v, axes = spatial(c)
-    kernel = _kernel(c)
+    kernel, shape = _kernel(c)
     channels = c.size(v, -1 if v.moved else 1)
-    op = _slide(c, v, axes, kernel.shape[:-2], channels // int(kernel.shape[-2]))
-    name = c.add(op, v, _fitted(c, kernel, to_oihw), *_bias(c))
+    op = _slide(c, v, axes, shape[:-2], channels // shape[-2])
+    name = c.add(op, v, _fitted(c, kernel, to_oihw), *c.params("bias"))
     return finish(c, name, v.moved)
 
 
 def depthwise(c: Call) -> Value:
     """DepthwiseConv1D and 2D, and keras.ops.depthwise_conv: one group for each channel."""
     v, axes = spatial(c)
-    kernel = _kernel(c)
-    op = _slide(c, v, axes, kernel.shape[:-2], int(kernel.shape[-2]))
-    name = c.add(op, v, _fitted(c, kernel, depthwise_to_oihw), *_bias(c))
+    kernel, shape = _kernel(c)
+    op = _slide(c, v, axes, shape[:-2], shape[-2])
+    name = c.add(op, v, _fitted(c, kernel, depthwise_to_oihw), *c.params("bias"))
     return finish(c, name, v.moved)
 
 
 def separable(c: Call) -> Value:
     """SeparableConv1D and 2D, and keras.ops.separable_conv: a depthwise convolution, then one over the channels."""
     v, axes = spatial(c)
-    first, second = _kernel(c, "depthwise_kernel"), _kernel(c, "pointwise_kernel", 2)
-    op = _slide(c, v, axes, first.shape[:-2], int(first.shape[-2]))
+    (first, shape), (second, _) = _kernel(c, "depthwise_kernel"), _kernel(c, "pointwise_kernel", 2)
+    op = _slide(c, v, axes, shape[:-2], shape[-2])
     inner = c.add(op, v, _fitted(c, first, depthwise_to_oihw), tag="depthwise")
-    name = c.add(Conv(), inner, _fitted(c, second, to_oihw), *_bias(c))
+    name = c.add(Conv(), inner, _fitted(c, second, to_oihw), *c.params("bias"))
     return finish(c, name, v.moved)
 
 
@@ -174,14 +172,14 @@ def conv_transpose(c: Call) -> Value:
     n * s entries, (n - 1) * s + k % 2 + output_padding where that is given, and cuts the rest, the smaller half first.
     """
     v, axes = spatial(c)
-    kernel = _kernel(c)
+    kernel, shape = _kernel(c)
     rank = len(axes)
     stride, dilation = tupled(c.op.strides, rank), tupled(c.op.dilation_rate, rank)
     given = c.op.output_padding
     extra = (None,) * rank if given is None else tupled(given, rank)
     cuts, appended = [], []
-    for n, s, d, e in zip(kernel.shape[:-2], stride, dilation, extra):
-        k = (int(n) - 1) * d + 1
+    for n, s, d, e in zip(shape[:-2], stride, dilation, extra):
+        k = (n - 1) * d + 1
         if c.op.padding == "valid":
             before, after = 0, -(max(k, s) - k if e is None else e)
         else:
@@ -192,7 +190,7 @@ def conv_transpose(c: Call) -> Value:
         appended.append(max(-after, 0))
     w = _fitted(c, kernel, to_oihw)     # (*K, O, C) to (C, O, *K)
     op = ConvTranspose(leading(c, stride, 1), leading(c, dilation, 1), leading(c, cuts, (0, 0)), leading(c, appended, 0))
-    name = c.add(op, v, w, *_bias(c))
+    name = c.add(op, v, w, *c.params("bias"))
     return finish(c, name, v.moved)
 
 
@@ -221,7 +219,7 @@ def average_pool(c: Call) -> Value:
     computes what the model computes, so there the border is repeated too.
     """
     v, kernel, stride, pads = _window(c)
-    if keras.backend.backend() == "torch" and any(a != b for a, b in pads):
+    if c.to.settings.backend == "torch" and any(a != b for a, b in pads):
         padded = c.add(Pad(pads, "edge"), v, tag="border")
         return c.value(c.add(AvgPool(kernel, stride), padded), v.moved)
     return c.value(c.add(AvgPool(kernel, stride, (), pads, count_include_pad=False), v), v.moved)
@@ -229,9 +227,9 @@ def average_pool(c: Call) -> Value:
 
 def global_pool(c: Call) -> Value:
     """GlobalAveragePooling and GlobalMaxPooling 1D to 3D; with a mask, the mean over the steps that it keeps."""
-    average = "Average" in type(c.op).__name__
+    average = "Average" in c.op.kind
     mask = c.arg(1, "mask") or c.x.mask
-    if average and mask is not None and c.x.rank == 3 and "1D" in type(c.op).__name__:
+    if average and mask is not None and c.x.rank == 3 and "1D" in c.op.kind:
         return _masked_mean(c, mask)
     v, _ = spatial(c)
     if c.extra:
@@ -254,7 +252,7 @@ def adaptive_pool(c: Call) -> Value:
     """AdaptiveAveragePooling and AdaptiveMaxPooling 1D to 3D: the windows floor(i n / m) to ceil((i + 1) n / m)."""
     v, axes = spatial(c)
     size = tupled(c.op.output_size, len(axes))
-    op: Op = AdaptiveAvgPool(size) if "Average" in type(c.op).__name__ else AdaptiveMaxPool(size)
+    op: Op = AdaptiveAvgPool(size) if "Average" in c.op.kind else AdaptiveMaxPool(size)
     return c.value(c.add(op, v), v.moved)
 
 
@@ -278,34 +276,34 @@ def zero_padding(c: Call) -> Value:
 
 def cropping(c: Call) -> Value:
     """Cropping1D to 3D: padding by negative numbers."""
-    v, axes = spatial(c, None if hasattr(c.op, "data_format") else True)
+    v, axes = spatial(c, None if "data_format" in c.op.config else True)
     pads = tuple((-a, -b) for a, b in _pairs(c.op.cropping, len(axes)))
     return replace(c.value(c.add(Pad(pads), v), v.moved), image=v.image)
 
 
 def up_sampling(c: Call) -> Value:
     """UpSampling1D to 3D: entries repeated, or in 2D bilinear."""
-    v, axes = spatial(c, None if hasattr(c.op, "data_format") else True)
+    v, axes = spatial(c, None if "data_format" in c.op.config else True)
     size = tuple(c.size(v, a) * f for a, f in zip(axes, tupled(c.op.size, len(axes))))
-    return _resized(c, v, axes, size, getattr(c.op, "interpolation", "nearest"))
+    return _resized(c, v, axes, size, c.op.config.get("interpolation", "nearest"))
 
 
 def resizing(c: Call) -> Value:
     """Resizing, and keras.ops.image.resize: half-pixel coordinates."""
     op = c.op
     for setting in ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio"):
-        if getattr(op, setting, False):
+        if op.config.get(setting):
             raise c.refuse(f"has {setting}=True", f"use {setting}=False, or resize the images before the model")
     v, axes = spatial(c)
-    size = (op.height, op.width) if hasattr(op, "height") else tupled(op.size, 2)
+    size = (op.height, op.width) if "height" in op.config else tupled(op.size, 2)
     return _resized(c, v, axes, (int(size[0]), int(size[1])), op.interpolation)
 
 
 def _resized(c: Call, v: Value, axes: Sequence[int], size: tuple[int, ...], mode: str) -> Value:
     """"nearest" reads entry floor((k + 1/2) n / size), the entry nearest to the middle of k."""
-    done = replace(c.value("", v.moved), image=v.image)
+    c.within(prod(size) * c.size(v, -1 if v.moved else 1), "an image")
     if mode == "bilinear":
-        return replace(done, name=c.add(Resize(size, "linear"), v))
+        return c.map(Resize(size, "linear"), v)
     if mode != "nearest":
         raise c.refuse(f"has interpolation={mode!r}", "use 'nearest' or 'bilinear', or resize the images before the model")
-    return replace(done, name=c.add(Resize(size, "nearest", "half_pixel", "round_prefer_ceil"), v))
+    return c.map(Resize(size, "nearest", "half_pixel", "round_prefer_ceil"), v)

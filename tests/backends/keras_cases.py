@@ -250,12 +250,36 @@ def attention() -> Iterator[tuple[str, Build]]:
     )
     for rate in (0.0, 0.1):
         yield f"MultiHeadAttention-padding-{rate}", lambda rate=rate: transformer(rate)
+    for name, (settings, call) in {
+        "plain": ({}, {}), "dropout": ({"dropout": 0.1}, {"use_causal_mask": True}), "gate": ({"use_gate": True}, {}),
+        "no-bias": ({"use_bias": False}, {"use_causal_mask": True}),
+    }.items():
+        yield f"GroupQueryAttention-{name}", lambda settings=settings, call=call: function(
+            lambda q, v: layers.GroupQueryAttention(3, 4, 2, **settings)(q, v, **call), (4, 6), (5, 6)
+        )
+    for name, kind, settings, call in (
+        ("Attention", layers.Attention, {}, {}), ("Attention-scale", layers.Attention, {"use_scale": True}, {"use_causal_mask": True}),
+        ("Attention-concat", layers.Attention, {"score_mode": "concat", "use_scale": True}, {}),
+        ("AdditiveAttention", layers.AdditiveAttention, {}, {}),
+        ("AdditiveAttention-plain", layers.AdditiveAttention, {"use_scale": False}, {"use_causal_mask": True}),
+    ):
+        yield name, lambda kind=kind, settings=settings, call=call: function(
+            lambda q, v, k: kind(**settings)([q, v, k], **call), (4, 6), (5, 3), (5, 6)
+        )
+    yield "Attention-masked", masked_scores
     yield "dot_product_attention", lambda: function(ops.dot_product_attention, (4, 2, 3), (5, 2, 3), (5, 2, 3))
     yield "dot_product_attention-causal", lambda: function(lambda q: ops.dot_product_attention(q, q, q, is_causal=True), (4, 2, 3))
 
 
 def masked_attention(x: Any, m: Any) -> Any:
     return layers.MultiHeadAttention(2, 3)(x, x, attention_mask=ops.logical_or(m > 0.0, np.eye(4, dtype=bool)[None]))
+
+
+def masked_scores() -> Any:
+    """Both sequences are padded: scores of padded values are lowered, padded queries give 0 and are left out of the mean."""
+    a, b = keras.Input((4,), dtype="int32"), keras.Input((5,), dtype="int32")
+    q, v = (layers.Embedding(5, 3, mask_zero=True)(one) for one in (a, b))
+    return keras.Model([a, b], layers.GlobalAveragePooling1D()(layers.Attention()([q, v])))
 
 
 def transformer(rate: float) -> Any:

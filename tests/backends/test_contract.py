@@ -100,7 +100,7 @@ def test_keras() -> None:
         forward=lambda m, xs: [y.detach().numpy() for y in run_keras(m, tuple(torch.tensor(x.astype("float32")) for x in xs))],
         layers=lambda m: {"shared": 2, "head": 1} if m is twice else ["first", "norm", "side", "sum", "pool", "flat", "head"],
         weights=lambda m: {w.path: w.numpy() for w in m.weights}, refused=[(odd, draw(2, 4), "Lambda")],
-        frameworks=["torch"])                                           # which Keras runs on here, to switch its gradients off
+        frameworks=["torch", "h5py"])                                   # what Keras runs on here, and what its files are read with
     kept(report, "gradient", "one node per call", "layout", "parameter names")
 
 

@@ -42,7 +42,7 @@ def test_a_layer_or_operation_computes_what_keras_computes(name: str) -> None:
 
 def test_every_row_of_the_table_has_a_case() -> None:
     """A row that no case reaches is a row that nobody has compared with Keras."""
-    from xaicore_keras.record import kind_of
+    from xaicore_keras.live import kind_of
 
     reached: set[str] = set()
     for build in CASES.values():

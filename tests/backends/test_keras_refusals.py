@@ -44,7 +44,11 @@ def test_a_planted_mistake_is_caught_and_named(bug: str, monkeypatch: pytest.Mon
     model = redraw(small_cnn())
     with pytest.raises(Mismatch, match=rf"node '{name}[a-z/]*' .*layer {name}; from keras\.layers\.{layer}\)"):
         to_graph(model)
-    to_graph(model, verify=False)
+    if bug == "forgets the stride":         # then the dense layer behind is another one than was saved, which is seen without Keras
+        with pytest.raises(ConversionError, match=r"'head' .*kernel has the shape \(16, 3\), but its settings and its input call for"):
+            to_graph(model, verify=False)
+    else:
+        to_graph(model, verify=False)
 
 
 def test_cancellation_in_float32_is_no_mismatch() -> None:

@@ -157,7 +157,7 @@ def test_the_same_run_writes_the_same_bytes(run: Run, folder: Path) -> None:
     (("cut.json", "grey.png"), 4, "cut.json is not a JSON document"),
     (("other.json", "grey.png"), 4, "not a model of xaicore"),
     (("weights.pt", "grey.png"), 4, "weights_only=True"),
-    (("model.keras", "grey.png"), 4, "a Keras file"),
+    (("model.keras", "grey.png"), 4, "model.keras is not a zip archive"),
     (("notes.txt", "grey.png"), 4, "files ending in .txt are not read"),
     (("grey.json", "nothing.npy"), 4, "nothing.npy does not exist"),
     (("grey.json", "wide.jpg"), 2, "30 x 20 pixels (width x height), but input 'image' takes 8 x 8; crop or scale it yourself, or add --resize"),

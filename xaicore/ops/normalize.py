@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -223,7 +224,7 @@ class GroupNorm(_Standardising):
         _need_at_least(x, 2, "GroupNorm", "(N, C, ...)")
         if x.shape[1] % self.groups:
             raise ShapeError(f"GroupNorm: {x.shape[1]} channels (shape {x.shape}) do not divide into {self.groups} groups")
-        return x.reshape(x.shape[0], self.groups, -1), (2,)
+        return x.reshape(x.shape[0], self.groups, prod(x.shape[1:]) // self.groups), (2,)
 
     def _param(self, p: Array, x: Array, name: str) -> Array:
         return _per_channel(p, x, name, "GroupNorm")
