@@ -91,7 +91,7 @@ def test_settings_have_the_designs_names():
     documented = {"noise_array", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
-                   "kernel", "width", "selection", "ridge"}
+                   "kernel", "width", "selection", "ridge", "convention"}
     documented |= {"base", "dual", "rescale", "contrastive", "units"}
     assert extra <= documented, extra - documented
 

@@ -219,3 +219,30 @@ def test_settings(settings, error, words):
 def test_entries_of_an_image():
     with pytest.raises(InputError, match=r"takes 2 \(one for each spatial axis\) or 3 \(one for each axis but the batch\)"):
         xc.explain(linear(np.ones((1, 4, 4))), np.ones((1, 1, 4, 4)), "occlusion", window=(1,))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("captum", [3, 4, 6, 7]), ("pair", [3, 8, 12, 7]), ("xplique", [3, 8, 12, 7]),
+                                                ("deepexplain", [1.5, 2, 3, 3.5]), ("zennit", [8, 8, 12, 12])])
+def test_conventions_by_name(name, expected):
+    """The same numbers as above, by the library's name; what is given in addition wins over it."""
+    a = xc.explain(linear([1, 2, 3, 4]), np.ones((1, 4)), "occlusion", convention=name, window=2, stride=1)
+    assert list(np.asarray(a)[0]) == expected
+    assert a.settings["convention"] == name
+    same = xc.explain(linear([1, 2, 3, 4]), np.ones((1, 4)), "occlusion", convention=name, window=2, stride=1, overlap="mean", border="crop",
+                      score="difference", mode="drop")
+    assert list(np.asarray(same)[0]) == [3, 4, 6, 7]
+
+
+def test_conventions_with_their_own_windows(rng):
+    w, x = rng.normal(size=(1, 20, 20)), rng.normal(size=(1, 1, 20, 20))
+    for name, window, stride in (("pair", 15, 1), ("xplique", 3, 3), ("zennit", 8, 8)):
+        by_name = xc.explain(linear(w), x, "occlusion", convention=name)
+        written = xc.explain(linear(w), x, "occlusion", convention=name, window=window, stride=stride)
+        assert (np.asarray(by_name) == np.asarray(written)).all()
+        assert by_name.settings["window"] == {"x": (1, window, window)}
+    tiles = xc.explain(linear(w), x, "occlusion", convention="tf_explain", window=5, output="logit")
+    assert tiles.settings["stride"] == {"x": (1, 5, 5)}
+    grey = xc.explain(linear(w), x, "occlusion", convention="zeiler", window=20, stride=20)
+    assert close(np.asarray(grey).reshape(-1)[:1], [w.sum() * x.mean()], 1e-9)
+    with pytest.raises(UnknownName, match="convention='Captum' does not exist: did you mean 'captum'"):
+        xc.explain(linear(w), x, "occlusion", convention="Captum")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.methods.games import GAMES, IRRATIONAL
+from tests.methods.games import ALONE, GAMES, IRRATIONAL, SPECIAL, special
 from tests.nets import NET_A, X_A
 from tests.oracle.planted import cnn, image, pooled, saturated, tiny, tiny_image
 from xaicore.errors import Inapplicable
@@ -39,6 +39,8 @@ def networks(method: str) -> st.SearchStrategy:
 
     For class-activation maps all have convolutions, and for cam a global average pool.
     """
+    if special(method) is not None:
+        return special(method)
     if method == "cam":
         return cnns(max_pool=False).filter(lambda graph: any(n.name == "gap" for n in graph.nodes))
     if method in CAMS:
@@ -60,7 +62,7 @@ def keeps_its_promises(method: str, graph, x, target) -> Counter:
 @given(data=st.data())
 def test_promises(method, data):
     graph = data.draw(networks(method))
-    keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(1, 3))), data.draw(st.integers(0, 2)))
+    keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(2 if method in ALONE else 1, 3))), data.draw(st.integers(0, 2)))
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -70,7 +72,7 @@ def test_promises(method, data):
 @given(data=st.data())
 def test_promises_thoroughly(method, dtype, data):
     graph = data.draw(networks(method)).astype(dtype)
-    keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(1, 3))), data.draw(st.integers(0, 2)))
+    keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(2 if method in ALONE else 1, 3))), data.draw(st.integers(0, 2)))
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - NEVER_RATIONAL))
@@ -78,8 +80,8 @@ def test_promises_thoroughly(method, dtype, data):
 @settings(max_examples=10, derandomize=False)
 @given(data=st.data())
 def test_promises_without_rounding(method, data):
-    graph = data.draw(graphs("any")).astype("exact")
-    x = np.vectorize(Fraction, otypes=[object])(data.draw(inputs_of(graph, batch=(1, 2))))
+    graph = data.draw(special(method) or graphs("any")).astype("exact")
+    x = np.vectorize(Fraction, otypes=[object])(data.draw(inputs_of(graph, batch=(2 if method in ALONE else 1, 2))))
     keeps_its_promises(method, graph, x, data.draw(st.integers(0, 2)))
 
 
@@ -92,7 +94,10 @@ def test_promises_without_rounding_on_one_network(method):
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_a_promise_is_not_empty(method):
     """On one network each promised axiom is measured and holds; alpha-beta meets one-sided neurons, grad_cam gives one map."""
-    found = keeps_its_promises(method, pooled() if method == "cam" else cnn(), image(2), [2, 1])
+    graph, x = (pooled() if method == "cam" else cnn()), image(2)
+    if method in SPECIAL:
+        graph, x = SPECIAL[method](np.random.default_rng(0)), x[:, :, :3, :3]
+    found = keeps_its_promises(method, graph, x, [2, 1])
     not_measured = {k.removesuffix(" does not apply") for k in found if k.endswith("does not apply")}
     allowed = {"lrp.alpha_beta": {"conservation"}, "lrp.epsilon_alpha2_beta1": {"conservation"}, "lrp.z_plus": {"conservation"},
                "lrp.epsilon_plus": {"conservation"}, "deep_taylor": {"conservation"}, "guided_saliency": {"symmetry", "input_shift"}}
@@ -119,7 +124,8 @@ UNDECIDED = {
 
 def test_promises_are_as_strong_as_they_are_true():
     """For each method and each axiom that it does not promise there is a network on which it fails, or a reason why none is here."""
-    cases = [(cnn(), image(2), [2, 1]), (cnn(seed=3), image(1), 0), (saturated(), [[2.0]], None), (NET_A, X_A, None), (pooled(), image(2), 0)]
+    cases = [(cnn(), image(2), [2, 1]), (cnn(seed=3), image(1), 0), (saturated(), [[2.0]], None), (NET_A, X_A, None), (pooled(), image(2), 0),
+             *((build(np.random.default_rng(0)), image(2)[:, :, :3, :3], 0) for build in SPECIAL.values())]
     fails, measured = set(), set()
     for method, row in METHODS.items():
         for graph, x, target in cases:

@@ -25,16 +25,31 @@ SCORES: Mapping[str, Callable[[Array, Array], Array]] = MappingProxyType({
 })
 """name -> (f(x) (N, 1), f of the occluded inputs (N, W)) -> the score of each window. zennit keeps "raw", tf-explain 1 - p."""
 
+CONVENTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType({
+    "xaicore": {"fill": 0, "score": "difference", "overlap": "mean", "border": "crop", "mode": "drop"},
+    "captum": {"stride": 1, "fill": 0, "score": "difference", "overlap": "mean", "border": "crop", "mode": "drop"},
+    "pair": {"window": 15, "stride": 1, "fill": 0, "score": "difference", "overlap": "sum", "border": "valid", "mode": "drop"},
+    "xplique": {"window": 3, "stride": 3, "fill": 0, "score": "difference", "overlap": "sum", "border": "valid", "mode": "drop"},
+    "deepexplain": {"stride": 1, "fill": 0, "score": "difference", "overlap": "mean_per_cell", "border": "valid", "mode": "drop"},
+    "zennit": {"window": 8, "stride": 8, "fill": 0, "score": "raw", "overlap": "sum", "border": "wrap", "mode": "keep"},
+    "tf_explain": {"fill": 127.5, "score": "complement", "overlap": "mean", "border": "crop", "mode": "drop"},
+    "zeiler": {"fill": "mean", "score": "raw", "overlap": "mean", "border": "crop", "mode": "drop"},
+})
+"""name -> what a library, or the paper, does where nothing else is asked for."""
+
 OVERLAPS = ("mean", "sum", "mean_per_cell")
 BORDERS = ("crop", "valid", "wrap")
 
 
 def occlusion(
-    task: Task, window: Any = None, stride: Any = None, fill: Any = 0, score: str = "difference", overlap: str = "mean",
-    border: str = "crop", mode: str = "drop", channels: str = "together",
+    task: Task, convention: str = "xaicore", window: Any = None, stride: Any = None, fill: Any = None, score: str | None = None,
+    overlap: str | None = None, border: str | None = None, mode: str | None = None, channels: str = "together",
 ) -> Attribution:
     """A_i = mean over the windows w that cover i of f(x) - f(x with w filled).
 
+    convention  whose settings hold where none are given (CONVENTIONS): "xaicore": fill 0, score "difference", overlap "mean",
+              border "crop", mode "drop"; "captum", "pair", "xplique", "deepexplain", "zennit", "tf_explain" (stride = window);
+              "zeiler" (a grey square, and f itself). Those that have no window of their own take the one below
     window    the size of the window, for every input by itself while the others stay: a number, one entry for each spatial
               axis, one for each axis but the batch, or a mapping by input name. Default: one feature of (N, F); of an input
               with spatial axes, (N, C, *S), a tenth of each axis, at least 3, at most the axis
@@ -54,22 +69,25 @@ def occlusion(
     Raises InputError for a window larger than the input, for sizes that are not whole numbers of at least 1 and for
     fill="mean" without spatial axes, UnknownName for another name, ShapeError for a fill that does not fit. Source:
     zeiler2014, section 4.2, who plot f itself (score="raw", output="probability").
-    Differs: captum is this default, with a window and stride to be given; PAIR and xplique overlap="sum", border="valid";
-    DeepExplain "mean_per_cell", "valid"; zennit mode="keep", score="raw", overlap="sum", border="wrap"; tf-explain window =
-    stride, fill 127.5, score="complement".
+    Differs: captum is this default with a stride of 1; the others as ``convention`` says. DeepExplain explains the sum of
+    all outputs, tf-explain and the paper a probability (output="probability").
     """
-    judge = SCORES[chosen("score", score, SCORES)]
-    for setting, value, known in (("overlap", overlap, OVERLAPS), ("border", border, BORDERS), ("mode", mode, ("drop", "keep")),
-                                  ("channels", channels, ("together", "separate"))):
-        chosen(setting, value, known)
-    filling = _filling(task, fill)
-    sizes, strides = _by_input(task, "window", window), _by_input(task, "stride", stride)
+    usual = CONVENTIONS[chosen("convention", convention, CONVENTIONS)]
+    given = {"window": window, "stride": stride, "fill": fill, "score": score, "overlap": overlap, "border": border, "mode": mode}
+    settled: dict[str, Any] = {k: usual.get(k) if v is None else v for k, v in given.items()}
+    if convention == "tf_explain" and settled["stride"] is None:
+        settled["stride"] = settled["window"]
+    for setting, known in (("score", SCORES), ("overlap", OVERLAPS), ("border", BORDERS), ("mode", ("drop", "keep"))):
+        chosen(setting, settled[setting], known)
+    chosen("channels", channels, ("together", "separate"))
+    judge, filling = SCORES[settled["score"]], _filling(task, settled["fill"])
+    sizes, strides = _by_input(task, "window", settled["window"]), _by_input(task, "stride", settled["stride"])
     grids = {k: _Grid.of(task, k, sizes[k], strides[k], channels == "separate") for k in task.wrt}
-    places = [(k, at) for k, grid in grids.items() for at in grid.windows(border)]
+    places = [(k, at) for k, grid in grids.items() for at in grid.windows(settled["border"])]
     rows, which = np.repeat(np.arange(task.size), len(places)), np.tile(np.arange(len(places)), task.size)
 
     def occluded(part: slice) -> dict[str, Array]:
-        inside, outside = (filling, task.feeds) if mode == "drop" else (task.feeds, filling)
+        inside, outside = (filling, task.feeds) if settled["mode"] == "drop" else (task.feeds, filling)
         made = {k: task.feeds[k][rows[part]] for k in task.wrt}
         for r, (n, w) in enumerate(zip(rows[part], which[part])):
             name, at = places[w]
@@ -78,16 +96,16 @@ def occlusion(
         return made
 
     found = judge(task.result[:, None], scores(task, rows, occluded).reshape(task.size, -1))
-    sums = {k: filled(task.feeds[k].shape, 0, task.feeds[k]) for k in task.wrt}
-    counts, entries = ({k: filled(task.feeds[k].shape[1:], 0, task.feeds[k]) for k in task.wrt} for _ in range(2))
+    sums = {k: filled(task.feeds[k].shape, 0, task.weights) for k in task.wrt}
+    counts, entries = ({k: filled(task.feeds[k].shape[1:], 0, task.weights) for k in task.wrt} for _ in range(2))
     for w, (name, at) in enumerate(places):
         everywhere: Any = (slice(None), *at)
         sums[name][everywhere] += found[:, w].reshape(-1, *(1,) * len(at))
         counts[name][at] += scalar(1, counts[name])
         entries[name][at] += scalar(prod(one.size for one in at), entries[name])
-    shares = {"mean": counts, "mean_per_cell": entries}.get(overlap)
+    shares = {"mean": counts, "mean_per_cell": entries}.get(settled["overlap"])
     parts = sums if shares is None else {k: divide(s, shares[k][None]) for k, s in sums.items()}
-    shown = {"window": {k: g.sizes for k, g in grids.items()}, "stride": {k: g.strides for k, g in grids.items()}}
+    shown = {**settled, "window": {k: g.sizes for k, g in grids.items()}, "stride": {k: g.strides for k, g in grids.items()}}
     return Attribution(parts, task.result, "occlusion", task.graph, task.feeds, task.target, shown, task.words,
                        extras={"counts": {k: c.astype(int) for k, c in counts.items()}})
 

@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from xaicore.methods import shapley
+from xaicore.methods.ablate import feature_ablation, feature_permutation
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
+from xaicore.methods.closed import linear_shap, max_shap
 from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
@@ -89,6 +91,13 @@ _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symme
 _PATH = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry")
 
 _GAMES = (
+    _game("feature_ablation", feature_ablation, "linearity", "implementation_invariance", "dummy", "symmetry", "sensitivity_a",
+          source="kokhlikyan2020", cost="M B forward (M groups, B backgrounds)"),
+    _row("feature_permutation", feature_permutation, "determinism", "linearity", "implementation_invariance", "dummy", "symmetry",
+         "input_shift", source="breiman2001", free=True, cost="M samples forward"),
+    _row("linear_shap", linear_shap, *_ALWAYS, "linearity", "symmetry", "completeness", "sensitivity_a", source="lundberg2017"),
+    _row("max_shap", max_shap, *_ALWAYS, "linearity", "symmetry", "completeness", "sensitivity_a", source="lundberg2017",
+         cost="4 forward, 1 backward"),
     _game("shapley.exact", shapley.exact, "linearity", "implementation_invariance", "dummy", "symmetry", "completeness", "sensitivity_a",
           source="shapley1953", cost="2^M B forward (M players, B backgrounds)"),
     _game("shapley.sampling", shapley.sampling, "linearity", "implementation_invariance", "dummy", "completeness", "sensitivity_a",
@@ -136,8 +145,7 @@ _ROWS = (
          cost="samples forward, samples backward"),
     _row("vargrad", vargrad, *_ALWAYS, "implementation_invariance", "dummy", source="adebayo2018local",
          cost="samples forward, samples backward"),
-    _row("occlusion", occlusion, *_ALWAYS, "linearity", "implementation_invariance", source="zeiler2014",
-         cost="one forward for each window"),
+    _game("occlusion", occlusion, "linearity", "implementation_invariance", source="zeiler2014", cost="one forward for each window"),
     _row("cam", cam, *_ALWAYS, "linearity", source="zhou2016", layer="own"),
     _row("grad_cam", grad_cam, *_ALWAYS, source="selvaraju2017", layer="own"),
     _row("guided_grad_cam", guided_grad_cam, *_ALWAYS, "input_shift", source="selvaraju2017", layer="own"),

@@ -161,6 +161,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "KDD, arXiv 1602.04938; kernel, distances and defaults of the authors' library as it implements them", False),
     "efron2004": Source(
         "B. Efron, T. Hastie, I. Johnstone, R. Tibshirani", "Least angle regression", 2004, "The Annals of Statistics 32", False),
+    "kokhlikyan2020": Source(
+        "N. Kokhlikyan, V. Miglani, M. Martin, E. Wang, B. Alsallakh, J. Reynolds, A. Melnikov, N. Kliushkina, C. Araya, S. Yan, "
+        "O. Reblitz-Richardson", "Captum: a unified and generic model interpretability library for PyTorch", 2020,
+        "arXiv 2009.07896", False),
+    "breiman2001": Source("L. Breiman", "Random forests", 2001, "Machine Learning 45", False),
+    "fisher2019": Source(
+        "A. Fisher, C. Rudin, F. Dominici", "All models are wrong, but many are useful: learning a variable's importance by studying an "
+        "entire class of prediction models simultaneously", 2019, "JMLR 20, arXiv 1801.01489", False),
     "owen1977": Source(
         "G. Owen", "Values of games with a priori unions", 1977, "Mathematical Economics and Game Theory, Springer", False),
     "winter1989": Source(
