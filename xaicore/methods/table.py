@@ -12,8 +12,8 @@ from xaicore.methods import shapley
 from xaicore.methods.ablate import feature_ablation, feature_permutation
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
-from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.closed import linear_shap, max_shap
+from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
