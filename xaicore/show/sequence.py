@@ -71,13 +71,19 @@ class Coloured:
 
 
 def text_html(rows: Sequence[Coloured], title: str = "", joiner: str = "") -> str:
-    """A page of its own: every token in a box of its colour, the number as its tooltip. ``joiner`` stands between tokens."""
+    """A page of its own: every token in a box of its colour, the number as its tooltip; a newline is shown and ends the line.
+
+    ``joiner`` stands between tokens.
+    """
     body = []
     for row in _given(rows):
         limit = row.limit()
         inks = _inks(row.values, limit)
-        spans = (f'<span style="background:{back};color:{ink}" title="{value:.4g}">{escape("".join(SHOWN.get(c, c) for c in token))}</span>'
-                 f'{"<wbr>" if token.isspace() else ""}' for token, value, (back, ink) in zip(row.tokens, row.values, inks))
+        spans = []
+        for token, value, (back, ink) in zip(row.tokens, row.values, inks):
+            text = escape("".join(SHOWN.get(c, c) for c in token))
+            end = "<br>" if token.endswith("\n") else "<wbr>" if token.isspace() else ""
+            spans.append(f'<span style="background:{back};color:{ink}" title="{value:.4g}">{text}</span>{end}')
         body.append(f"<h2>{escape(row.heading(limit))}</h2>\n<p>{joiner.join(spans)}</p>")
     head = f"<h1>{escape(title)}</h1>\n" if title else ""
     return PAGE.format(title=escape(title or "attribution"), body=head + "\n".join(body))
@@ -97,8 +103,8 @@ def text_image(rows: Sequence[Coloured], title: str = "", width: int = WIDTH, ga
             if x + w > width - GAP and x > GAP:
                 x, y = GAP, y + high + 2
             places.append((x, y, w, word))
-            x += w + gap
-        blocks.append((row, places, y + high))
+            x, y = (GAP, y + high + 2) if token.endswith("\n") else (x + w + gap, y)
+        blocks.append((row, places, places[-1][1] + high))
     top = 34 if title else GAP
     image = Image.new("RGB", (width, top + sum(26 + h + GAP for *_, h in blocks)), "white")
     pen = ImageDraw.Draw(image)
