@@ -23,7 +23,7 @@ __all__ = ["emit", "load", "to_graph"]
 
 def to_graph(
     model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, unbatched: bool = False,
-    constants: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None, batch_axes: Mapping[str, int] | None = None,
 ) -> Graph:
     """The graph of a ModelProto, or of the bytes of one.
 
@@ -31,6 +31,8 @@ def to_graph(
     without it they are random and free sizes are 64. With ``verify`` every value that graph and onnx.reference both know is compared.
     Axis 0 of every input is the batch; with ``unbatched`` the model takes one sample without such an axis, and the graph's inputs have
     it in front. A batch that the file fixes is free in the graph if no number in the file depends on it.
+    ``batch_axes``: where the batch of an input is, if not on axis 0, {"state": 1}; the graph has it on axis 0, and ``meta["shape.state"]``
+    says where ONNX has it. It is found by itself where the file names the size of axis 0 of the first input and uses that name again.
     ``constants``: values by name for inputs that are no inputs of the graph, such as a target shape, axes, a mask or a sequence length.
     FileRefused for what is not a sound model, ConversionError for what has no counterpart, Mismatch where the values differ.
     """
@@ -43,13 +45,13 @@ def to_graph(
             f"the ONNX backend takes an onnx.ModelProto or its bytes, not {type(model).__name__}; a file: "
             "xaicore.load(path)"
         )
-    return graph_of(proto, example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants)
+    return graph_of(proto, example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants, batch_axes=batch_axes)
 
 
 def load(
     path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False,
-    constants: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None, batch_axes: Mapping[str, int] | None = None,
 ) -> Graph:
     """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file."""
-    return graph_of(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants)
+    return graph_of(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants, batch_axes=batch_axes)
 

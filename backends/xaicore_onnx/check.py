@@ -45,14 +45,18 @@ Sizes = tuple[int | str | None, ...]
 
 def graph_of(
     model: onnx.ModelProto, example: Any = None, *, dtype: str = "float64", verified: bool = True, unbatched: bool = False,
-    constants: Mapping[str, Any] | None = None,
+    constants: Mapping[str, Any] | None = None, batch_axes: Mapping[str, int] | None = None,
 ) -> Graph:
     """The graph of a checked model; see ``xaicore_onnx.to_graph``."""
     model = with_constants(model, constants or {})
     declared = declared_inputs(model)
     examples = named(example, [name for name, _, _ in declared])
+    axes = axes_of(declared, batch_axes or {}, unbatched)
+    if any(axes.values()):
+        declared = [(name, _moved(sizes, axes[name]), kind) for name, sizes, kind in declared]
+        examples = {name: np.moveaxis(x, axes[name], 0) if axes[name] < x.ndim else x for name, x in examples.items()}
     batch, fixed = batch_of(declared, examples, unbatched)
-    feeds = [_feed(name, sizes, kind, examples.get(name), unbatched) for name, sizes, kind in declared]
+    feeds = [replace(_feed(name, sizes, kind, examples.get(name), unbatched), at=axes[name]) for name, sizes, kind in declared]
     total = batch * sum(prod(f.tail) for f in feeds)
     if total > MAX_VALUE:
         raise FileRefused(f"the inputs have {total:,} entries; {MAX_VALUE:,} are allowed. The file is broken or hostile")
@@ -155,6 +159,26 @@ def with_constants(model: onnx.ModelProto, constants: Mapping[str, Any]) -> onnx
     return fixed
 
 
+def axes_of(declared: Sequence[tuple[str, Sizes, str]], given: Mapping[str, int], unbatched: bool) -> dict[str, int]:
+    """On which axis each input has the batch: as given, else where the name of the batch's size (axis 0 of the first) stands, else 0."""
+    known = {name: len(sizes) for name, sizes, _ in declared}
+    for name, axis in given.items():
+        if name not in known:
+            raise InputError(f"batch_axes names {name!r}, which is no input of the model: {nearest(str(name), known)}")
+        if not isinstance(axis, int) or not 0 <= axis < known[name]:
+            raise InputError(f"batch_axes says {axis!r} for input {name!r}, which has {known[name]} axes; a number from 0 is expected")
+    if unbatched:
+        return dict.fromkeys(known, 0)
+    batch = next((sizes[0] for _, sizes, _ in declared[:1] if sizes and isinstance(sizes[0], str)), None)
+    named_so = {name: sizes.index(batch) for name, sizes, _ in declared if batch is not None and sizes.count(batch) == 1}
+    return {name: given.get(name, named_so.get(name, 0)) for name in known}
+
+
+def _moved(sizes: Sizes, axis: int) -> Sizes:
+    """The batch axis first."""
+    return (sizes[axis], *sizes[:axis], *sizes[axis + 1:])
+
+
 def batch_of(declared: Sequence[tuple[str, Sizes, str]], examples: Mapping[str, Array], unbatched: bool) -> tuple[int, bool]:
     """The batch size that literal numbers in the file stand for, and whether the file fixes it."""
     if unbatched:
@@ -162,7 +186,7 @@ def batch_of(declared: Sequence[tuple[str, Sizes, str]], examples: Mapping[str, 
     for name, sizes, _ in declared:
         if not sizes:
             raise ConversionError(
-                f"input {name!r} is a single number without a batch axis; make it a constant of the file (an initialiser), or convert a "
+                f"input {name!r} is a single number without a batch axis; give its value: constants={{{name!r}: value}}, or convert a "
                 f"model for one sample with unbatched=True"
             )
     literal = {sizes[0] for _, sizes, _ in declared if isinstance(sizes[0], int)}
@@ -170,7 +194,8 @@ def batch_of(declared: Sequence[tuple[str, Sizes, str]], examples: Mapping[str, 
         raise ConversionError(
             f"the inputs have different sizes on axis 0 ({', '.join(f'{name} {sizes[0]}' for name, sizes, _ in declared)}), "
             "which is the batch "
-            f"of every input here; if the model takes one sample without a batch axis, use unbatched=True"
+            f"of every input here. Say where it is: batch_axes={{name: axis}}; give inputs that have none as constants={{name: array}}; if "
+            f"the model takes one sample without a batch axis, use unbatched=True"
         )
     return (int(literal.pop()), True) if literal else (1, False)
 
@@ -292,7 +317,8 @@ def _sized(graph: Graph, first: Graph) -> Graph:
 def _reference(model: onnx.ModelProto, feeds: Mapping[str, Array], conversion: Conversion, unbatched: bool) -> dict[str, Array]:
     """The values of onnx.reference by graph name, in the graph's order of axes."""
     types = {v.name: onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type) for v in model.graph.input}
-    given = {k: (v[0] if unbatched else v).astype(types[k]) for k, v in feeds.items()}
+    axes = {f.name: f.at for f in conversion.feeds}
+    given = {k: (v[0] if unbatched else np.moveaxis(v, 0, axes[k])).astype(types[k]) for k, v in feeds.items()}
     try:
         with np.errstate(all="ignore"):
             values = evaluator(model).run(None, given, intermediate=True)

@@ -37,11 +37,12 @@ RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLik
 
 @dataclass(frozen=True)
 class Feed:
-    """What a graph input is: its name, its sizes for one sample, and its kind."""
+    """What a graph input is: its name, its sizes for one sample, its kind, and the axis on which ONNX has the batch."""
 
     name: str
     tail: tuple[int, ...]
     kind: str
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Conversion:
 
     graph: Graph
     origin: Mapping[str, tuple[str, Layout]]
+    feeds: Sequence[Feed]
     hard_coded: bool
     """Holds the model a number of its own for each sample of a batch?"""
 
@@ -85,7 +87,9 @@ class Converter:
         self.reserved = {t.name for t in self.graph.initializer}
         self.fresh: list[str] = []                                          # the nodes of the call that is being converted
         for f in self.feeds:
-            live = Live(f.name, f.tail, f.kind, None if unbatched else 0)
+            live = Live(f.name, f.tail, f.kind, None if unbatched else f.at)
+            if f.at and live.place is not None:
+                self.meta[f"shape.{f.name}"] = live.place.shown()
             self.values[f.name] = live
             self._learn(f.name, (batch, *f.tail), f.kind)
         self._read_initialisers(self.graph)
@@ -99,7 +103,7 @@ class Converter:
                 outputs.append(self._output(o.name))
         graph = self._build(outputs)
         known = {n.name for n in graph.nodes}
-        return Conversion(graph, {k: v for k, v in self.origin.items() if k in known}, self.hard_coded)
+        return Conversion(graph, {k: v for k, v in self.origin.items() if k in known}, self.feeds, self.hard_coded)
 
     def convert(self, nodes: Iterable[onnx.NodeProto]) -> None:
         """Converts nodes in order; their results are in ``values``."""
@@ -378,7 +382,7 @@ class Converter:
 
     def _has_batch(self) -> bool:
         first = self.values[self.feeds[0].name]
-        return isinstance(first, Live) and first.at == 0
+        return isinstance(first, Live) and first.at is not None
 
     def _build(self, outputs: Sequence[str]) -> Graph:
         needed = set(outputs)

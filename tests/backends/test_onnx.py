@@ -694,3 +694,37 @@ def test_an_operator_without_counterpart_is_converted_by_its_definition() -> Non
     y = to_graph(default, noise(1, 3, 4, 5), unbatched=True)(x[:, None])
     want = (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True)
     np.testing.assert_allclose(y[:, 0], want, rtol=1e-4, atol=1e-5)                                # axis 0 of one sample has one entry
+
+
+# ----- inputs that have the batch elsewhere -------------------------------------------------------------------------
+
+
+def with_state(axis: str | int = "N") -> Any:
+    """x (N, 3) and a state (2, N, 3), whose halves are added; the new state is an output of the same order of axes."""
+    nodes = [node("Gather", "s zero", "a", axis=0), node("Gather", "s one", "b", axis=0), node("Add", "x a", "c"), node("Mul", "c b", "y"),
+             node("Unsqueeze", "y axes", "u"), node("Concat", "u s", "t", axis=0)]
+    weights = {"zero": np.array(0), "one": np.array(1), "axes": np.array([0])}
+    return model(nodes, {"x": ["N", 3], "s": [2, axis, 3]}, "y t", weights)
+
+
+@pytest.mark.parametrize(("axis", "options"), [("N", {}), ("M", {"batch_axes": {"s": 1}})], ids=["by name", "as given"])
+def test_an_input_with_the_batch_elsewhere(axis: str, options: Any) -> None:
+    proto, x, s = with_state(axis), noise(4, 3), noise(2, 4, 3, seed=1)
+    graph = to_graph(proto, (x, s), **options)              # the example as the model takes it, verified
+    assert graph.inputs["s"].shape == (None, 2, 3)
+    assert graph.meta["shape.s"] == "(2, N, 3)"
+    assert graph.meta["shape.t"] == "(3, N, 3)"
+    y, t = graph({"x": x, "s": s.transpose(1, 0, 2)})       # the batch in front, as everywhere in a graph
+    np.testing.assert_allclose(y, (x + s[0]) * s[1], rtol=1e-6)
+    np.testing.assert_allclose(t[:, 1:], s.transpose(1, 0, 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("options", "text"), [
+    ({}, r"different sizes on axis 0 \(x 4, s 2\).*batch_axes=\{name: axis\}.*constants=.*unbatched=True"),
+    ({"batch_axes": {"q": 1}}, "batch_axes names 'q', which is no input"), ({"batch_axes": {"s": 3}}, "batch_axes says 3 for input 's', which has 3 axes"),
+])  # fmt: skip
+def test_axes_of_the_batch_that_are_missing_or_wrong(options: Any, text: str) -> None:
+    proto = with_state(4)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    with pytest.raises((ConversionError, InputError), match=text):
+        to_graph(proto, **options)
