@@ -63,7 +63,8 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False, **op
     """The graph of a file: .onnx, .keras, or xaicore's own .json. Nothing in the file is executed, and no framework reads .keras.
 
     verify    run the framework and the graph on sample inputs and refuse a mismatch (ONNX, Keras)
-    options   the reader's own: ``example`` (inputs to verify with, and sizes for free axes), for ONNX ``unbatched``
+    options   the reader's own: ``example`` (inputs to verify with, and sizes for free axes), for ONNX ``unbatched``, ``constants``,
+              ``batch_axes``, ``external_data``
     """
     try:
         path = Path(path)

@@ -50,8 +50,12 @@ def to_graph(
 
 def load(
     path: str | os.PathLike[str], *, example: Any = None, dtype: str = "float64", verify: bool = False, unbatched: bool = False,
-    constants: Mapping[str, Any] | None = None, batch_axes: Mapping[str, int] | None = None,
+    constants: Mapping[str, Any] | None = None, batch_axes: Mapping[str, int] | None = None, external_data: bool = False,
 ) -> Graph:
-    """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file."""
-    return graph_of(read_file(path), example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants, batch_axes=batch_axes)
+    """The graph of an .onnx file; see ``to_graph``. FileRefused for everything that is not a sound ONNX file.
+
+    ``external_data``: tensors that the model keeps in files of their own are read, from regular files in the model's folder alone.
+    """
+    proto = read_file(path, external_data)
+    return graph_of(proto, example, dtype=dtype, verified=verify, unbatched=unbatched, constants=constants, batch_axes=batch_axes)
 

@@ -186,6 +186,15 @@ def _one_hot(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapp
     return prod(shapes[0]) * max(_numbers(known, 1) or [1])
 
 
+def _mel(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
+    bands, length = ((_numbers(known, k) or [1.0])[0] for k in range(2))
+    return abs(bands) * (abs(length) / 2 + 1)
+
+
+def _scattered(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
+    return prod(shapes[0])
+
+
 def _matmul(shapes: Sequence[Shape], known: Sequence[Array | None], attrs: Mapping[str, Any]) -> float:
     a, b = shapes[0], shapes[1]
     lead = _default([a[:-2] or (1,), b[:-2] or (1,)])
@@ -210,6 +219,6 @@ GROWTH: dict[str, Callable[[Sequence[Shape], Sequence[Array | None], Mapping[str
     "Concat": _joined, "Expand": _expand, "Tile": _tile, "ConstantOfShape": _of_shape, "Range": _range, "Pad": _padded,
     "Conv": _window, "AveragePool": _window, "MaxPool": _window, "LpPool": _window, "ConvTranspose": _conv_transpose,
     "Resize": _resize, "Upsample": _resize, "Gather": _gather, "GatherND": _gather_nd, "OneHot": _one_hot,
-    "LRN": _neighbours, "MatMul": _matmul, "Gemm": _gemm, "Einsum": _einsum,
+    "MelWeightMatrix": _mel, "ScatterND": _scattered, "LRN": _neighbours, "MatMul": _matmul, "Gemm": _gemm, "Einsum": _einsum,
 }  # fmt: skip
 """Operators whose result can be larger than their inputs and their common shape, and an upper bound on it."""

@@ -60,7 +60,7 @@ from xaicore.ops import (
     Where,
 )
 from xaicore_onnx.call import Call, Lowering, Results, Value
-from xaicore_onnx.safe import ITEM_BYTES
+from xaicore_onnx.external import ITEM_BYTES
 from xaicore_onnx.values import Known, Live, broadcast
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875

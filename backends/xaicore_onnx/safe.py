@@ -1,6 +1,7 @@
-"""Reading ONNX that may be hostile: size, kind of file, tensors, external data, operator sets; nothing is trusted before it was checked.
+"""Reading ONNX that may be hostile: size, kind of file, tensors, operator sets; nothing is trusted before it was checked.
 
 What comes out is a checked ModelProto without local functions, whose tensors are all inside it and hold as many bytes as they say.
+Files beside the model are read by external.py, where the caller asks for it, and by nothing else.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from onnx import TensorProto
 
 from xaicore.errors import ConversionError, FileRefused
 from xaicore.numerics import Array
+from xaicore_onnx.external import ITEM_BYTES, fill
 
 MAX_BYTES = 2 << 30
 """What one protobuf message can hold at most; a larger model has to use external data."""
@@ -41,13 +43,6 @@ MAGIC = {
 
 RECIPE = "give a file that torch.onnx.export, tf2onnx or onnx.save wrote"
 
-ITEM_BYTES = {
-    TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2, TensorProto.BFLOAT16: 2, TensorProto.BOOL: 1,
-    TensorProto.INT8: 1, TensorProto.INT16: 2, TensorProto.INT32: 4, TensorProto.INT64: 8,
-    TensorProto.UINT8: 1, TensorProto.UINT16: 2, TensorProto.UINT32: 4, TensorProto.UINT64: 8,
-}  # fmt: skip
-"""The element types that are read, and the size of one element."""
-
 TYPED_FIELD = {
     TensorProto.FLOAT: "float_data", TensorProto.DOUBLE: "double_data", TensorProto.INT64: "int64_data",
     TensorProto.UINT32: "uint64_data", TensorProto.UINT64: "uint64_data",
@@ -55,8 +50,8 @@ TYPED_FIELD = {
 """Where a tensor without raw bytes keeps its elements; int32_data for all types that are not named."""
 
 
-def read_file(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """The checked model of a file; FileRefused for everything that is not one."""
+def read_file(path: str | os.PathLike[str], external_data: bool = False) -> onnx.ModelProto:
+    """The checked model of a file; FileRefused for everything that is not one. ``external_data``: tensors in files beside it are read."""
     where = Path(path)
     try:
         about = where.stat()
@@ -72,11 +67,11 @@ def read_file(path: str | os.PathLike[str]) -> onnx.ModelProto:
         data = where.read_bytes()
     except OSError as error:
         raise FileRefused(f"{where} cannot be read: {error.strerror or error}; check its permissions") from error
-    return read_bytes(data, str(where))
+    return read_bytes(data, str(where), where.parent if external_data else None)
 
 
-def read_bytes(data: bytes, source: str = "the model") -> onnx.ModelProto:
-    """The checked model of a serialised ModelProto."""
+def read_bytes(data: bytes, source: str = "the model", folder: Path | None = None) -> onnx.ModelProto:
+    """The checked model of a serialised ModelProto; ``folder`` holds the files that its tensors may be in."""
     if not data:
         raise FileRefused(f"{source} is empty (0 bytes); {RECIPE}")
     for magic, kind in MAGIC.items():
@@ -91,6 +86,8 @@ def read_bytes(data: bytes, source: str = "the model") -> onnx.ModelProto:
             f"{source} is not an ONNX model, or is cut off or damaged: {_short(error)} ({len(data):,} bytes). "
             f"Compare its size with the original; {RECIPE}"
         ) from error
+    if folder is not None:
+        fill(tensors_of(model), folder, MAX_BYTES - len(data), source)
     return checked(model, source)
 
 
@@ -161,8 +158,9 @@ def check_tensor(tensor: TensorProto, source: str = "the model") -> None:
     who = f"{source}: tensor {tensor.name or '(unnamed)'!r}"
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         raise FileRefused(
-            f"{who} keeps its data in another file (external data), which this version does not read. Put it into the model, if "
-            f"you trust the file: onnx.save(onnx.load('model.onnx'), 'inlined.onnx', save_as_external_data=False)"
+            f"{who} keeps its data in another file (external data), which is read only if asked: "
+            f"xaicore.load('model.onnx', external_data=True) reads files in the model's folder. Or put it into the model, if you trust the "
+            f"file: onnx.save(onnx.load('model.onnx'), 'inlined.onnx', save_as_external_data=False)"
         )
     if tensor.HasField("segment"):
         raise FileRefused(f"{who} is stored in segments, which this version does not read; save the model again with onnx.save")
