@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from xaicore import Builder
 from xaicore.ops import Conv, Dense, Flatten, LeakyReLU, MaxPool, Mul
-from xaicore.oracle.strategies import numbers
+from xaicore.oracle.strategies import cnns, numbers
 
 GAMES = {
     "shapley.exact": {"mask": 2}, "shapley.interaction": {"mask": 2}, "shapley.owen": {"mask": 2},
     "shapley.sampling": {"mask": 2, "samples": 2}, "kernel_shap": {"mask": 2}, "lime": {"mask": 2, "samples": 40},
-    "feature_ablation": {"mask": 2}, "feature_permutation": {"mask": 2, "samples": 2},
+    "gradient_shap": {"samples": 3}, "feature_ablation": {"mask": 2}, "feature_permutation": {"mask": 2, "samples": 2},
 }
 RATIONAL = {**GAMES, "lime": {"kernel": "uniform", **GAMES["lime"]}}
 """The same, such that the method has a value in exact mode."""
@@ -48,12 +48,17 @@ def fitting(values, dtype):
     return np.vectorize(Fraction, otypes=[object])(values) if dtype == "exact" else values
 
 
+IMAGES = {"deep_shap.hypothetical"}
+"""Methods for inputs with channels."""
+
 SPECIAL = {"linear_shap": linear, "max_shap": maxima}
 """Methods that explain functions of one form only, with networks of that form."""
 
 
 def special(method):
     """A strategy of networks that the method can explain; None where it explains any."""
+    if method in IMAGES:
+        return cnns()
     if method not in SPECIAL:
         return None
     return st.integers(0, 2**32 - 1).map(lambda seed: SPECIAL[method](np.random.default_rng(seed)))

@@ -108,6 +108,8 @@ UNDECIDED = {
     "integrated_gradients sensitivity_a": "only a quadrature that misses a bend gives 0",
     "occlusion sensitivity_a": "a window of one feature takes exactly this feature away",
     "occlusion symmetry": "windows that are cut off at one end only are not even under the mirror",
+    "deep_shap.hypothetical sensitivity_a": "for a reference of 0, the default, it is the multiplier; other letters' shares can cancel it",
+    "gradient_shap symmetry": "noise on the input, which is 0 by default, is not even under the mirror",
     "shapley.interaction sensitivity_a": "it holds for the main effects, which are the default, and not for partner=k",
     "shapley.owen symmetry": "halves of an even number of parts are even under the mirror, of an odd number they are not",
     "lrp.zero dummy": "LRP-0 with its biases is gradient times input on piecewise-linear networks",

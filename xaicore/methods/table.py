@@ -14,6 +14,7 @@ from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
 from xaicore.methods.closed import linear_shap, max_shap
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
+from xaicore.methods.deepshap import deep_shap, gradient_shap, hypothetical
 from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
@@ -91,6 +92,11 @@ _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symme
 _PATH = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry")
 
 _GAMES = (
+    _row("deep_shap", deep_shap, *_DEEPLIFT, source="lundberg2017", layer="signal", cost="2 B forward, B backward (B references)"),
+    _row("deep_shap.hypothetical", hypothetical, *_ALWAYS, "linearity", "symmetry", source="shrikumar2017", layer="",
+         cost="2 B forward, B backward"),
+    _row("gradient_shap", gradient_shap, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="erion2021",
+         cost="samples forward, samples backward"),
     _game("feature_ablation", feature_ablation, "linearity", "implementation_invariance", "dummy", "symmetry", "sensitivity_a",
           source="kokhlikyan2020", cost="M B forward (M groups, B backgrounds)"),
     _row("feature_permutation", feature_permutation, "determinism", "linearity", "implementation_invariance", "dummy", "symmetry",

@@ -169,6 +169,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "fisher2019": Source(
         "A. Fisher, C. Rudin, F. Dominici", "All models are wrong, but many are useful: learning a variable's importance by studying an "
         "entire class of prediction models simultaneously", 2019, "JMLR 20, arXiv 1801.01489", False),
+    "erion2021": Source(
+        "G. Erion, J. D. Janizek, P. Sturmfels, S. M. Lundberg, S.-I. Lee",
+        "Improving performance of deep learning models with axiomatic attribution priors and expected gradients", 2021,
+        "Nature Machine Intelligence 3, arXiv 1906.10670", False),
+    "altschul1985": Source(
+        "S. F. Altschul, B. W. Erickson", "Significance of nucleotide sequence alignments: a method for random sequence permutation that "
+        "preserves dinucleotide and codon usage", 1985, "Molecular Biology and Evolution 2", False),
+    "wilson1996": Source("D. B. Wilson", "Generating random spanning trees more quickly than the cover time", 1996, "STOC", False),
     "owen1977": Source(
         "G. Owen", "Values of games with a priori unions", 1977, "Mathematical Economics and Game Theory, Springer", False),
     "winter1989": Source(
