@@ -431,9 +431,9 @@ def try_out(node: Node, xs: Sequence[Array], dtype: str = "float64") -> Array:
         with np.errstate(all="ignore"):
             return run_node(node, xs, dtype)
     except InputError:
-        if not isinstance(node.op, (GroupNorm, InstanceNorm, LayerNorm, RMSNorm)):
+        if not (node.op.elementwise or isinstance(node.op, (GroupNorm, InstanceNorm, LayerNorm, RMSNorm))):
             raise
-        return ones(xs[0].shape, xs[0].dtype)               # equal entries have no variance, which only an epsilon of 0 minds
+        return ones(xs[0].shape, xs[0].dtype)               # 1 has no Atanh, and equal entries no variance; the shape is the input's
 
 
 def ones(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:

@@ -19,6 +19,7 @@ from xaicore.graph import Graph
 from xaicore.graph.passes import expand
 from xaicore.numerics import Array
 from xaicore.ops import CumProd, GroupNorm, Op, RMSNorm, Variance
+from xaicore_onnx.emit_functions import FUNCTIONS
 from xaicore_onnx.emit_index import INDEX
 from xaicore_onnx.emitter import Emitter, Rule
 from xaicore_onnx.lower_recurrent import EMIT_RECURRENT, unrolled
@@ -190,8 +191,9 @@ def gelu(e: Emitter, op: Any, x: str) -> None:
 
 
 def silu(e: Emitter, op: Any, x: str) -> None:
-    """x * sigmoid(x)."""
-    e.put("Mul", x, e.put("Sigmoid", x, part="sigmoid"))
+    """x * sigmoid(beta x)."""
+    inner = x if op.beta == 1 else e.put("Mul", x, e.floats(op.beta, "beta"), part="scaled")
+    e.put("Mul", x, e.put("Sigmoid", inner, part="sigmoid"))
 
 
 def softplus(e: Emitter, op: Any, x: str) -> None:
@@ -361,5 +363,5 @@ EMIT: dict[str, Rule] = {
     "InstanceNorm": normalized("InstanceNormalization"), "RMSNorm": normalized("RMSNormalization"),
     "LocalResponseNorm": lrn,
     "Softmax": lambda e, op, x: e.put("Softmax", x, axis=op.axis), "LogSoftmax": lambda e, op, x: e.put("LogSoftmax", x, axis=op.axis),
-    **INDEX,
+    **INDEX, **FUNCTIONS,
 }

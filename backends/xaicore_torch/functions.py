@@ -322,6 +322,30 @@ def prelu(op: ops.PReLU, x: Any, slope: Any) -> Any:
     return torch.where(x > 0, x, slope * x)
 
 
+def shrink(op: ops.Shrink, x: Any) -> Any:
+    """Any bias; torch has the hard and the soft one."""
+    return torch.where(x > op.lambd, x - float(op.bias), torch.where(x < -op.lambd, x + float(op.bias), 0 * x))
+
+
+def fake_quantize(op: ops.FakeQuantize, x: Any, scale: Any, zero: Any) -> Any:
+    """Straight through within the range; torch's own has scales of float32 alone."""
+    level = torch.round(x / scale) + zero
+    inside = x * ((level >= op.low) & (level <= op.high))
+    return inside + ((torch.clamp(level, op.low, op.high) - zero) * scale - inside).detach()
+
+
+def product(op: ops.ReduceProd, x: Any) -> Any:
+    """torch takes one axis at a time."""
+    for axis in sorted((k % x.ndim for k in op.axes), reverse=True):
+        x = torch.prod(x, axis, op.keepdims)
+    return x
+
+
+def is_inf(op: ops.IsInf, x: Any) -> Any:
+    """Of the signs that count."""
+    return torch.isinf(x) & torch.where(x > 0, op.positive, op.negative)
+
+
 def to_float(op: ops.ToFloat, x: Any) -> Any:
     """A float stays."""
     return x if x.is_floating_point() else x.to({"float32": torch.float32}.get(op.dtype, torch.float64))
@@ -347,7 +371,8 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.PReLU: prelu, ops.Clip: lambda op, x: torch.clamp(x, op.low, op.high),
     ops.ELU: lambda op, x: F.elu(x, float(op.alpha)), ops.SELU: one(F.selu), ops.CELU: lambda op, x: F.celu(x, float(op.alpha)),
     ops.Sigmoid: one(torch.sigmoid), ops.HardSigmoid: hard_sigmoid, ops.HardSwish: one(F.hardswish), ops.Tanh: one(torch.tanh),
-    ops.GELU: lambda op, x: F.gelu(x, approximate=op.approximate), ops.SiLU: one(F.silu), ops.Mish: one(F.mish),
+    ops.SiLU: lambda op, x: F.silu(x) if op.beta == 1 else x * torch.sigmoid(op.beta * x), ops.Mish: one(F.mish),
+    ops.GELU: lambda op, x: F.gelu(x, approximate=op.approximate),
     ops.Softplus: lambda op, x: F.softplus(x, float(op.beta)), ops.Softsign: one(F.softsign),
     # recurrent
     **dict.fromkeys((ops.RNN, ops.GRU, ops.LSTM), lambda op, *xs: recurrent.run(FUNCTIONS, op, *xs)),
@@ -355,12 +380,19 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.Exp: one(torch.exp), ops.Expm1: one(torch.expm1), ops.Log: one(torch.log), ops.Log1p: one(torch.log1p), ops.Sqrt: one(torch.sqrt),
     ops.Rsqrt: one(torch.rsqrt), ops.Reciprocal: one(torch.reciprocal), ops.Abs: one(torch.abs), ops.Neg: one(torch.neg),
     ops.Pow: lambda op, x: torch.pow(x, float(op.exponent)), ops.Erf: one(torch.erf), ops.Sin: one(torch.sin), ops.Cos: one(torch.cos),
+    ops.Tan: one(torch.tan), ops.Asin: one(torch.asin), ops.Acos: one(torch.acos), ops.Atan: one(torch.atan), ops.Sinh: one(torch.sinh),
+    ops.Cosh: one(torch.cosh), ops.Asinh: one(torch.asinh), ops.Acosh: one(torch.acosh), ops.Atanh: one(torch.atanh),
+    ops.Threshold: lambda op, x: F.threshold(x, float(op.threshold), float(op.below)), ops.Shrink: shrink, ops.FakeQuantize: fake_quantize,
     ops.Floor: one(torch.floor), ops.Ceil: one(torch.ceil), ops.Round: one(torch.round), ops.Sign: one(torch.sign),
     # functions of two numbers
     ops.Add: one(torch.add), ops.Sub: one(torch.sub), ops.Mul: one(torch.mul), ops.Div: one(torch.div), ops.Maximum: one(torch.maximum),
+    ops.Mod: lambda op, a, b: (torch.remainder if op.kind == "floor" else torch.fmod)(a, b),
     ops.Minimum: one(torch.minimum), ops.Where: one(torch.where),
     # forward only
     ops.Compare: lambda op, a, b: getattr(torch, op.kind)(a, b), ops.Logical: lambda op, a, b: getattr(torch, f"logical_{op.kind}")(a, b),
+    ops.IsNaN: one(torch.isnan), ops.IsInf: is_inf, ops.BitwiseNot: one(torch.bitwise_not),
+    ops.Bitwise: lambda op, a, b: getattr(torch, f"bitwise_{op.kind}")(a, b),
+    ops.BitShift: lambda op, a, b: getattr(torch, f"bitwise_{op.direction}_shift")(a, b),
     ops.Not: one(torch.logical_not), ops.ToFloat: to_float, ops.ToInt: one(lambda x: x.to(torch.int64)), ops.ToBool: one(lambda x: x != 0),
     ops.ArgMax: arg(torch.argmax), ops.ArgMin: arg(torch.argmin), ops.Hardmax: hardmax, ops.OneHot: one_hot,
     # looking up and putting down
@@ -371,6 +403,9 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     # reductions
     ops.CumSum: scan(torch.cumsum, 0), ops.CumProd: scan(torch.cumprod, 1),
     ops.Sum: reduce_with(torch.sum), ops.Mean: reduce_with(torch.mean), ops.ReduceMax: reduce_with(torch.amax),
+    ops.ReduceProd: product, ops.Det: one(torch.linalg.det),
+    ops.Norm: lambda op, x: torch.linalg.vector_norm(x, op.p, op.axes, op.keepdims) if op.axes else x.abs(),
+    ops.LogSumExp: lambda op, x: torch.logsumexp(x, op.axes, op.keepdims) if op.axes else x,
     ops.ReduceMin: reduce_with(torch.amin), ops.Variance: variance,
     # shape
     ops.Reshape: lambda op, x: x.reshape(x.shape[0], *op.shape), ops.Flatten: flatten, ops.Transpose: lambda op, x: x.permute(op.perm),

@@ -28,8 +28,9 @@ from xaicore.oracle.strategies import cnns, inputs_of, mlps  # noqa: E402
 TOLERANCE = 1e-12
 """Of the largest entry, or of 1, the size of what is added up, in float64: two ways of computing one operator, or a handful, round differently by some 1e-15."""
 
-WRONG_GRADIENT = {"ScatterElements-repeated"}
-"""torch's scatter says that its gradient is for indices that do not repeat: it goes to the updates that were overwritten, too."""
+WRONG_GRADIENT = {"ScatterElements-repeated", "Det-singular"}
+"""torch's scatter says that its gradient is for indices that do not repeat: it goes to the updates that were overwritten, too.
+That of its determinant is 0 at a matrix of lower rank, also where a minor is none."""
 
 LESS_PRECISE = {"HardSigmoid": 1e-7, "CELU": 1e-7}
 """torch's own derivatives of these have 1/6 and 1/alpha rounded to float32."""
@@ -92,6 +93,8 @@ NOT_AN_OUTPUT = {"Expand-like"}
 ONE_WAY = {
     "GatherElements", "GatherND", "ScatterElements", "ScatterND", "TopK", "TopKIndices", "ReverseSequence", "CumSum", "CumProd", "ArgMax",
     "ArgMin", "Hardmax", "OneHot", "Trilu", "Unfold", "Fold", "MaxPoolIndices",
+    "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Threshold", "Shrink", "Mod", "FakeQuantize", "ReduceProd",
+    "Norm", "LogSumExp", "Det", "IsNaN", "IsInf", "Bitwise", "BitwiseNot", "BitShift",
 }
 """Operators that are emitted, and that the way from torch does not know yet."""
 

@@ -87,6 +87,7 @@ CASES = (
     Case("Sigmoid", Sigmoid(), X, wide, torch=lambda x: x.sigmoid()),
     Case("Tanh", Tanh(), X, wide, torch=lambda x: x.tanh()),
     Case("SiLU", SiLU(), X, wide, torch=functional("silu")),
+    Case("SiLU-beta", SiLU(1.5), X, torch=lambda x: x * (1.5 * x).sigmoid()),
     Case("GELU", GELU(), X, torch=functional("gelu")),
     Case("GELU-tanh", GELU("tanh"), X, torch=functional("gelu", approximate="tanh")),
     Case("Mish", Mish(), X, wide, torch=functional("mish")),

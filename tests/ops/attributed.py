@@ -29,7 +29,7 @@ def lrp_gap(graph: Graph, feeds: dict[str, np.ndarray], method: str = "lrp.zero"
 
 def smaller(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A baseline that no kink, tie or order separates from the input."""
-    return {k: feeds[k] / 2 for k in graph.float_inputs}
+    return {k: feeds[k] * 7 / 8 for k in graph.float_inputs}
 
 
 def complete_gap(graph: Graph, feeds: dict[str, np.ndarray], method: str = "deeplift.rescale") -> np.ndarray:

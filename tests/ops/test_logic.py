@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaicore.errors import GraphError, InputError
-from xaicore.ops import Compare, Logical, Not, ToBool, ToFloat, ToInt
+from xaicore.ops import Compare, IsInf, IsNaN, Logical, Not, ToBool, ToFloat, ToInt
 
 SIXTHS = np.array([Fraction(k, 6) for k in (-7, -6, -1, 0, 1, 6, 11)], dtype=object)
 
@@ -90,3 +90,13 @@ def test_a_kind_that_does_not_exist_is_refused(make):
 def test_words_are_not_numbers():
     with pytest.raises(InputError, match="dtype <U1"):
         ToFloat().forward(np.array(["a"]))
+
+
+def test_numbers_that_are_none_and_infinities() -> None:
+    x = np.array([0.5, -2.0, np.nan, np.inf, -np.inf])
+    assert IsNaN().forward(x).tolist() == [False, False, True, False, False]
+    assert IsInf().forward(x).tolist() == [False, False, False, True, True]
+    assert IsInf(negative=False).forward(x).tolist() == [False, False, False, True, False]
+    assert IsInf(positive=False).forward(x).tolist() == [False, False, False, False, True]
+    assert not IsNaN().forward(np.array([1, 2])).any()
+    assert not IsInf().forward(np.array([1, 2])).any()

@@ -125,8 +125,10 @@ def test_vjp_is_the_derivative(case: Case) -> None:
     xs = draws(case)
     y = case.op.forward(*xs)
     if y.dtype.kind != "f":
-        assert all(case.op.blocks(i) for i in range(len(xs))), "a result that is not a float blocks every signal"
+        assert all(case.op.blocks(i) for i in floats(xs)), "a result that is not a float blocks every signal"
         return
+    if case.op.straight_through:
+        pytest.skip("its vjp stands in for a derivative that is 0; the framework and its own tests are the opinion")
     g = noise(case, y.shape, 2)
     for i in passing(case, xs):
         back = case.op.vjp(i, g, y, *xs)
@@ -140,7 +142,7 @@ def test_vjp_is_the_derivative(case: Case) -> None:
 def test_vjp_is_the_adjoint_of_the_directional_derivative(case: Case) -> None:
     xs = draws(case, 3)
     y = case.op.forward(*xs)
-    for i in passing(case, xs) if y.dtype.kind == "f" else []:
+    for i in passing(case, xs) if y.dtype.kind == "f" and not case.op.straight_through else []:
         u, v = noise(case, y.shape, 4), noise(case, xs[i].shape, 5)
         left = (v * case.op.vjp(i, u, y, *xs)).sum()
         right = (u * _central(case, xs, i, v)).sum()

@@ -27,7 +27,8 @@ from xaicore.ops.elementwise import (
 from xaicore.ops.fold import Fold, Unfold
 from xaicore.ops.index import GatherElements, GatherND, ReverseSequence, ScatterElements, ScatterND, Trilu
 from xaicore.ops.linear import Dense, Einsum, MatMul
-from xaicore.ops.logic import Compare, Logical, Not, ToBool, ToFloat, ToInt
+from xaicore.ops.logic import BitShift, Bitwise, BitwiseNot, Compare, IsInf, IsNaN, Logical, Not, ToBool, ToFloat, ToInt
+from xaicore.ops.matrix import Det
 from xaicore.ops.normalize import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from xaicore.ops.op import Op
 from xaicore.ops.order import ArgMax, ArgMin, Hardmax, MaxPoolIndices, OneHot, TopK, TopKIndices
@@ -60,7 +61,7 @@ from xaicore.ops.pool import (
     MaxPool,
 )
 from xaicore.ops.recurrent import GRU, LSTM, RNN
-from xaicore.ops.reduce import Mean, ReduceMax, ReduceMin, Sum, Variance
+from xaicore.ops.reduce import Mean, Norm, ReduceMax, ReduceMin, ReduceProd, Sum, Variance
 from xaicore.ops.resize import Pad, Resize
 from xaicore.ops.scan import CumProd, CumSum
 from xaicore.ops.shape import (
@@ -79,7 +80,9 @@ from xaicore.ops.shape import (
     Transpose,
     Unsqueeze,
 )
-from xaicore.ops.softmax import LogSoftmax, Softmax
+from xaicore.ops.softmax import LogSoftmax, LogSumExp, Softmax
+from xaicore.ops.steps import FakeQuantize, Mod, Shrink, Threshold
+from xaicore.ops.trigonometry import Acos, Acosh, Asin, Asinh, Atan, Atanh, Cosh, Sinh, Tan
 
 OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     # linear, convolution
@@ -89,15 +92,16 @@ OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     # activations
     ReLU, LeakyReLU, PReLU, ReLU6, Clip, ELU, SELU, CELU, Sigmoid, HardSigmoid, HardSwish, Tanh, GELU, SiLU, Mish, Softplus, Softsign,
     # functions of one number
-    Exp, Expm1, Log, Log1p, Sqrt, Rsqrt, Reciprocal, Abs, Neg, Pow, Erf, Sin, Cos, Floor, Ceil, Round, Sign,
+    Exp, Expm1, Log, Log1p, Sqrt, Rsqrt, Reciprocal, Abs, Neg, Pow, Erf, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Asinh, Acosh, Atanh,
+    Floor, Ceil, Round, Sign, Threshold, Shrink, FakeQuantize,
     # functions of two numbers
-    Add, Sub, Mul, Div, Maximum, Minimum, Where,
+    Add, Sub, Mul, Div, Mod, Maximum, Minimum, Where,
     # recurrent
     RNN, GRU, LSTM,
     # forward only
-    Compare, Logical, Not, ToFloat, ToInt, ToBool, ArgMax, ArgMin, Hardmax, OneHot,
+    Compare, Logical, Not, IsNaN, IsInf, Bitwise, BitwiseNot, BitShift, ToFloat, ToInt, ToBool, ArgMax, ArgMin, Hardmax, OneHot,
     # reductions
-    Sum, Mean, ReduceMax, ReduceMin, Variance, CumSum, CumProd,
+    Sum, Mean, ReduceMax, ReduceMin, ReduceProd, Norm, LogSumExp, Variance, CumSum, CumProd, Det,
     # looking up and putting down
     Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK, TopKIndices, Embedding, Trilu, ReverseSequence,
     # shape
@@ -117,13 +121,22 @@ __all__ = [
     "RNN",
     "SELU",
     "Abs",
+    "Acos",
+    "Acosh",
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
     "Add",
     "ArgMax",
     "ArgMin",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
     "AvgPool",
     "BatchNorm",
+    "BitShift",
+    "Bitwise",
+    "BitwiseNot",
     "Ceil",
     "Clip",
     "Compare",
@@ -131,9 +144,11 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "Cos",
+    "Cosh",
     "CumProd",
     "CumSum",
     "Dense",
+    "Det",
     "Detach",
     "Div",
     "Dropout",
@@ -143,6 +158,7 @@ __all__ = [
     "Exp",
     "Expand",
     "Expm1",
+    "FakeQuantize",
     "Flatten",
     "Floor",
     "Fold",
@@ -157,12 +173,15 @@ __all__ = [
     "Hardmax",
     "Identity",
     "InstanceNorm",
+    "IsInf",
+    "IsNaN",
     "LayerNorm",
     "LeakyReLU",
     "LocalResponseNorm",
     "Log",
     "Log1p",
     "LogSoftmax",
+    "LogSumExp",
     "Logical",
     "LpPool",
     "MatMul",
@@ -172,8 +191,10 @@ __all__ = [
     "Mean",
     "Minimum",
     "Mish",
+    "Mod",
     "Mul",
     "Neg",
+    "Norm",
     "Not",
     "OneHot",
     "Op",
@@ -186,6 +207,7 @@ __all__ = [
     "Reciprocal",
     "ReduceMax",
     "ReduceMin",
+    "ReduceProd",
     "Reshape",
     "Resize",
     "ReverseSequence",
@@ -193,10 +215,12 @@ __all__ = [
     "Rsqrt",
     "ScatterElements",
     "ScatterND",
+    "Shrink",
     "SiLU",
     "Sigmoid",
     "Sign",
     "Sin",
+    "Sinh",
     "Slice",
     "Softmax",
     "Softplus",
@@ -206,7 +230,9 @@ __all__ = [
     "Squeeze",
     "Sub",
     "Sum",
+    "Tan",
     "Tanh",
+    "Threshold",
     "ToBool",
     "ToFloat",
     "ToInt",

@@ -30,7 +30,7 @@ class _Pair(Op):
         raise TypeError(f"{type(self).__name__} does not define value")
 
     def forward(self, *xs: Array) -> Array:
-        _common_shape(type(self).__name__, xs)
+        common_shape(type(self).__name__, xs)
         return np.asarray(self.value(*xs))
 
 
@@ -180,7 +180,7 @@ class Where(Op):
     def forward(self, *xs: Array) -> Array:
         if xs[0].dtype != bool:
             raise InputError(f"Where: the condition has dtype {xs[0].dtype}, but booleans are expected; cast it with ToBool")
-        _common_shape("Where", xs)
+        common_shape("Where", xs)
         return np.where(*xs)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
@@ -192,7 +192,7 @@ class Where(Op):
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def _common_shape(who: str, xs: Sequence[Array]) -> None:
+def common_shape(who: str, xs: Sequence[Array]) -> None:
     try:
         np.broadcast_shapes(*(x.shape for x in xs))
     except ValueError:

@@ -283,15 +283,16 @@ class Tanh(Pointwise):
 @final
 @dataclass(frozen=True)
 class SiLU(Pointwise):
-    """y = x * sigmoid(x), also called swish."""
+    """y = x * sigmoid(beta * x), also called swish."""
 
+    beta: float = 1.0
     rational = False
 
     def value(self, x: Array) -> Array:
-        return x * _sigmoid(x)
+        return x * _sigmoid(self.beta * x)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.asarray(_sigmoid(x) + x * _bell(x))
+        return np.asarray(_sigmoid(self.beta * x) + self.beta * x * _bell(self.beta * x))
 
 
 @final

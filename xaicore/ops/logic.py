@@ -1,4 +1,4 @@
-"""Comparisons, Boolean operators and casts. No signal passes any of them, except the cast of a float to a float."""
+"""Comparisons, Boolean operators, bits and casts. No signal passes any of them, except the cast of a float to a float."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Blocking(Op):
 
 
 _COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}
+_BITWISE = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
 _LOGICAL = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
 
 
@@ -65,6 +66,81 @@ class Not(Blocking):
 
     def forward(self, *xs: Array) -> Array:
         return np.asarray(xs[0] == 0, dtype=bool)
+
+
+@final
+@dataclass(frozen=True)
+class IsNaN(Blocking):
+    """y = is x not a number? A rational always is one."""
+
+    def forward(self, *xs: Array) -> Array:
+        return np.asarray(xs[0] != xs[0])
+
+
+@final
+@dataclass(frozen=True)
+class IsInf(Blocking):
+    """y = is x infinite, and of a sign that counts? A rational never is."""
+
+    negative: bool = True
+    positive: bool = True
+
+    def forward(self, *xs: Array) -> Array:
+        (x,) = xs
+        infinite = np.isinf(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
+        return np.asarray(infinite & np.where(x > 0, self.positive, self.negative))
+
+
+@final
+@dataclass(frozen=True)
+class Bitwise(Blocking):
+    """y = (a kind b) bit by bit, of integers or booleans; kind is one of and, or, xor, and a and b broadcast.
+
+    InputError for floats.   Same as: np.bitwise_and and its relatives, ONNX BitwiseAnd, BitwiseOr, BitwiseXor.
+    """
+
+    kind: Literal["and", "or", "xor"]
+    arity = (2, 2)
+
+    def __post_init__(self) -> None:
+        _need_kind("Bitwise", self.kind, _BITWISE)
+
+    def forward(self, *xs: Array) -> Array:
+        _need_bits("Bitwise", xs)
+        return np.asarray(_BITWISE[self.kind](*xs))
+
+
+@final
+@dataclass(frozen=True)
+class BitwiseNot(Blocking):
+    """y = x with every bit turned: -x - 1 for a signed integer.   InputError for floats."""
+
+    def forward(self, *xs: Array) -> Array:
+        _need_bits("BitwiseNot", xs)
+        return np.asarray(~xs[0])
+
+
+@final
+@dataclass(frozen=True)
+class BitShift(Blocking):
+    """y = a with its bits moved by b places to the "left" (times 2^b) or "right" (divided by 2^b and rounded down).
+
+    InputError for floats and for b outside 0 to the number of bits less one, which computers treat differently.
+    Same as: np.left_shift and np.right_shift, torch.bitwise_left_shift, ONNX BitShift.
+    """
+
+    direction: Literal["left", "right"]
+    arity = (2, 2)
+
+    def __post_init__(self) -> None:
+        _need_kind("BitShift", self.direction, ("left", "right"))
+
+    def forward(self, *xs: Array) -> Array:
+        a, b = xs
+        _need_bits("BitShift", xs)
+        bits = 8 * a.dtype.itemsize
+        refuse((b < 0) | (b >= bits), b, "BitShift", f"0 to {bits - 1} places are expected for {a.dtype}", "number of places")
+        return np.asarray(np.left_shift(a, b) if self.direction == "left" else np.right_shift(a, b))
 
 
 @final
@@ -116,6 +192,12 @@ class ToFloat(Op):
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         return g if xs[0].dtype.kind in "fO" else np.zeros_like(xs[0])
+
+
+def _need_bits(who: str, xs: Iterable[Array]) -> None:
+    for x in xs:
+        if x.dtype.kind not in "iub":
+            raise InputError(f"{who}: an input has dtype {x.dtype}, but integers are expected; cast it with ToInt")
 
 
 def _need_kind(who: str, kind: str, known: Iterable[str]) -> None:

@@ -53,6 +53,9 @@ class Op:
     rational: ClassVar[bool] = True
     """Claim: rational inputs give rational outputs, and the code runs on object arrays of ``Fraction``."""
 
+    straight_through: ClassVar[bool] = False
+    """Claim: the vjp is no derivative (that is 0 almost everywhere) but stands in for one, so that a signal passes."""
+
     composite: ClassVar[bool] = False
     """Claim: the operator is short for its ``expand`` form, so that a rule set without a row for it takes it apart."""
 

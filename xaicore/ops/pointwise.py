@@ -71,7 +71,7 @@ class Exp(Pointwise):
     rational = False
 
     def value(self, x: Array) -> Array:
-        return _bounded(np.exp, x, "Exp")
+        return bounded(np.exp, x, "Exp")
 
     def derivative(self, x: Array, y: Array) -> Array:
         return y
@@ -85,7 +85,7 @@ class Expm1(Pointwise):
     rational = False
 
     def value(self, x: Array) -> Array:
-        return _bounded(np.expm1, x, "Expm1")
+        return bounded(np.expm1, x, "Expm1")
 
     def derivative(self, x: Array, y: Array) -> Array:
         return np.exp(x)
@@ -164,7 +164,7 @@ class Reciprocal(Pole):
 
     def value(self, x: Array) -> Array:
         refuse(x == 0, x, "Reciprocal", "1 / x needs x != 0; add a small constant before it")
-        return _bounded(lambda v: 1 / v, x, "Reciprocal")
+        return bounded(lambda v: 1 / v, x, "Reciprocal")
 
     def derivative(self, x: Array, y: Array) -> Array:
         return -(y * y)
@@ -197,7 +197,7 @@ class Pow(Pole):
             refuse(x < 0, x, str(self), "a broken power needs x >= 0; clip before it")
         if p < 0:
             refuse(x == 0, x, str(self), "a negative power needs x != 0; add a small constant before it")
-        return _bounded(lambda v: v**p, x, str(self))
+        return bounded(lambda v: v**p, x, str(self))
 
     def derivative(self, x: Array, y: Array) -> Array:
         p = self._power(x)
@@ -310,7 +310,7 @@ class Floor(Pointwise):
     """y = the largest whole number <= x; derivative 0 everywhere."""
 
     def value(self, x: Array) -> Array:
-        return _whole(math.floor, x) if is_exact(x) else np.floor(x)
+        return whole(math.floor, x) if is_exact(x) else np.floor(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
         return filled(x.shape, 0, x)
@@ -322,7 +322,7 @@ class Ceil(Pointwise):
     """y = the smallest whole number >= x; derivative 0 everywhere."""
 
     def value(self, x: Array) -> Array:
-        return _whole(math.ceil, x) if is_exact(x) else np.ceil(x)
+        return whole(math.ceil, x) if is_exact(x) else np.ceil(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
         return filled(x.shape, 0, x)
@@ -334,7 +334,7 @@ class Round(Pointwise):
     """y = the nearest whole number, halves to the even one (as torch and ONNX); derivative 0 everywhere."""
 
     def value(self, x: Array) -> Array:
-        return _whole(round, x) if is_exact(x) else np.round(x)
+        return whole(round, x) if is_exact(x) else np.round(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
         return filled(x.shape, 0, x)
@@ -343,7 +343,7 @@ class Round(Pointwise):
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def _bounded(f: Callable[[Array], Array], x: Array, who: str) -> Array:
+def bounded(f: Callable[[Array], Array], x: Array, who: str) -> Array:
     """f(x), refused where it exceeds the largest float."""
     if is_exact(x):
         return f(x)
@@ -358,7 +358,7 @@ def _sign(x: Array) -> Array:
     return np.asarray(np.where(x > 0, one, np.where(x < 0, -one, scalar(0, x))))
 
 
-def _whole(f: Callable[[Any], int], x: Array) -> Array:
+def whole(f: Callable[[Any], int], x: Array) -> Array:
     """f on every Fraction, the whole numbers back as Fractions."""
     out = np.empty(x.shape, dtype=object)
     for k in np.ndindex(x.shape):

@@ -1,4 +1,4 @@
-"""Reductions over axes other than the batch: sum, mean, maximum, minimum, variance.
+"""Reductions over axes other than the batch: sum, mean, maximum, minimum, variance, product, norms.
 
 ``axes`` is a tuple of axis numbers, negative ones from the end; axis 0 is a ShapeError. With ``keepdims`` a reduced axis stays
 as size 1. An empty tuple reduces nothing.
@@ -17,6 +17,8 @@ from xaicore.errors import GraphError, ShapeError
 from xaicore.numerics import Array, filled
 from xaicore.ops.arithmetic import Div, Mul, Sub
 from xaicore.ops.op import Op, batchless
+from xaicore.ops.pointwise import Abs, Pow
+from xaicore.ops.shape import Concat, Identity, Slice, Squeeze
 
 if TYPE_CHECKING:
     from xaicore.ops.op import Wiring
@@ -193,6 +195,107 @@ class Variance(_Reduction):
         if n <= self.ddof:
             raise ShapeError(f"Variance: axes {self.axes} of shape {x.shape} hold {n}; more than ddof = {self.ddof} is needed")
         return n - self.ddof
+
+
+@final
+@dataclass(frozen=True)
+class ReduceProd(_Reduction):
+    """y = product of x over ``axes``.
+
+    The vjp multiplies the others and divides by nothing, so zeros are fine. Expands to products of halves, pairs of which LRP and
+    DeepLIFT have rules for.   Same as: np.prod, torch.prod, ONNX ReduceProd.
+    """
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+    composite = True
+
+    def forward(self, *xs: Array) -> Array:
+        return np.asarray(xs[0].prod(axis=self._axes(xs[0]), keepdims=self.keepdims))
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        (x,) = xs
+        axes = self._axes(x)
+        moved = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
+        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], self._count(x))
+        one = filled((*rows.shape[:-1], 1), 1, x)
+        before = np.cumprod(np.concatenate([one, rows[..., :-1]], axis=-1), axis=-1)
+        after = np.cumprod(np.concatenate([one, rows[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+        others = np.moveaxis((before * after).reshape(moved.shape), range(x.ndim - len(axes), x.ndim), axes)
+        return np.asarray(self._kept(g, x) * others)
+
+    def expand(self, b: Wiring, *inputs: str) -> str | None:
+        (x,) = inputs
+        sizes = (1, *sizes_of(b, x))
+        axes = batchless(self.axes, len(sizes), "ReduceProd")
+        for axis in axes:
+            n = sizes[axis]
+            while n > 1:
+                half = n // 2
+                left = b.add(Slice(axis, 0, half), x, name="left")
+                pairs = b.add(Mul(), left, b.add(Slice(axis, half, 2 * half), x, name="right"), name="pairs")
+                x = b.add(Concat(axis), pairs, b.add(Slice(axis, n - 1, n), x, name="odd"), name="rest") if n % 2 else pairs
+                n = half + n % 2
+        if axes and not self.keepdims:
+            return b.add(Squeeze(axes), x)
+        return b.add(Identity(), x) if x == inputs[0] else x
+
+
+@final
+@dataclass(frozen=True)
+class Norm(_Reduction):
+    """y = (sum of |x|^p over ``axes``)^(1/p), p >= 1; where all of x is 0 the derivative is taken as 0.
+
+    Expands to Abs, Pow, Sum and the root, for the rules of LRP and DeepLIFT. Exact on rationals for p = 1.
+    Same as: torch.linalg.vector_norm, ONNX ReduceL1 and ReduceL2. An infinite p is ReduceMax of Abs.
+    """
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+    p: float = 2.0
+    composite = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.p < math.inf:
+            raise GraphError(f"Norm: p is {self.p}; a finite number of at least 1 is expected, and for the largest entry ReduceMax of Abs")
+
+    @property
+    def rational(self) -> bool:  # type: ignore[override]
+        return self.p == 1
+
+    def forward(self, *xs: Array) -> Array:
+        (x,) = xs
+        if self.p == 1:
+            return np.asarray(np.abs(x).sum(axis=self._axes(x), keepdims=self.keepdims))
+        y = self._norm(x)
+        return y if self.keepdims else np.squeeze(y, self._axes(x))
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        (x,) = xs
+        sign = np.asarray(np.sign(x))
+        if self.p == 1:
+            return np.asarray(self._kept(g, x) * sign)
+        norm = self._norm(x)
+        slope = sign * (np.abs(x) / np.where(norm == 0, 1, norm)) ** (self.p - 1)
+        return np.asarray(self._kept(g, x) * slope, dtype=x.dtype)
+
+    def expand(self, b: Wiring, *inputs: str) -> str | None:
+        (x,) = inputs
+        if self.p == 1:
+            return b.add(Sum(self.axes, self.keepdims), b.add(Abs(), x, name="size"))
+        if self.p == 2:
+            powers = b.add(Mul(), x, x, name="square")
+        else:
+            powers = b.add(Pow(self.p), b.add(Abs(), x, name="size"), name="power")
+        return b.add(Pow(1 / self.p), b.add(Sum(self.axes, self.keepdims), powers, name="sum"))
+
+    def _norm(self, x: Array) -> Array:
+        """With its axes kept; x is divided by its largest entry first, so that no power overflows or vanishes."""
+        axes = self._axes(x)
+        largest = np.abs(x).max(axis=axes, keepdims=True) if axes else np.abs(x)
+        safe = np.where(largest == 0, 1, largest)
+        total = ((np.abs(x) / safe) ** self.p).sum(axis=axes, keepdims=True)
+        return np.asarray(largest * total ** (1 / self.p), dtype=x.dtype)
 
 
 # ----- helpers ----------------------------------------------------------------------------------------------------

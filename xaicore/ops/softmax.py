@@ -1,4 +1,4 @@
-"""Softmax and its logarithm over one axis, safe for huge scores and for masked ones (-inf)."""
+"""Softmax, its logarithm and the log-sum-exp, safe for huge scores and for masked ones (-inf)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from xaicore.numerics import Array
-from xaicore.ops.arithmetic import Mul, Sub, Where
+from xaicore.ops.arithmetic import Add, Mul, Sub, Where
 from xaicore.ops.elementwise import Clip
 from xaicore.ops.logic import Compare
 from xaicore.ops.op import Op, batchless
 from xaicore.ops.pointwise import Exp, Log, Reciprocal, refuse
 from xaicore.ops.reduce import ReduceMax, Sum
-from xaicore.ops.shape import Detach
+from xaicore.ops.shape import Detach, Squeeze
 
 if TYPE_CHECKING:
     from xaicore.ops.op import Wiring
@@ -43,7 +43,7 @@ class Softmax(Op):
         return np.asarray(y * (g - (g * y).sum(axis=self.axis, keepdims=True)))
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
-        exp, total = _expand_exp_and_sum(b, inputs[0], self.axis)[1:]
+        exp, total = _expand_exp_and_sum(b, inputs[0], (self.axis,))[2:]
         return b.add(Mul(), exp, b.add(Reciprocal(), total, name="reciprocal"))
 
 
@@ -68,8 +68,43 @@ class LogSoftmax(Op):
         return np.asarray(g - np.exp(y) * g.sum(axis=self.axis, keepdims=True))
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
-        z, _, total = _expand_exp_and_sum(b, inputs[0], self.axis)
+        _, z, _, total = _expand_exp_and_sum(b, inputs[0], (self.axis,))
         return b.add(Sub(), z, b.add(Log(), total, name="log"))
+
+
+@final
+@dataclass(frozen=True)
+class LogSumExp(Op):
+    """y = ln sum exp(x) over ``axes``, a smooth maximum.   InputError for NaN, +inf, and where all of a row is -inf.
+
+    A score of -inf (masked) takes no part. Expands as LogSoftmax does, with the detached maximum added at the end: LRP sees that
+    maximum as a bias, DeepLIFT completes.
+    Raises ShapeError for the batch axis.   Same as: torch.logsumexp, ONNX ReduceLogSumExp.
+    """
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+    rational = False
+    composite = True
+
+    def forward(self, *xs: Array) -> Array:
+        (x,) = xs
+        axes = batchless(self.axes, x.ndim, "LogSumExp")
+        top = x.max(axis=axes, keepdims=True) if axes else x
+        refuse(~np.isfinite(top), top, "LogSumExp", "a finite maximum is expected in every row")
+        y = top + np.log(np.exp(x - top).sum(axis=axes, keepdims=True))
+        return np.asarray(y if self.keepdims else np.squeeze(y, axes))
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        (x,) = xs
+        axes = batchless(self.axes, x.ndim, "LogSumExp")
+        whole = (g, y) if self.keepdims else (np.expand_dims(g, axes), np.expand_dims(y, axes))
+        return np.asarray(whole[0] * np.exp(x - whole[1]))
+
+    def expand(self, b: Wiring, *inputs: str) -> str | None:
+        shift, _, _, total = _expand_exp_and_sum(b, inputs[0], self.axes)
+        y = b.add(Add(), b.add(Log(), total, name="log"), shift, name="whole")
+        return y if self.keepdims or not self.axes else b.add(Squeeze(self.axes), y)
 
 
 def _shifted(x: Array, axis: int, who: str) -> Array:
@@ -80,12 +115,13 @@ def _shifted(x: Array, axis: int, who: str) -> Array:
     return x - np.where(top == -np.inf, 0, top)
 
 
-def _expand_exp_and_sum(b: Wiring, x: str, axis: int) -> tuple[str, str, str]:
-    """x minus its detached maximum, the exponentials of that, and their sum (1 where it is 0)."""
-    top = b.add(ReduceMax((axis,), keepdims=True), x, name="max")
+def _expand_exp_and_sum(b: Wiring, x: str, axes: tuple[int, ...]) -> tuple[str, str, str, str]:
+    """The detached maximum, x minus it, the exponentials of that, and their sum (1 where it is 0)."""
+    top = b.add(ReduceMax(axes, keepdims=True), x, name="max")
     finite = b.add(Clip(low=-3e38), top, name="finite")        # a fully masked row: -inf - (-inf) would be NaN; float32 holds 3e38
-    z = b.add(Sub(), x, b.add(Detach(shared=True), finite, name="shift"), name="shifted")
+    shift = b.add(Detach(shared=True), finite, name="shift")
+    z = b.add(Sub(), x, shift, name="shifted")
     exp = b.add(Exp(), z, name="exp")
-    total = b.add(Sum((axis,), keepdims=True), exp, name="sum")
+    total = b.add(Sum(axes, keepdims=True), exp, name="sum")
     masked = b.add(Compare("eq"), total, b.constant(0, name="zero"), name="masked")
-    return z, exp, b.add(Where(), masked, b.constant(1, name="one"), total, name="total")
+    return shift, z, exp, b.add(Where(), masked, b.constant(1, name="one"), total, name="total")
