@@ -165,6 +165,11 @@ class Call:
             )
         return like.in_layout(x.reshape((1,) * (like.rank - x.ndim) + x.shape)) if like.moved else x
 
+    def inside(self, part: Layer) -> Call:
+        """The call as one of a layer inside this one, with that layer's arrays."""
+        call = replace(self, op=part, name=f"{self.name}/{part.name}")
+        return replace(call, op=self.to.with_weights(call))
+
     def refuse(self, why: str, todo: str) -> ConversionError:
         """The error for a call that has no counterpart."""
         return ConversionError(f"{'layer' if self.op.is_layer else 'operation'} {self.name!r} ({self.op.kind}) {why}. To do: {todo}")
@@ -224,7 +229,7 @@ class Converter:
         if lowering is None:
             raise self.reject(call)
         try:
-            made = lowering(replace(call, op=self._with_weights(call)))
+            made = lowering(replace(call, op=self.with_weights(call)))
         except (FreeAxis, FileRefused):
             raise
         except (XaicoreError, ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, MemoryError) as error:
@@ -249,7 +254,7 @@ class Converter:
             f"{str(error)[:300]}. Check the model in Keras, and save it again"
         )
 
-    def _with_weights(self, call: Call) -> Layer:
+    def with_weights(self, call: Call) -> Layer:
         """The layer with its arrays by name, which are looked up once however often it is called."""
         if id(call.op) not in self._layers_with:
             self._layers_with[id(call.op)] = with_weights(call.op, _shapes(call), FileRefused if self.from_file else ConversionError)

@@ -16,6 +16,7 @@ from xaicore_keras import lower_shape as shape
 from xaicore_keras import lower_spatial as spatial
 from xaicore_keras.activations import OPERATIONS, activation_operation
 from xaicore_keras.convert import Call, Lowering
+from xaicore_keras.lower_recurrent import RECURRENT
 
 
 def _ranks(name: str, lowering: Lowering, ranks: str = "123") -> dict[str, Lowering]:
@@ -31,7 +32,7 @@ LAYERS: Mapping[str, Lowering] = {
     "Dense": layers.dense, "EinsumDense": layers.einsum_dense, "Embedding": layers.embedding,
     "MultiHeadAttention": attention.multi_head_attention, "GroupedQueryAttention": attention.grouped_query_attention,
     "Attention": attention.attention_layer, "AdditiveAttention": attention.additive_attention,
-    "TimeDistributed": layers.time_distributed, "SpectralNormalization": layers.wrapped,
+    **RECURRENT, "TimeDistributed": layers.time_distributed, "SpectralNormalization": layers.wrapped,
     # convolution
     **_ranks("Conv#", spatial.conv), **_ranks("DepthwiseConv#", spatial.depthwise, "12"),
     **_ranks("SeparableConv#", spatial.separable, "12"), **_ranks("Conv#Transpose", spatial.conv_transpose),
@@ -83,7 +84,7 @@ EXPORT = (
     "program = torch.export.export(model, (torch.as_tensor(x),)); graph = xaicore.from_model(program, x)"
 )
 
-_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "StackedRNNCells")
+_RECURRENT = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "StackedRNNCells")
 _STRINGS = ("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "IntegerLookup", "CategoryEncoding", "Discretization")
 
 
@@ -93,7 +94,7 @@ def reject(c: Call) -> ConversionError:
     if home == "keras.layers" and name == "Lambda":
         return c.refuse("is a Python function, which Keras does not record", f"call keras.ops on the tensors instead; or {EXPORT}")
     if home == "keras.layers" and name in _RECURRENT:
-        return c.refuse("is recurrent, and this version converts no recurrent layers from Keras", EXPORT)
+        return c.refuse("is a recurrent layer of a kind that is not converted", EXPORT)
     if home == "keras.layers" and name in _STRINGS:
         return c.refuse("maps strings or categories to indices", "take it out of the model, and feed the model what it gives")
     if c.op.is_layer and not home.startswith("keras."):

@@ -167,14 +167,14 @@ def cast(c: Call) -> Value:
 
 
 def reduction(make: Callable[[tuple[int, ...], bool], Op], after: Op | None = None) -> Lowering:
-    """A row for an operation that reduces ``axis``; ``after`` comes behind it (the root of a variance)."""
+    """A row for an operation that reduces ``axis``; ``after`` comes behind it (the root of a variance, a number as a boolean)."""
 
     def lowering(c: Call) -> Value:
         if c.op.config.get("initial") is not None:
             raise c.refuse("has an initial value", "leave it out, or take the maximum with it afterwards")
         v = floating(c, c.x)
         axes = some_axes(c, v)
-        name = c.add(make(tuple(v.axis(k) for k in axes), bool(c.op.keepdims)), v, tag="variance" if after else "")
+        name = c.add(make(tuple(v.axis(k) for k in axes), bool(c.op.keepdims)), v, tag="reduced" if after else "")
         return c.value(c.add(after, name) if after else name, still_moved(v, axes, bool(c.op.keepdims)))
 
     return lowering
@@ -250,7 +250,7 @@ OTHERS: dict[str, Lowering] = {
     "Log2": scaled_log(1 / math.log(2)), "Log10": scaled_log(1 / math.log(10)),
     "Sum": reduction(Sum), "Mean": reduction(Mean), "Max": reduction(ReduceMax), "Amax": reduction(ReduceMax),
     "Min": reduction(ReduceMin), "Amin": reduction(ReduceMin), "Var": reduction(Variance), "Std": reduction(Variance, Sqrt()),
-    "Logsumexp": logsumexp,
+    "Any": reduction(ReduceMax, ToBool()), "All": reduction(ReduceMin, ToBool()), "Logsumexp": logsumexp,
     "Matmul": matmul, "Dot": matmul, "Einsum": einsum,
 }
 

@@ -13,7 +13,10 @@ MASKED = _layers(
 )
 """Layers whose ``call`` takes a mask."""
 
-READS_MASKS = _layers("AdditiveAttention", "Attention", "GlobalAveragePooling1D", "MultiHeadAttention", "BatchNormalization")
+READS_MASKS = _layers(
+    "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "GRU", "GlobalAveragePooling1D", "LSTM",
+    "MultiHeadAttention", "RNN", "SimpleRNN",
+)
 """Those whose lowering heeds it (BatchNormalization has no use for it at inference)."""
 
 PASSES_MASKS = _layers(

@@ -24,7 +24,7 @@ from xaicore_keras.record import Function, Input, Key, Layer, Net, Ref, Step, We
 FUNCTIONAL = ("keras.models.Functional", "keras.models.Model", "keras.Model")
 SEQUENTIAL = ("keras.Sequential", "keras.models.Sequential")
 INPUT = "keras.layers.InputLayer"
-WRAPPED = {"layer": "layer", "forward_layer": "forward_layer", "backward_layer": "backward_layer"}
+WRAPPED = {"layer": "layer", "cell": "cell", "forward_layer": "forward_layer", "backward_layer": "backward_layer"}
 """Settings that are layers themselves, and the path below the layer where Keras saves their arrays."""
 
 DTYPES = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "bool")

@@ -187,12 +187,12 @@ def _additive_scores(layer: Layer, shapes: Sequence[Shape]) -> Groups:
     return {"": {"scale": (shapes[0][-1],)} if layer.use_scale else {}}
 
 
-def _recurrent(gates: int) -> Row:
+def _recurrent(gates: int, group: str = "cell") -> Row:
     def row(layer: Layer, shapes: Sequence[Shape]) -> Groups:
         units = layer.units
         bias: Shape = (2, gates * units) if layer.config.get("reset_after") else (gates * units,)
         kernels: dict[str, Shape] = {"kernel": (shapes[0][-1], gates * units), "recurrent_kernel": (units, gates * units)}
-        return {"cell": _with_bias(layer, kernels, bias)[""]}
+        return {group: _with_bias(layer, kernels, bias)[""]}
 
     return row
 
@@ -219,5 +219,6 @@ WEIGHTS: Mapping[str, Row] = {f"keras.{kind}": row for kind, row in {
     "layers.MultiHeadAttention": _heads, "layers.GroupedQueryAttention": _grouped_heads, "layers.Attention": _scores,
     "layers.AdditiveAttention": _additive_scores,
     "layers.LSTM": _recurrent(4), "layers.GRU": _recurrent(3), "layers.SimpleRNN": _recurrent(1),
+    "layers.LSTMCell": _recurrent(4, ""), "layers.GRUCell": _recurrent(3, ""), "layers.SimpleRNNCell": _recurrent(1, ""),
     **{f"layers.ConvLSTM{n}D": _conv_lstm for n in (1, 2, 3)},
 }.items()}

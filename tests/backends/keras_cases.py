@@ -339,6 +339,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "broadcast_to": lambda x: ops.broadcast_to(x[:, :1], (2, 4, 5, 3)), "index": lambda x: x[:, 1],
     "index-channel": lambda x: x[..., 0], "slices": lambda x: x[:, 1:3, ::2], "index-last": lambda x: x[:, None, -1],
     "index-mixed": lambda x: x[:, -1, :, 1:], "index-new": lambda x: x[:, :, 1, ..., None],
+    "any": lambda x: ops.where(ops.any(x > 0.4, axis=-1, keepdims=True), x, 0.0), "all": lambda x: ops.where(ops.all(x > 0.0, axis=1), x[:, 0], 0.0),
     "stop_gradient": lambda x: x * ops.stop_gradient(x),
     "matmul-constant": lambda x: ops.matmul(x, np.arange(6.0).reshape(3, 2)),
     "matmul": lambda x: ops.matmul(x, ops.swapaxes(x, -1, -2)), "matmul-stack": lambda x: x @ np.ones((1, 1, 3, 2)),
@@ -369,8 +370,17 @@ def operations() -> Iterator[tuple[str, Build]]:
         yield f"ops-{name}-moved", lambda make=make: function(lambda x: make(layers.Conv2D(3, 1)(x)), (4, 5, 3))
 
 
+def recurrent() -> Iterator[tuple[str, Build]]:
+    """One case for each row; the settings are in test_keras_recurrent.py."""
+    for kind in ("LSTM", "GRU", "SimpleRNN"):
+        yield kind, one(getattr(layers, kind), (5, 3), 4)
+        yield f"RNN-{kind}", lambda kind=kind: chain((5, 3), layers.RNN(getattr(layers, f"{kind}Cell")(4), return_sequences=True))
+        yield f"Bidirectional-{kind}", lambda kind=kind: chain((5, 3), layers.Bidirectional(getattr(layers, kind)(2, return_sequences=True)))
+    yield "Masking", lambda: chain((5, 3), layers.Masking(0.25), layers.GRU(2))
+
+
 CASES: dict[str, Build] = {
     name: build
-    for family in (activations, windows, other_ranks, dense_and_norm, merging_and_shape, every_step, attention, operations)
+    for family in (recurrent, activations, windows, other_ranks, dense_and_norm, merging_and_shape, every_step, attention, operations)
     for name, build in family()
 }

@@ -16,6 +16,7 @@ from xaicore.errors import GraphError, InputError, ShapeError
 from xaicore.numerics import Array, filled, scalar, unbroadcast
 from xaicore.ops.elementwise import Sigmoid, Tanh
 from xaicore.ops.op import Op, need_rank
+from xaicore.ops.shape import Identity
 from xaicore.ops.unroll import unroll_gru, unroll_lstm, unroll_rnn
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class _Recurrent(Op):
     def __post_init__(self) -> None:
         functions = [v for v in (getattr(self, f.name) for f in fields(self)) if isinstance(v, Op)]  # type: ignore[arg-type]
         for one in functions:
-            if not one.elementwise or one.arity != (1, 1):
+            if not (one.elementwise or one == Identity()) or one.arity != (1, 1):
                 raise GraphError(f"{type(self).__name__}: {one} is no function of one number; an activation such as Tanh() is expected")
         object.__setattr__(self, "rational", all(one.rational for one in functions))
 
@@ -162,7 +163,7 @@ class _Recurrent(Op):
         given_states = xs[5 : 5 + len(self.STATES)]
         if given_states and len(given_states) < len(self.STATES):
             raise ShapeError(f"{who}: of the initial states {' and '.join(self.STATES)} only the first is given; give all or none")
-        n = max(len(x), *(len(one) for one in given_states)) if given_states else len(x)
+        n = next((len(one) for one in (x, *given_states) if len(one) != 1), 1)
         for name, one in zip(self.STATES, given_states):
             if one.ndim != 2 or one.shape[1] != hidden or len(one) not in (1, n):
                 raise ShapeError(f"{who}: the initial state {name} has shape {one.shape}, but ({n} or 1, {hidden}) is expected")
