@@ -85,13 +85,16 @@ NEEDS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -
 IRRATIONAL = {"integrated_gradients": "irrational", "smoothgrad": "noise is not rational", "smoothgrad_squared": "noise is not rational",
               "vargrad": "noise is not rational", "grad_cam_plus_plus": r"e\^f is not rational", "score_cam": "softmax is not rational",
               "faster_score_cam": "softmax is not rational", "smoe": "not rational", "fastcam": "not rational",
-              "eigen_cam": "singular vectors are not rational", "sglrp": "sglrp starts from a softmax", **games.IRRATIONAL}
-NOISE = {"noise_array": tiny_image(6).reshape(3, 2, 1, 3, 3) / 9}
+              "eigen_cam": "singular vectors are not rational", "sglrp": "sglrp starts from a softmax", "expected_gradients": "irrational",
+              "internal_influence": "irrational", "blur_ig": "Gaussian is not rational", **games.IRRATIONAL}
+NOISE = {"noise": tiny_image(6).reshape(3, 2, 1, 3, 3) / 9}
 RATIONAL_WITH = {"integrated_gradients": {"quadrature": "midpoint", "steps": 3}, "smoothgrad": NOISE, "smoothgrad_squared": NOISE,
                  "vargrad": NOISE, "grad_cam_plus_plus": {"score": "linear"}, "score_cam": {"weights": "increase"},
                  "faster_score_cam": {"weights": "increase", "top": 1}, "smoe": {"statistic": "mean", "normalize": "min_max"},
+                 "expected_gradients": {"quadrature": "midpoint", "steps": 3}, "internal_influence": {"quadrature": "exact"},
+                 "guided_ig": {"steps": 3}, "interior_gradients": {"steps": 3}, "conductance": {"quadrature": "exact"},
                  "fastcam": {"statistic": "max", "normalize": None}, **games.RATIONAL}
-NEVER = {"eigen_cam", "sglrp"}
+NEVER = {"eigen_cam", "sglrp", "blur_ig"}
 
 
 @pytest.mark.parametrize("method", sorted(xc.METHODS))
@@ -154,7 +157,7 @@ ENTRANCES = {
     "target weights": lambda: xc.explain(X, ONE, target=np.array([0.5])),
     "target weights by sample": lambda: xc.explain(X, ONE, target=np.array([[0.5]])),
     "target weights, one among Fractions": lambda: xc.explain(tiny(), tiny_image(1), target=np.array([F(1, 2), 0.5], dtype=object)),
-    "noise": lambda: xc.explain(X, ONE, "smoothgrad", noise_array=np.zeros((2, 1, 2))),
+    "noise": lambda: xc.explain(X, ONE, "smoothgrad", noise=np.zeros((2, 1, 2))),
 }
 
 

@@ -229,7 +229,7 @@ def test_settings_are_not_modified_or_kept():
     graph, x = cnn(), image(2)
     x0, weights, noise = image(2, seed=5), np.array([0.5, -1.0, 2.0]), np.random.default_rng(0).normal(size=(3, 2, 2, 4, 4))
     for method, settings in (("deeplift.rescale", {"baseline": x0}), ("integrated_gradients", {"baseline": {"image": x0}}),
-                             ("simple_taylor", {"root": x0}), ("occlusion", {"fill": x0}), ("smoothgrad", {"noise_array": noise}),
+                             ("simple_taylor", {"root": x0}), ("occlusion", {"fill": x0}), ("smoothgrad", {"noise": noise}),
                              ("lrp.z_box", {"low": x0[0] - 2, "high": x0[0] + 2})):
         copies = {k: (v.copy() if isinstance(v, np.ndarray) else {"image": x0.copy()}) for k, v in settings.items()}
         a = xc.explain(graph, x, method, target=weights, **settings)

@@ -34,7 +34,7 @@ def fractions(x):
 @pytest.mark.parametrize("dtype", ["float64", "float32", "exact"])
 def test_given_noise(method, settings, expected, dtype):
     """f = x²/2 at 0 with noise (-1, +1)."""
-    a = xc.explain(half_square(dtype), [[0]], method, noise_array=np.array([[[-1]], [[1]]]), **settings)
+    a = xc.explain(half_square(dtype), [[0]], method, noise=np.array([[[-1]], [[1]]]), **settings)
     assert np.asarray(a)[0, 0] == expected
     assert np.asarray(a).dtype == (object if dtype == "exact" else dtype)
     assert (a.settings["samples"], a.settings["sigma"], a.settings["seed"]) == (2, None, None)
@@ -43,12 +43,12 @@ def test_given_noise(method, settings, expected, dtype):
 def test_standard_error():
     """Gradients (-1, 0, 4): mean 1, unbiased variance 7, so sqrt(7/3)."""
     noise = np.array([-1, 0, 4]).reshape(3, 1, 1)
-    a = xc.explain(half_square(), [[0]], "smoothgrad", noise_array=noise)
+    a = xc.explain(half_square(), [[0]], "smoothgrad", noise=noise)
     assert close(a.extras["standard_error"]["x"], [[sqrt(7 / 3)]], 1e-14)
-    b = xc.explain(half_square(), [[0]], "smoothgrad_squared", noise_array=noise)
+    b = xc.explain(half_square(), [[0]], "smoothgrad_squared", noise=noise)
     assert close(b.extras["standard_error"]["x"], [[np.std([1, 0, 16], ddof=1) / sqrt(3)]], 1e-14)
     assert "standard_error" not in xc.explain(half_square(), [[0]], "smoothgrad", samples=1).extras
-    c = xc.explain(half_square(), [[0]], "vargrad", noise_array=noise)
+    c = xc.explain(half_square(), [[0]], "vargrad", noise=noise)
     assert close(c.extras["mean"]["x"], [[1]], 1e-14)
 
 
@@ -61,7 +61,7 @@ def test_w31_square_is_variance_plus_squared_mean(dtype, data):
     noise = numbers(np.random.default_rng(data.draw(st.integers(0, 99))), (4, *x.shape))
     if dtype == "exact":
         graph, x, noise = graph.astype("exact"), fractions(x), fractions(noise)
-    mean, square, variance = (np.asarray(xc.explain(graph, x, m, target=0, noise_array=noise)) for m in METHODS)
+    mean, square, variance = (np.asarray(xc.explain(graph, x, m, target=0, noise=noise)) for m in METHODS)
     if dtype == "exact":
         assert (square == variance + mean * mean).all()
     else:
@@ -80,7 +80,7 @@ def test_statistics_of_single_gradients(data):
                                    ("vargrad", 0, single.var(0)), ("vargrad", 1, single.var(0, ddof=1))):
         settings = {} if ddof is None else {"ddof": ddof}
         for batch_size in (1, 3, 64):
-            a = xc.explain(graph, x, method, target=0, noise_array=noise, batch_size=batch_size, **settings)
+            a = xc.explain(graph, x, method, target=0, noise=noise, batch_size=batch_size, **settings)
             assert close(a, expected, 1e-12)
 
 
@@ -93,7 +93,7 @@ def test_w32_gradient_of_the_averaged_function(data):
     slow = central_differences(graph, x, lambda y: y[0, 1], 1e-5) * 0
     for e in noise:
         slow += central_differences(graph, x + e, lambda y: y[0, 1], 1e-5) / len(noise)
-    assert close(xc.explain(graph, x, "smoothgrad", target=1, noise_array=noise), slow, 1e-8)    # h² and rounding / h: both 1e-10
+    assert close(xc.explain(graph, x, "smoothgrad", target=1, noise=noise), slow, 1e-8)    # h² and rounding / h: both 1e-10
 
 
 def test_w33_closed_form_of_one_relu_layer():
@@ -170,7 +170,7 @@ def test_inputs_get_their_own_noise():
     a = xc.explain(graph, {"x": [[1.0]], "y": [[1.0]]}, "smoothgrad", sigma=1, noise="absolute", samples=4)
     assert a["x"] != a["y"]
     given = {"y": np.full((2, 1, 1), 3.0), "x": np.full((2, 1, 1), 5.0)}
-    c = xc.explain(graph, {"x": [[1.0]], "y": [[1.0]]}, "smoothgrad", noise_array=given)
+    c = xc.explain(graph, {"x": [[1.0]], "y": [[1.0]]}, "smoothgrad", noise=given)
     assert (c["x"][0, 0], c["y"][0, 0]) == (4, 6)
 
 
@@ -191,11 +191,11 @@ def test_at_a_layer():
     ({"sigma": float("nan")}, InputError, "sigma=nan"),
     ({"sigma": "big"}, InputError, "sigma='big'"),
     ({"noise": "relativ"}, UnknownName, "did you mean 'relative'"),
-    ({"noise_array": np.zeros((3, 2))}, ShapeError, r"shape \(3, 2\); \(M, 1, 2\) is expected"),
-    ({"noise_array": np.zeros((0, 1, 2))}, ShapeError, "M >= 1"),
-    ({"noise_array": np.full((1, 1, 2), "a")}, InputError, "numbers are expected"),
-    ({"noise_array": {"y": 0}}, UnknownName, "noise_array names 'y'"),
-    ({"noise_array": {}}, InputError, "holds nothing for input 'x'"),
+    ({"noise": np.zeros((3, 2))}, ShapeError, r"shape \(3, 2\); \(M, 1, 2\) is expected"),
+    ({"noise": np.zeros((0, 1, 2))}, ShapeError, "M >= 1"),
+    ({"noise": np.full((1, 1, 2), "a")}, InputError, "numbers are expected"),
+    ({"noise": {"y": 0}}, UnknownName, "noise names 'y'"),
+    ({"noise": {}}, InputError, "holds nothing for input 'x'"),
 ])
 @pytest.mark.parametrize("method", METHODS)
 def test_settings(method, settings, error, words):
@@ -206,11 +206,54 @@ def test_settings(method, settings, error, words):
 def test_more_errors():
     with pytest.raises(InputError, match="ddof=1 needs more than 1 samples, and there are 1"):
         xc.explain(NET_B, X_B, "vargrad", samples=1, ddof=1)
-    with pytest.raises(ExactnessError, match="drawn noise is not rational; give noise_array"):
+    with pytest.raises(ExactnessError, match="drawn noise is not rational; give the noise itself"):
         xc.explain(NET_B.astype("exact"), [[2, 1]], "smoothgrad")
-    with pytest.raises(ExactnessError, match="noise_array for input 'x'"):
-        xc.explain(NET_B.astype("exact"), [[2, 1]], "smoothgrad", noise_array=np.zeros((2, 1, 2)))
+    with pytest.raises(ExactnessError, match="noise for input 'x'"):
+        xc.explain(NET_B.astype("exact"), [[2, 1]], "smoothgrad", noise=np.zeros((2, 1, 2)))
     b = Builder()
     graph = b.build(b.add(Add(), b.input("x", (None, 1)), b.input("y", (None, 1))))
     with pytest.raises(ShapeError, match="same number of draws"):
-        xc.explain(graph, {"x": [[1.0]], "y": [[1.0]]}, "smoothgrad", noise_array={"x": np.zeros((2, 1, 1)), "y": np.zeros((3, 1, 1))})
+        xc.explain(graph, {"x": [[1.0]], "y": [[1.0]]}, "smoothgrad", noise={"x": np.zeros((2, 1, 1)), "y": np.zeros((3, 1, 1))})
+
+
+# ----- noise around any method ------------------------------------------------------------------------------------
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("of", ["gradient_x_input", "saliency", "lrp.epsilon", ("lrp.epsilon", {"eps": 0.25}), "deeplift.rescale",
+                                ("integrated_gradients", {"steps": 3}), "guided_backprop", ("occlusion", {"score": "raw"})], ids=str)
+def test_noise_around_any_method(of, data):
+    """A loop over the noise with NumPy's mean and var, whatever is averaged and whatever the batches."""
+    graph = data.draw(graphs())
+    x = data.draw(inputs_of(graph))
+    noise = numbers(np.random.default_rng(data.draw(st.integers(0, 99))), (3, *x.shape))
+    name, own = of if isinstance(of, tuple) else (of, {})
+    single = np.array([np.asarray(xc.explain(graph, x + e, name, target=0, **own)) for e in noise])
+    for method, expected in (("smoothgrad", single.mean(0)), ("smoothgrad_squared", (single**2).mean(0)), ("vargrad", single.var(0))):
+        a = xc.explain(graph, x, method, target=0, noise=noise, of=of, batch_size=data.draw(st.sampled_from([1, 4, 64])))
+        assert close(a, expected, 1e-10, scale=max(1e-6, (single**2).max()))
+
+
+def test_noise_around_a_map_and_around_a_baseline_for_each_sample():
+    """Maps have their own shape; a setting with a row for each sample follows the samples."""
+    from tests.oracle.planted import cnn, image
+
+    x, noise = image(2), image(6, seed=4).reshape(3, 2, 2, 4, 4) / 4
+    single = [np.asarray(xc.explain(cnn(), x + e, "grad_cam", target=[0, 1])) for e in noise]
+    a = xc.explain(cnn(), x, "smoothgrad", target=[0, 1], noise=noise, of="grad_cam")
+    assert np.asarray(a).shape == (2, 1, 4, 4)
+    assert close(a, np.mean(single, axis=0), 1e-12)
+    start = image(2, seed=8)
+    single = [np.asarray(xc.explain(cnn(), x + e, "deeplift.rescale", target=[0, 1], baseline=start)) for e in noise]
+    a = xc.explain(cnn(), x, "smoothgrad", target=[0, 1], noise=noise, of=("deeplift.rescale", {"baseline": start}), batch_size=2)
+    assert close(a, np.mean(single, axis=0), 1e-12)
+    at = xc.explain(cnn(), x, "smoothgrad", target=[0, 1], sigma=0, samples=2, of="lrp.epsilon", layer="skip")
+    assert close(at["skip"], xc.explain(cnn(), x, "lrp.epsilon", target=[0, 1], layer="skip")["skip"], 1e-12)
+
+
+@pytest.mark.parametrize(("of", "error", "words"), [
+    ("lrp.epsilo", UnknownName, "did you mean 'lrp.epsilon'"), (("lrp.epsilon", {"epsilon": 1}), UnknownName, "lrp.epsilon has no setting 'epsilon'"),
+    (("lrp.epsilon", 1), InputError, "must be the id of a method, or"), (3, UnknownName, "of=3 does not exist")])
+def test_refusals_of_what_is_averaged(of, error, words):
+    with pytest.raises(error, match=words):
+        xc.explain(NET_B, X_B, "smoothgrad", of=of)

@@ -95,7 +95,7 @@ def test_exact_mode(method, data):
     x = data.draw(inputs_of(graph, batch=(1, 1)))
     own = dict(METHODS[method])
     if method == "smoothgrad":
-        own = {"noise_array": np.zeros((1, *x.shape), dtype=int)}
+        own = {"noise": np.zeros((1, *x.shape), dtype=int)}
     if method == "integrated_gradients":
         own = {"steps": 3, "quadrature": "midpoint"}
     rational = np.vectorize(Fraction, otypes=[object])(x)

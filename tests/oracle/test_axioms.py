@@ -202,7 +202,7 @@ def test_baselines_for_each_sample_follow_their_samples():
             assert not report.broken, str(report)
             assert report.of(method, "batch_invariance").status == "holds"
     noise = np.random.default_rng(0).normal(size=(4, 3, 2, 4, 4))
-    assert check_one("batch_invariance", "smoothgrad", cnn(), image(3), 1, noise_array=noise).status == "holds"
+    assert check_one("batch_invariance", "smoothgrad", cnn(), image(3), 1, noise=noise).status == "holds"
 
 
 def test_channels_last_images_are_mirrored_sideways():

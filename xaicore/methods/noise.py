@@ -1,54 +1,57 @@
-"""Statistics of the gradient under noise on the input: its mean (SmoothGrad), its mean square, its variance (VarGrad)."""
+"""Statistics of the gradient, or of any other method, under noise on the input: mean (SmoothGrad), mean square, variance (VarGrad)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from xaicore.errors import ExactnessError, InputError, ShapeError, UnknownName, nearest
 from xaicore.methods.attribution import Attribution
-from xaicore.methods.sweep import chosen, column, sweep, whole
+from xaicore.methods.sweep import chosen, column, parts_of, sweep, whole
 from xaicore.methods.task import Task
-from xaicore.numerics import Array, is_exact, rationals, scalar
+from xaicore.numerics import Array, filled, is_exact, rationals, scalar
 
 SCALES = ("relative", "absolute")
 
 
 def smoothgrad(
-    task: Task, samples: int = 50, sigma: float = 0.15, noise: str = "relative", seed: int = 0, noise_array: Any = None,
+    task: Task, samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, of: Any = "gradient",
 ) -> Attribution:
     """A = 1/M Σ_j ∇f(x + ε_j),  ε_j ~ N(0, σ²) for every entry of the input.
 
-    samples      M
-    sigma        σ; with noise="relative" times max(x) - min(x) of the sample (each input by itself), with "absolute" as it is
-    seed         of the draws. Every sample of a batch gets the same draws, so that its map does not depend on its batch
-    noise_array  the ε themselves, (M, N, ...) for an input (N, ...), or a mapping by input name; sigma and seed are then unused
+    samples  M
+    sigma    σ; with noise="relative" times max(x) - min(x) of the sample (each input by itself), with "absolute" as it is
+    noise    "relative", "absolute", or the ε themselves: an array (M, N, ...) for an input (N, ...), or a mapping by input name, with
+             which samples, sigma and seed have no meaning
+    seed     of the draws. Every sample of a batch gets the same draws, so that its map does not depend on its batch
+    of       what is averaged in place of the gradient: the id of any method, or (id, {its settings})
 
-    Values in the shape of the inputs. ``extras["standard_error"]``: of the mean, from the spread of the M gradients (not for
-    M = 1). Raises InputError for samples < 1 or sigma < 0, UnknownName for another kind of noise, ShapeError for noise
-    that does not fit, ExactnessError for drawn noise in exact mode (a noise_array of Fractions works). A constant input has
-    range 0, and relative noise leaves it unchanged. Source: smilkov2017; ROAR's setting is samples=15, hooker2019.
-    Differs: captum, iNNvestigate, tf-explain and xplique take σ as absolute; zennit's last draw is zero (give it as
-    noise_array); PAIR's default is smoothgrad_squared; tf-keras-vis averages |∇f|.
+    Values in the shape of the inputs (of what ``of`` gives). ``extras["standard_error"]``: of the mean, from the spread of the M
+    gradients (not for M = 1). Raises InputError for samples < 1 or sigma < 0, UnknownName for another kind of noise, another
+    method or setting, ShapeError for noise that does not fit, ExactnessError for drawn noise in exact mode (an array of
+    Fractions works). A constant input has range 0, and relative noise leaves it unchanged. Source: smilkov2017; ROAR's
+    setting is samples=15, hooker2019. Differs: captum, iNNvestigate, tf-explain and xplique take σ as absolute; zennit's last draw
+    is zero (give the noise); PAIR's default is smoothgrad_squared; tf-keras-vis averages |∇f| (of="saliency"), captum's NoiseTunnel
+    whatever method it wraps.
     """
-    return _statistic(task, "smoothgrad", lambda g: g, samples, sigma, noise, seed, noise_array)
+    return _statistic(task, "smoothgrad", lambda g: g, samples, sigma, noise, seed, of)
 
 
 def smoothgrad_squared(
-    task: Task, samples: int = 50, sigma: float = 0.15, noise: str = "relative", seed: int = 0, noise_array: Any = None,
+    task: Task, samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, of: Any = "gradient",
 ) -> Attribution:
     """A = 1/M Σ_j ∇f(x + ε_j)², entry by entry.
 
     Settings, shapes and errors as for smoothgrad. Equals vargrad + smoothgrad² on the same noise. Source: hooker2019. Same
     as: PAIR's GetSmoothedMask by default (magnitude=True), captum smoothgrad_sq, xplique SquareGrad.
     """
-    return _statistic(task, "smoothgrad_squared", lambda g: g * g, samples, sigma, noise, seed, noise_array)
+    return _statistic(task, "smoothgrad_squared", lambda g: g * g, samples, sigma, noise, seed, of)
 
 
 def vargrad(
-    task: Task, samples: int = 50, sigma: float = 0.15, noise: str = "relative", seed: int = 0, noise_array: Any = None, ddof: int = 0,
+    task: Task, samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, ddof: int = 0, of: Any = "gradient",
 ) -> Attribution:
     """A = 1/(M - ddof) Σ_j (∇f(x + ε_j) - mean)², entry by entry.
 
@@ -58,11 +61,11 @@ def vargrad(
     adebayo2018local.
     """
     ddof = whole("ddof", ddof, 0)
-    draws, settings = _draws(task, samples, sigma, noise, seed, noise_array)
+    draws, settings = _draws(task, samples, sigma, noise, seed)
     m = settings["samples"]
     if ddof >= m:
         raise InputError(f"ddof={ddof} needs more than {ddof} samples, and there are {m}")
-    mean, squares = _moments(task, draws, m, lambda g: g)
+    mean, squares = _moments(task, draws, m, of, lambda g: g)
     parts = {k: s / scalar(m - ddof, s) for k, s in squares.items()}
     return Attribution(parts, task.result, "vargrad", task.graph, task.feeds, task.target, {**settings, "ddof": ddof}, task.words,
                        extras={"mean": mean})
@@ -75,49 +78,83 @@ Draw = Callable[[Array, Array], Array]
 Draws = Mapping[str, Draw]
 
 
-def _statistic(task: Task, method: str, of: Callable[[Array], Array], samples: int, sigma: float, noise: str, seed: int, given: Any
+def _statistic(task: Task, method: str, each: Callable[[Array], Array], samples: int, sigma: float, noise: Any, seed: int, of: Any
                ) -> Attribution:
-    """The mean of ``of(∇f)`` over the noise, with its standard error."""
-    draws, settings = _draws(task, samples, sigma, noise, seed, given)
+    """The mean of ``each`` of the maps over the noise, with its standard error."""
+    draws, settings = _draws(task, samples, sigma, noise, seed)
     m = settings["samples"]
-    mean, squares = _moments(task, draws, m, of)
+    mean, squares = _moments(task, draws, m, of, each)
     errors = {} if m == 1 else {"standard_error": {k: np.sqrt(s.astype(float) / (m - 1) / m) for k, s in squares.items()}}
     return Attribution(mean, task.result, method, task.graph, task.feeds, task.target, settings, task.words, extras=errors)
 
 
-def _moments(task: Task, draws: Draws, m: int, of: Callable[[Array], Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Mean and sum of squared deviations of h = of(∇f) over m draws, per sample, in one pass.
+def _moments(task: Task, draws: Draws, m: int, of: Any, each: Callable[[Array], Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Mean and sum of squared deviations of h = each(map) over m draws, per sample, in one pass.
 
     Sums are taken of h - h_0, the first draw's: Σ(h - h_0)² - (Σ(h - h_0))²/m then loses no digits to a large mean, and is
     exactly 0 where h is constant.
     """
     rows, k = np.repeat(np.arange(task.size), m), np.tile(np.arange(m), task.size)
-    zeros = {name: task.feeds[name] * scalar(0, task.feeds[name]) for name in task.wrt}
-    first, sums, squares = ({name: z.copy() for name, z in zeros.items()} for _ in range(3))
+    first: dict[str, Array] = {}
+    sums: dict[str, Array] = {}
+    squares: dict[str, Array] = {}
 
     def points(part: slice) -> dict[str, Array]:
         return {name: task.feeds[name][rows[part]] + draws[name](rows[part], k[part]) for name in task.wrt}
 
-    for part, grads, _ in sweep(task, rows, points):
+    for part, maps in _maps(task, of, rows, points):
         begins = k[part] == 0
-        for name, g in grads.items():
-            h = of(g)
+        for name, g in maps.items():
+            h = each(g)
+            for kept in (first, sums, squares):
+                if name not in kept:
+                    kept[name] = filled((task.size, *h.shape[1:]), 0, h)
             first[name][rows[part][begins]] = h[begins]
             moved = h - first[name][rows[part]]
             np.add.at(sums[name], rows[part], moved)
             np.add.at(squares[name], rows[part], moved * moved)
-    count = {name: scalar(m, z) for name, z in zeros.items()}
-    mean = {name: np.asarray(first[name] + sums[name] / count[name]) for name in task.wrt}
-    spread = {name: np.maximum(squares[name] - sums[name] * sums[name] / count[name], scalar(0, zeros[name])) for name in task.wrt}
+    mean = {name: np.asarray(first[name] + s / scalar(m, s)) for name, s in sums.items()}
+    spread = {name: np.maximum(squares[name] - s * s / scalar(m, s), scalar(0, s)) for name, s in sums.items()}
     return mean, spread
 
 
-def _draws(task: Task, samples: int, sigma: float, noise: str, seed: int, given: Any) -> tuple[Draws, dict[str, Any]]:
+def _maps(task: Task, of: Any, rows: Array, points: Callable[[slice], dict[str, Array]]) -> Iterator[tuple[slice, Mapping[str, Array]]]:
+    """(range, the maps of ``of`` there) for one batch of points after the other."""
+    if of == "gradient":
+        for part, grads, _ in sweep(task, rows, points):
+            yield part, grads
+        return
+    run = _base(task, of)
+    for part in parts_of(task, len(rows)):
+        yield part, run(task.moved(points(part), rows[part]), rows[part]).values
+
+
+def _base(task: Task, of: Any) -> Callable[[Task, Array], Attribution]:
+    """The method that ``of`` names, as a function of a task and the samples that its points belong to."""
+    from xaicore.methods.table import METHODS
+
+    name, own = of if isinstance(of, tuple) and len(of) == 2 else (of, {})
+    row = METHODS[chosen("of", name, METHODS)]
+    if not isinstance(own, Mapping):
+        raise InputError(f"of={of!r:.60} must be the id of a method, or (id, {{its settings}})")
+    for k in own:
+        if k not in row.settings:
+            raise UnknownName(f"of: {row.id} has no setting {k!r}: {nearest(str(k), row.settings)}")
+
+    def at(value: Any, rows: Array) -> Any:
+        """A setting with a row for each sample, as a row for each point."""
+        if isinstance(value, Mapping):
+            return {k: at(v, rows) for k, v in value.items()}
+        return value[rows] if isinstance(value, np.ndarray) and value.shape in {task.feeds[k].shape for k in task.wrt} else value
+
+    return lambda there, rows: row.run(there, **{k: at(v, rows) for k, v in own.items()})
+
+
+def _draws(task: Task, samples: int, sigma: float, noise: Any, seed: int) -> tuple[Draws, dict[str, Any]]:
     """How each point's noise is made, and the settings that say it again."""
-    if given is not None:
-        arrays = _given(task, given)
-        unused = dict.fromkeys(("sigma", "noise", "seed"))
-        return {k: _looked_up(a) for k, a in arrays.items()}, {"samples": len(next(iter(arrays.values()))), **unused}
+    if not isinstance(noise, str):
+        arrays = _given(task, noise)
+        return {k: _looked_up(a) for k, a in arrays.items()}, {"samples": len(next(iter(arrays.values()))), "sigma": None, "seed": None}
     samples, seed = whole("samples", samples, 1), whole("seed", seed, 0)
     if isinstance(sigma, bool) or not isinstance(sigma, (int, float, np.number)) or not 0 <= sigma < np.inf:
         raise InputError(f"sigma={sigma!r} must be a finite number of at least 0")
@@ -126,8 +163,8 @@ def _draws(task: Task, samples: int, sigma: float, noise: str, seed: int, given:
     for position, name in enumerate(task.wrt):
         x = task.feeds[name]
         if is_exact(x):
-            raise ExactnessError("drawn noise is not rational; give noise_array=(M, N, ...) of Fractions or whole numbers, or use "
-                                 "graph.astype('float64')")
+            raise ExactnessError("drawn noise is not rational; give the noise itself, noise= an array (M, N, ...) of Fractions or whole "
+                                 "numbers, or use graph.astype('float64')")
         flat = x.reshape(len(x), -1)
         scale = sigma * (flat.max(axis=1) - flat.min(axis=1)) if relative else np.full(len(x), sigma)
         unit = np.random.default_rng([seed, position]).standard_normal((samples, *x.shape[1:]))
@@ -150,20 +187,20 @@ def _given(task: Task, given: Any) -> dict[str, Array]:
     by_name = dict(given) if isinstance(given, Mapping) else {task.wrt[0]: given}
     for k in by_name:
         if k not in task.wrt:
-            raise UnknownName(f"noise_array names {k!r}, which is not explained: {nearest(str(k), task.wrt)}")
+            raise UnknownName(f"noise names {k!r}, which is not explained: {nearest(str(k), task.wrt)}")
     missing = [k for k in task.wrt if k not in by_name]
     if missing:
-        raise InputError(f"noise_array holds nothing for input {missing[0]!r}; give a mapping with one array for each of "
+        raise InputError(f"noise holds nothing for input {missing[0]!r}; give a mapping with one array for each of "
                          f"{', '.join(task.wrt)}")
     out = {}
     for k, value in by_name.items():
         x, a = task.feeds[k], np.asarray(value)
         if a.shape[1:] != x.shape or not len(a):
-            raise ShapeError(f"noise_array for input {k!r} has shape {a.shape}; (M, {', '.join(map(str, x.shape))}) is expected, M >= 1")
+            raise ShapeError(f"noise for input {k!r} has shape {a.shape}; (M, {', '.join(map(str, x.shape))}) is expected, M >= 1")
         if a.dtype.kind not in "fiuO":
-            raise InputError(f"noise_array for input {k!r} has dtype {a.dtype}; numbers are expected")
-        out[k] = rationals(a, f"noise_array for input {k!r}") if is_exact(x) else a.astype(x.dtype)
+            raise InputError(f"noise for input {k!r} has dtype {a.dtype}; numbers are expected")
+        out[k] = rationals(a, f"noise for input {k!r}") if is_exact(x) else a.astype(x.dtype)
     counts = {k: len(a) for k, a in out.items()}
     if len(set(counts.values())) > 1:
-        raise ShapeError(f"noise_array must have the same number of draws for every input, not {counts}")
+        raise ShapeError(f"noise must have the same number of draws for every input, not {counts}")
     return out

@@ -12,6 +12,7 @@ import numpy as np
 from xaicore.errors import ExactnessError, InputError
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.line import Line
+from xaicore.methods.polyline import between
 from xaicore.methods.sweep import chosen, column, quiet, reference, sweep, whole
 from xaicore.methods.task import Task
 from xaicore.numerics import Array, scalar
@@ -99,10 +100,7 @@ def integrated_gradients(
     start = reference(task, baseline, "baseline")
     nodes, weights = rule(steps)
     like = task.feeds[task.wrt[0]]
-    if like.dtype == object and any(isinstance(v, float) for v in nodes):
-        raise ExactnessError(f"the nodes of quadrature={quadrature!r} are irrational, so it has no exact value; use quadrature='midpoint' "
-                             f"(or left, right, trapezoid), or integrated_gradients.exact")
-    alphas, w = _numbers(nodes, like), _numbers(weights, like)
+    alphas, w = numbers_of(nodes, like, quadrature), numbers_of(weights, like, quadrature)
     rows, k = np.repeat(np.arange(task.size), len(alphas)), np.tile(np.arange(len(alphas)), task.size)
     mean, curve = _integral(task, start, rows, alphas[k], w[k])
     parts = {name: (task.feeds[name] - start[name]) * g if multiply else g for name, g in mean.items()}
@@ -128,11 +126,7 @@ def integrated_gradients_exact(task: Task, baseline: Any = 0, max_pieces: int = 
     """
     max_pieces = whole("max_pieces", max_pieces, 1)
     start = reference(task, baseline, "baseline")
-    breaks, curves = [], []
-    for n in range(task.size):
-        found, values = _line(task, start, n, max_pieces).kinks()
-        breaks.append(found)
-        curves.append((values * task.weights[n]).reshape(len(values), -1).sum(axis=1))
+    breaks, curves = kinks_of(task, start, max_pieces)
     like = task.feeds[task.wrt[0]]
     rows = np.repeat(np.arange(task.size), [len(b) - 1 for b in breaks])
     middles = np.concatenate([(b[:-1] + b[1:]) / 2 for b in breaks])
@@ -143,11 +137,70 @@ def integrated_gradients_exact(task: Task, baseline: Any = 0, max_pieces: int = 
     return _attribution(task, "integrated_gradients.exact", parts, start, extras)
 
 
+def interior_gradients(task: Task, alphas: Any = None, baseline: Any = 0, steps: int = 50, multiply: bool = True) -> Attribution:
+    """A_i = (x_i - x0_i) Σ_k (α_k - α_{k-1}) ∂f/∂x_i(x0 + α_k (x - x0)): the gradients of counterfactuals, kept one by one, and their sum.
+
+    alphas      ascending numbers in (0, 1], α_0 = 0; default k/steps for k = 1 .. steps, with which A is integrated_gradients with
+                quadrature="right"; with a last α below 1 A is what has come together up to there
+    baseline    x0: a number, one sample, a batch, or a mapping by input name; the paper's is black
+    multiply    False leaves the factor (x - x0) out: the cumulative gradient
+
+    Values in the shape of the inputs. ``extras``: "gradients", by input (K, N, ...), "alphas" (K,) and "curve" (N, K), f at every α, the
+    saturation curve. Raises InputError for alphas that do not ascend or lie outside (0, 1]. Source: sundararajan2016. The gradient at
+    α = 1 is the method "gradient", the paper's final gradients.
+    """
+    start, like = reference(task, baseline, "baseline"), task.feeds[task.wrt[0]]
+    given = [Fraction(k + 1, whole("steps", steps, 1)) for k in range(whole("steps", steps, 1))] if alphas is None else alphas
+    at = _ascending(given, like)
+    parts = {k: task.feeds[k] * scalar(0, like) for k in task.wrt}
+    stack: dict[str, list[Array]] = {k: [] for k in task.wrt}
+    curve, every, before = [], np.arange(task.size), scalar(0, like)
+    for step, a in enumerate(at):
+        if task.progress is not None:
+            task.progress(step, len(at))
+        point = {k: np.asarray((1 - a) * start[k] + a * task.feeds[k]).astype(like.dtype) for k in task.wrt}
+        grads, f = quiet(task).gradients(point, every)
+        curve.append(f)
+        for k, g in grads.items():
+            stack[k].append(g)
+            parts[k] = parts[k] + (a - before) * g
+        before = a
+    if task.progress is not None:
+        task.progress(len(at), len(at))
+    parts = {k: (task.feeds[k] - start[k]) * v if multiply else v for k, v in parts.items()}
+    extras = {"gradients": {k: np.stack(v) for k, v in stack.items()}, "alphas": at, "curve": np.stack(curve, axis=1)}
+    return _attribution(task, "interior_gradients", parts, start, extras)
+
+
+def _ascending(alphas: Any, like: Array) -> Array:
+    try:
+        at = np.array([scalar(v, like) for v in alphas], dtype=like.dtype)
+    except (TypeError, ValueError):
+        raise InputError(f"alphas={alphas!r:.60} must be a sequence of numbers") from None
+    if not len(at) or not (at > 0).all() or not (at <= 1).all() or (np.diff(at) <= 0).any():
+        raise InputError(f"alphas={alphas!r:.60} must ascend, and lie in (0, 1]")
+    return at
+
+
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def _numbers(values: Sequence[Fraction | float], like: Array) -> Array:
+def numbers_of(values: Sequence[Fraction | float], like: Array, quadrature: str) -> Array:
+    """Nodes or weights in the arithmetic of ``like``; ExactnessError for irrational ones in exact mode."""
+    if like.dtype == object and any(isinstance(v, float) for v in values):
+        raise ExactnessError(f"the nodes of quadrature={quadrature!r} are irrational, so it has no exact value; use quadrature='midpoint' "
+                             f"(or left, right, trapezoid), or integrated_gradients.exact")
     return np.array([scalar(v, like) for v in values], dtype=like.dtype)
+
+
+def kinks_of(task: Task, start: Mapping[str, Array], max_pieces: int = 100_000) -> tuple[list[Array], list[Array]]:
+    """For each sample the α of the kinks on its line, 0 and 1 at the ends, and f there."""
+    breaks, curves = [], []
+    for n in range(task.size):
+        found, values = _line(task, start, n, max_pieces).kinks()
+        breaks.append(found)
+        curves.append((values * task.weights[n]).reshape(len(values), -1).sum(axis=1))
+    return breaks, curves
 
 
 def _line(task: Task, start: Mapping[str, Array], n: int, most: int) -> Line:
@@ -168,12 +221,7 @@ def _integral(task: Task, start: Mapping[str, Array], rows: Array, alphas: Array
     values = []
 
     def points(part: slice) -> dict[str, Array]:
-        made = {}
-        for k in task.wrt:
-            x, x0 = task.feeds[k][rows[part]], start[k][rows[part]]
-            a = column(alphas[part], x)
-            made[k] = np.asarray((1 - a) * x0 + a * x).astype(x.dtype)
-        return made
+        return {k: between(start[k][rows[part]], task.feeds[k][rows[part]], alphas[part]) for k in task.wrt}
 
     for part, grads, f in sweep(task, rows, points):
         for k, g in grads.items():

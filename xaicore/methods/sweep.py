@@ -22,14 +22,14 @@ Make = Callable[[slice], Feeds]
 def sweep(task: Task, rows: Array, make: Make) -> Iterator[tuple[slice, dict[str, Array], Array]]:
     """(range, ∇f, f) for one batch of points after the other; ``rows`` (M,) names the sample whose target counts."""
     silent = quiet(task)
-    for part in _batches(task, len(rows)):
+    for part in parts_of(task, len(rows)):
         yield part, *silent.gradients(make(part), rows[part])
 
 
 def scores(task: Task, rows: Array, make: Make) -> Array:
     """f at M points, shape (M,)."""
     silent = quiet(task)
-    return np.concatenate([silent.at(make(part), rows[part]) for part in _batches(task, len(rows))])
+    return np.concatenate([silent.at(make(part), rows[part]) for part in parts_of(task, len(rows))])
 
 
 def quiet(task: Task) -> Task:
@@ -37,7 +37,8 @@ def quiet(task: Task) -> Task:
     return replace(task, progress=None)
 
 
-def _batches(task: Task, count: int) -> Iterator[slice]:
+def parts_of(task: Task, count: int) -> Iterator[slice]:
+    """Ranges of at most ``batch_size`` points, with the task's progress."""
     for start in range(0, count, task.batch_size):
         if task.progress is not None:
             task.progress(start, count)

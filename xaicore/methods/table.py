@@ -15,10 +15,13 @@ from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_c
 from xaicore.methods.closed import linear_shap, max_shap
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.deepshap import deep_shap, gradient_shap, hypothetical
+from xaicore.methods.curved import blur_ig, guided_ig
+from xaicore.methods.expected import expected_gradients
+from xaicore.methods.layers import conductance, internal_influence
 from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
-from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact
+from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact, interior_gradients
 from xaicore.methods.perturb import occlusion
 from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
 from xaicore.methods.scorecam import ablation_cam, eigen_cam, faster_score_cam, score_cam
@@ -145,6 +148,12 @@ _ROWS = (
          cost="steps forward, steps backward"),
     _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019",
          cost="one forward, one backward for each linear piece of the line"),
+    _row("interior_gradients", interior_gradients, *_PATH, source="sundararajan2016", cost="steps forward, steps backward"),
+    _row("expected_gradients", expected_gradients, *_PATH, source="erion2021", cost="B steps forward and backward, or samples of each"),
+    _row("blur_ig", blur_ig, *_PATH, source="xu2020", cost="steps forward, steps backward"),
+    _row("guided_ig", guided_ig, *_ALWAYS, "dummy", source="kapishnikov2021", cost="steps forward, steps backward, one after the other"),
+    _row("conductance", conductance, *_PATH, source="dhamdhere2019", layer="own", cost="3 steps forward, steps backward"),
+    _row("internal_influence", internal_influence, *_PATH, source="leino2018", layer="own", cost="steps forward, steps backward"),
     _row("smoothgrad", smoothgrad, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="smilkov2017",
          cost="samples forward, samples backward"),
     _row("smoothgrad_squared", smoothgrad_squared, *_ALWAYS, "implementation_invariance", "dummy", source="hooker2019",
@@ -159,11 +168,11 @@ _ROWS = (
     _row("layer_cam", layer_cam, *_ALWAYS, source="jiang2021", layer="own"),
     _row("hires_cam", hires_cam, *_ALWAYS, "linearity", source="draelos2020", layer="own"),
     _row("xgrad_cam", xgrad_cam, *_ALWAYS, source="fu2020", layer="own"),
-    _row("score_cam", score_cam, *_ALWAYS, source="wang2020", layer="own"),
-    _row("faster_score_cam", faster_score_cam, *_ALWAYS, source="kubota2020", layer="own"),
-    _row("ablation_cam", ablation_cam, *_ALWAYS, source="desai2020", layer="own"),
-    _row("eigen_cam", eigen_cam, *_ALWAYS, source="muhammad2020", layer="own"),
-    _row("smoe", smoe, *_ALWAYS, source="mundhenk2019", layer="own"),
+    _row("score_cam", score_cam, *_ALWAYS, cost="1 forward for each channel, and 2", source="wang2020", layer="own"),
+    _row("faster_score_cam", faster_score_cam, *_ALWAYS, cost="top + 2 forward", source="kubota2020", layer="own"),
+    _row("ablation_cam", ablation_cam, *_ALWAYS, cost="1 forward for each channel, and 1", source="desai2020", layer="own"),
+    _row("eigen_cam", eigen_cam, *_ALWAYS, cost="1 forward", source="muhammad2020", layer="own"),
+    _row("smoe", smoe, *_ALWAYS, cost="1 forward", source="mundhenk2019", layer="own"),
     _row("fastcam", fastcam, *_ALWAYS, source="mundhenk2019", layer="own"),
     *_GAMES,
 )

@@ -105,6 +105,11 @@ class Task:
 
     # ----- derived tasks ----------------------------------------------------------------------------------------
 
+    def moved(self, feeds: Feeds, rows: Array) -> Task:
+        """The task at M other inputs, ``rows`` (M,) naming the sample whose target and other inputs count."""
+        there = self._part(feeds, rows, slice(None))
+        return replace(self, feeds=there, weights=self.weights[rows], trace=forward(self.graph, there, wrt=self.wrt), progress=None)
+
     def baseline(self, baseline: Any, setting: str = "baseline") -> dict[str, Array]:
         """Feeds of the baseline: None or 0 for zeros, a number, one sample or a batch; other inputs keep their values.
 
@@ -260,6 +265,11 @@ def _scale(graph: Graph, name: str, output: str) -> tuple[Graph, str, str | None
     axis = next((n.op.axis for n in graph.nodes if value in n.inputs and isinstance(n.op, (Softmax, LogSoftmax))), -1)
     graph, value = extend(graph, lambda b: b.add(wanted(axis), value, name=output))
     return graph, value, wanted.__name__
+
+
+def target_weights(value: Array, target: Any, name: str) -> Array:
+    """Which entries of a value a target means, as weights in its shape: one-hot rows for an index, a tuple, or one for each sample."""
+    return _weights(value, target, name)[0]
 
 
 def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:

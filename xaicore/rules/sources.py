@@ -91,6 +91,26 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "M. Sundararajan, A. Taly, Q. Yan", "Axiomatic attribution for deep networks", 2017, "ICML, arXiv 1703.01365", False),
     "sotoudeh2019": Source(
         "M. Sotoudeh, A. V. Thakur", "Computing linear restrictions of neural networks", 2019, "NeurIPS, arXiv 1908.06214", False),
+    "sundararajan2016": Source(
+        "M. Sundararajan, A. Taly, Q. Yan", "Gradients of counterfactuals", 2016, "arXiv 1611.02639", False),
+    "dhamdhere2019": Source(
+        "K. Dhamdhere, M. Sundararajan, Q. Yan", "How important is a neuron?", 2019, "ICLR, arXiv 1805.12233", False),
+    "leino2018": Source(
+        "K. Leino, S. Sen, A. Datta, M. Fredrikson, L. Li", "Influence-directed explanations for deep convolutional networks", 2018,
+        "ITC, arXiv 1802.03788", False),
+    "erion2021": Source(
+        "G. Erion, J. D. Janizek, P. Sturmfels, S. M. Lundberg, S.-I. Lee",
+        "Improving performance of deep learning models with axiomatic attribution priors and expected gradients", 2021,
+        "Nature Machine Intelligence 3, arXiv 1906.10670", False),
+    "xu2020": Source(
+        "S. Xu, S. Venugopalan, M. Sundararajan", "Attribution in scale and space", 2020, "CVPR, arXiv 2004.03383", False),
+    "kapishnikov2019": Source(
+        "A. Kapishnikov, T. Bolukbasi, F. Viégas, M. Terry", "XRAI: better attributions through regions", 2019,
+        "ICCV, arXiv 1906.02825; the algorithm as in the authors' library", True),
+    "kapishnikov2021": Source(
+        "A. Kapishnikov, S. Venugopalan, B. Avci, B. Wedin, M. Terry, T. Bolukbasi",
+        "Guided integrated gradients: an adaptive path method for removing noise", 2021,
+        "CVPR, arXiv 2106.09788; the algorithm as in the authors' library", True),
     "smilkov2017": Source(
         "D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg", "SmoothGrad: removing noise by adding noise", 2017,
         "arXiv 1706.03825", False),
