@@ -84,7 +84,8 @@ def networks() -> dict[str, tuple[Graph, dict[str, np.ndarray], Any]]:
 
 
 NETWORKS = networks()
-SETTINGS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -2, "high": 2}, **GAMES}
+SETTINGS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -2, "high": 2}, "guided_ig": {"steps": 3},
+            "interior_gradients": {"steps": 5}, **GAMES}
 
 
 def run(method: str, graph: Graph, feeds: Any, target: Any) -> Attribution | str:

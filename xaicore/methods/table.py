@@ -14,8 +14,8 @@ from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
 from xaicore.methods.closed import linear_shap, max_shap
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
-from xaicore.methods.deepshap import deep_shap, gradient_shap, hypothetical
 from xaicore.methods.curved import blur_ig, guided_ig
+from xaicore.methods.deepshap import deep_shap, gradient_shap, hypothetical
 from xaicore.methods.expected import expected_gradients
 from xaicore.methods.layers import conductance, internal_influence
 from xaicore.methods.lime import lime
