@@ -98,10 +98,6 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "leino2018": Source(
         "K. Leino, S. Sen, A. Datta, M. Fredrikson, L. Li", "Influence-directed explanations for deep convolutional networks", 2018,
         "ITC, arXiv 1802.03788", False),
-    "erion2021": Source(
-        "G. Erion, J. D. Janizek, P. Sturmfels, S. M. Lundberg, S.-I. Lee",
-        "Improving performance of deep learning models with axiomatic attribution priors and expected gradients", 2021,
-        "Nature Machine Intelligence 3, arXiv 1906.10670", False),
     "xu2020": Source(
         "S. Xu, S. Venugopalan, M. Sundararajan", "Attribution in scale and space", 2020, "CVPR, arXiv 2004.03383", False),
     "kapishnikov2019": Source(
