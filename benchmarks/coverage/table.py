@@ -1,0 +1,130 @@
+"""docs/coverage.md out of the results: shares of each set, a row for each model, and what does not add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.coverage.measure import GRADIENT, SENSITIVITY, SUMS
+
+DOCS = Path(__file__).parents[2] / "docs" / "coverage.md"
+Row = Mapping[str, Any]
+COLUMNS = {"lrp": "LRP conserves", "deeplift": "DeepLIFT completes"}
+
+WHY: Mapping[tuple[str, str], str] = {
+    ("lrp", "Concat"): "a constant joined to the sequence (class token, register) gets the share that is routed to it",
+    ("lrp", "Softmax"): "\"cp\" takes a softmax as a constant, so relevance that arrives at one which is no attention weight stays there",
+    ("lrp", "LogSoftmax"): "as at a softmax",
+    ("lrp", "Dense"): "padding (tokens of zeros) has a value by its bias alone, and a bias that is ignored has nobody to pass it to",
+    ("lrp", "Conv"): "as at a dense layer, for pixels of zeros",
+    ("deeplift", "Where"): "the condition differs between input and baseline, and a choice between two values is no function of one input",
+}
+"""(column, operator) -> why the operator has no rule that adds up."""
+
+
+def wrong(row: Row) -> str:
+    """What of conversion, forward and gradient is wrong, "" if nothing is."""
+    if row.get("error"):
+        return str(row["error"])
+    if "gradient" not in row:
+        return "was not measured to the end"
+    found = []
+    if not row["forward"] <= row["forward_limit"]:
+        found.append(f"forward {row['forward']:.1e}")
+    if not row["gradient"] <= row["gradient_limit"]:
+        found.append(f"gradient {row['gradient']:.1e}")
+    if row["sensitivity"] < SENSITIVITY:
+        found.append(f"sensitivity {row['sensitivity']:.1e}")
+    return "; ".join(found)
+
+
+def short(row: Row, column: str) -> str:
+    """What a sum lacks, "" if nothing."""
+    if f"{column}_error" in row:
+        return f"{column}: {row[f'{column}_error']}"
+    if column not in row or row[column] <= SUMS:
+        return ""
+    return f"{column} {row[column]:.1e} {row.get(f'{column}_lost', '')}"
+
+
+def failing(row: Row) -> str:
+    """Everything that is wrong with a row."""
+    return "; ".join(part for part in (wrong(row), *(short(row, c) for c in COLUMNS)) if part)
+
+
+# ----- the page ---------------------------------------------------------------------------------------------------
+
+
+def write_table(sets: Mapping[str, Sequence[Row]]) -> None:
+    """Writes docs/coverage.md."""
+    measured = {name: rows for name, rows in sets.items() if rows}
+    parts = [HEAD, *(_shares(measured)), "", *(line for name, rows in measured.items() for line in _section(name, rows))]
+    DOCS.write_text("\n".join(parts).rstrip() + "\n")
+
+
+HEAD = f"""# Coverage
+
+Which real models convert, and whether what is computed on them is right. Written by `python -m benchmarks.coverage`, which says how to
+measure it again; nothing here is written by hand.
+
+Every model has random parameters everywhere (scales, shifts and gates too) and calibrated batch statistics, and runs in float64 on two
+samples of noise; its output must differ between the two by {SENSITIVITY:g} of its size, or an error would not show.
+
+| column | what it says |
+|---|---|
+| forward | largest difference from the framework's output over its largest entry; at most 1e-9, or 1e-6 where the model itself computes in float32 |
+| gradient | the same for the gradient of a random projection of all outputs, against autograd; at most {GRADIENT:g}, 1e-7 with a hard sigmoid (whose slope torch rounds to float32), 1e-5 where the model computes in float32 |
+| LRP conserves | the largest error of Σ R over f(x), for `lrp.gamma` with γ = 100, ε = 0, `bias="ignore"`, `attention="cp"`, at most {SUMS:g}; else what stayed where |
+| DeepLIFT completes | the same for `deeplift.rescale` against zeros, over f(x) - f(0) |
+| s, GiB | everything together, on one core of a machine that others use too; the largest resident memory |
+
+Models whose inputs are whole numbers are explained at their embedding.
+"""
+
+
+def _shares(sets: Mapping[str, Sequence[Row]]) -> list[str]:
+    lines = ["| set | backend | models | convert, forward and gradient agree | of these LRP conserves | DeepLIFT completes |", "|---|---|---:|---:|---:|---:|"]
+    for name, rows in sets.items():
+        right = [r for r in rows if not wrong(r)]
+        sums = [sum(1 for r in right if c in r and r[c] <= SUMS) for c in COLUMNS]
+        lines.append(f"| {name} | {rows[0]['backend']} | {len(rows)} | {len(right)} | {sums[0]} | {sums[1]} |")
+    return lines
+
+
+def _section(name: str, rows: Sequence[Row]) -> list[str]:
+    lines = [f"## {name}", "", "| model | nodes | batch | forward | gradient | LRP conserves | DeepLIFT completes | s | GiB |",
+             "|---|---:|---|---:|---:|---|---|---:|---:|"]
+    reasons: dict[tuple[str, str], None] = {}
+    for row in rows:
+        made = "".join(f" ({row[k]})" for k in ("of", "reduced") if row.get(k))
+        if "gradient" not in row:
+            lines.append(f"| {row['model']}{made} | {_cell(wrong(row))} | | | | | | {row['seconds']} | {row['gib']} |")
+            continue
+        sums = []
+        for column in COLUMNS:
+            sums.append(_sum(row, column))
+            reasons |= {(column, op): None for op in row.get(f"{column}_lost", {})}
+        numbers = [_number(row, "forward"), _number(row, "gradient")]
+        lines.append(f"| {row['model']}{made} | {row['nodes']} | {row['batch']} | {' | '.join([*numbers, *sums])} | {row['seconds']} | {row['gib']} |")
+    if reasons:
+        lines += ["", *(f"- {COLUMNS[c]}, {op}: {WHY[c, op]}." for c, op in reasons if (c, op) in WHY)]
+    return [*lines, ""]
+
+
+def _number(row: Row, column: str) -> str:
+    return f"{row[column]:.0e}" if row[column] <= row[f"{column}_limit"] else f"**{row[column]:.1e}**"
+
+
+def _sum(row: Row, column: str) -> str:
+    if f"{column}_error" in row:
+        return _cell(row[f"{column}_error"])
+    if column not in row:
+        return "no floating input"
+    if row[column] <= SUMS:
+        return "yes"
+    return ", ".join(f"{op} keeps {share:.2g}" for op, share in row.get(f"{column}_lost", {}).items()) or f"{row[column]:.1e}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")[:300]

@@ -1,0 +1,142 @@
+"""A torch model as a subject: parameters drawn anew, batch statistics calibrated, torch's own outputs and gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from benchmarks.coverage.measure import Array, Subject
+from xaicore.graph import Graph
+
+SAMPLES = 2
+"""One more than the example that a model is converted with."""
+
+KEPT = ("A_log", "dt_bias", "relative_position_index")
+"""Parameters whose values are not free: state-space models take the logarithm of a decay from them."""
+
+
+def torch_subject(
+    model: nn.Module, inputs: Any, *, leaf: str = "", float32: bool = False, reduced: str = "",
+) -> Subject:
+    """``inputs``: a tensor, a tuple of tensors or a mapping by argument name, with ``SAMPLES`` samples each."""
+    from xaicore_torch import to_graph
+
+    model = randomise(model).double().eval()
+    inputs = pytree.tree_map(lambda t: t.double() if t.is_floating_point() else t, inputs)
+    calibrate(model, inputs)
+    known: dict[str, Any] = {}
+
+    def convert() -> Graph:
+        graph = to_graph(model, pytree.tree_map(lambda t: t[:1], inputs))
+        known["fed"] = inputs if next(iter(graph.inputs.values())).shape[0] is None else pytree.tree_map(lambda t: t[:2], inputs)
+        known["names"] = list(graph.inputs)
+        return graph
+
+    def feeds() -> Mapping[str, Array]:
+        if isinstance(known["fed"], Mapping):
+            return {k: v.numpy() for k, v in known["fed"].items()}
+        return {k: v.numpy() for k, v in zip(known["names"], pytree.tree_leaves(known["fed"]), strict=True)}
+
+    def outputs() -> Sequence[Array]:
+        with torch.no_grad():
+            return [y.numpy() for y in _tensors(call(model, known["fed"]))]
+
+    def gradient(seeds: Sequence[Array]) -> Mapping[str, Array]:
+        for p in model.parameters():
+            p.requires_grad_(False)
+        caught: list[Any] = []
+        fed = pytree.tree_map(lambda t: t.clone().requires_grad_() if t.is_floating_point() else t, known["fed"])
+        if leaf:
+            def catch(module: Any, given: Any, found: Any) -> Any:
+                if not caught:
+                    caught.append(found.detach().requires_grad_())
+                    return caught[0]
+                return found
+
+            handle = model.get_submodule(leaf).register_forward_hook(catch)
+        found = _tensors(call(model, fed))
+        if leaf:
+            handle.remove()
+        total = sum((y * torch.from_numpy(s)).sum() for y, s in zip(found, seeds, strict=True) if y.requires_grad)
+        leaves = {leaf: caught[0]} if leaf else {
+            k: t for k, t in zip(known["names"], _in_order(fed, known["names"]), strict=True) if t.requires_grad}
+        grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
+        return {k: np.zeros(tuple(t.shape)) if g is None else g.numpy() for (k, t), g in zip(leaves.items(), grads)}
+
+    return Subject(convert, feeds, outputs, gradient, leaf, float32, reduced, {"parameters": sum(p.numel() for p in model.parameters())})
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """The model on inputs by position or by name."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
+
+
+def _in_order(fed: Any, names: Sequence[str]) -> list[Any]:
+    return [fed[k] for k in names] if isinstance(fed, Mapping) else pytree.tree_leaves(fed)
+
+
+def _tensors(found: Any) -> list[Any]:
+    return [y for y in pytree.tree_leaves(found) if isinstance(y, torch.Tensor)]
+
+
+# ----- parameters at which an error would show --------------------------------------------------------------------
+
+
+def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Every parameter and running statistic drawn anew.
+
+    At initialisation BatchNorm is the identity, biases are 0, and scales of 1e-6 or 0 switch whole blocks off, so that a converter
+    that drops them would pass. Kernels N(0, 1/fan-in) (2/fan-in for convolutions), scales U(0.5, 1.5), shifts N(0, 0.1).
+    """
+    g = torch.Generator().manual_seed(seed)
+    norms = {id(m.weight) for m in model.modules() if "Norm" in type(m).__name__ and isinstance(getattr(m, "weight", None), nn.Parameter)}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if any(k in name for k in KEPT):
+                continue
+            vector = p.numel() == max(p.shape, default=1)
+            last = name.rpartition(".")[2]
+            if id(p) in norms or (vector and bool((p == p.reshape(-1)[0]).all()) and float(p.reshape(-1)[0]) > 0):
+                small = float(p.abs().max()) < 0.3                      # LayerScale
+                p.copy_(torch.rand(p.shape, generator=g) * (0.6 if small else 1) + (0.2 if small else 0.5))
+            elif vector:
+                p.copy_(torch.randn(p.shape, generator=g) * (0.1 if "bias" in last else 0.5))
+            elif "position" in last or "pos_embed" in last or "relative" in name or "bias_table" in name:
+                p.copy_(torch.randn(p.shape, generator=g) * 0.3)
+            else:
+                p.copy_(torch.randn(p.shape, generator=g) * ((2 if p.ndim > 2 else 1) / p[0].numel()) ** 0.5)
+    return model
+
+
+def calibrate(model: nn.Module, inputs: Any, seed: int = 1) -> None:
+    """BatchNorms take over the statistics of a batch, jittered by a tenth: with drawn ones a deep network forgets its input."""
+    g = torch.Generator().manual_seed(seed)
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None]
+    if not norms:
+        return
+    kept = [m.momentum for m in norms]
+    for m in norms:
+        m.momentum = 1.0
+        m.train()
+    with torch.no_grad():
+        call(model, inputs)
+        for m, momentum in zip(norms, kept):
+            m.momentum = momentum
+            m.eval()
+            m.running_mean += 0.1 * m.running_var.sqrt() * torch.randn(m.running_mean.shape, generator=g, dtype=m.running_mean.dtype)
+            m.running_var *= 0.9 + 0.2 * torch.rand(m.running_var.shape, generator=g, dtype=m.running_var.dtype)
+
+
+def draw(*shape: int, seed: int = 0) -> Any:
+    """Samples of Gaussian noise, ``SAMPLES`` of this shape."""
+    return torch.randn(SAMPLES, *shape, generator=torch.Generator().manual_seed(seed))
+
+
+Build = Callable[[], nn.Module]

@@ -1,0 +1,71 @@
+"""torchvision: 80 classifiers, 6 segmentation networks, 9 video networks, without trained weights, on small pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torchvision
+
+from benchmarks.coverage.measure import Subject
+from benchmarks.coverage.torch_subject import draw, torch_subject
+
+CLASSES = 10
+
+SIZES: Mapping[str, int] = {"inception_v3": 96, "alexnet": 96, "vit_h_14": 56}
+"""Side of the picture where 64 is too small, or does not fit the patches."""
+
+DEEP: Mapping[str, tuple[str, Callable[[], Any]]] = {}
+"""Models of more than 250 million parameters, which float64 does not hold in the memory limit twice: what was made smaller, and how."""
+
+
+def _vit(patch: int, layers: int, heads: int, width: int, mlp: int, size: int) -> Callable[[], Any]:
+    return lambda: torchvision.models.VisionTransformer(size, patch, layers, heads, width, mlp, num_classes=CLASSES)
+
+
+def _regnet() -> Any:
+    from torchvision.models.regnet import BlockParams, RegNet
+
+    return RegNet(BlockParams.from_init_params(depth=9, w_0=456, w_a=160.83, w_m=2.52, group_width=264, se_ratio=0.25), num_classes=CLASSES)
+
+
+DEEP = {
+    "vit_l_16": ("6 of 24 layers", _vit(16, 6, 16, 1024, 4096, 64)), "vit_l_32": ("6 of 24 layers", _vit(32, 6, 16, 1024, 4096, 64)),
+    "vit_h_14": ("4 of 32 layers", _vit(14, 4, 16, 1280, 5120, 56)), "regnet_y_128gf": ("9 of 27 blocks", _regnet),
+}
+
+CLASSIFICATION = sorted(m for m in torchvision.models.list_models(module=torchvision.models) if not m.startswith("raft"))
+SEGMENTATION = sorted(torchvision.models.list_models(module=torchvision.models.segmentation))
+VIDEO = sorted(torchvision.models.list_models(module=torchvision.models.video))
+MODELS = dict.fromkeys([*CLASSIFICATION, *SEGMENTATION, *VIDEO])
+
+
+def subject(name: str) -> Subject:
+    """The model with 10 classes, for pictures of 64 x 64 (films of 8 smaller ones) where it can take them."""
+    if name in VIDEO:
+        return _video(name)
+    settings: dict[str, Any] = {"num_classes": CLASSES, "weights": None}
+    size = SIZES.get(name, 64)
+    reduced = ""
+    if name in SEGMENTATION:
+        settings["weights_backbone"] = None
+    if name.startswith("vit_"):
+        settings["image_size"] = size
+    if name in ("googlenet", "inception_v3"):
+        settings["init_weights"] = False
+    if name in DEEP:
+        reduced, build = DEEP[name]
+        model = build()
+    else:
+        model = torchvision.models.get_model(name, **settings)
+    return torch_subject(model, draw(3, size, size), reduced=reduced)
+
+
+def _video(name: str) -> Subject:
+    settings: dict[str, Any] = {"num_classes": CLASSES, "weights": None}
+    frames, size = 8, 64 if name.startswith(("mvit", "swin")) else 32
+    if name.startswith("mvit"):
+        settings |= {"spatial_size": (size, size), "temporal_size": frames}
+    if name == "s3d":
+        frames, size = 16, 224                                          # its last pool is 2 x 7 x 7
+    return torch_subject(torchvision.models.get_model(name, **settings), draw(3, frames, size, size))
