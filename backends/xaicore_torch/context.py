@@ -35,6 +35,11 @@ HARMLESS = frozenset({
 """Arguments of ATen operators that change no value at inference, or whose effect is read off the result's dtype."""
 
 
+DROPPED = -1e30
+"""In place of the lowest number of a dtype in an additive mask, and of minus infinity where no row is masked as a whole: its exponential
+is 0 too, and sums and differences of scores stay numbers. (A row that is masked as a whole torch gives as 0 where it stands at minus
+infinity, which nothing else can say.)"""
+
 SIZE_ENTERS = "the size of the batch enters the computation, so a sample's result depends on how many there are"
 
 
@@ -205,8 +210,8 @@ class Context:
             lifted = self.emit(op, x, part="lifted")
             return self.as_float(lifted).name if as_float else lifted.name
         if not isinstance(x, Const):
-            return self.constant(np.asarray(float(x) if as_float else x))
-        versions = [layout.constant(_array(t)) for t in x.versions]
+            return self.constant(_bounded(np.asarray(float(x) if as_float else x)))
+        versions = [_bounded(layout.constant(_array(t))) for t in x.versions]
         if any(v.shape != versions[0].shape or (v != versions[0]).any() for v in versions[1:]):
             raise ConversionError("a constant that it needs depends on the size of the batch")
         return self._param(x, versions[0].astype(float) if as_float and versions[0].dtype.kind != "f" else versions[0])
@@ -329,6 +334,12 @@ def _one(sizes: list[Any]) -> int:
 
 def _array(tensor: Any) -> Array:
     return np.asarray(tensor.detach().cpu().contiguous().numpy())
+
+
+def _bounded(array: Array) -> Array:
+    """The array with the lowest numbers of a dtype, with which masks are written, as ``DROPPED``."""
+    low = array.dtype.kind == "f" and bool((np.isfinite(array) & (array < DROPPED)).any())
+    return np.where(np.isfinite(array) & (array < DROPPED), DROPPED, array) if low else array
 
 
 def _constants(found: list[Any], name: str) -> Any:

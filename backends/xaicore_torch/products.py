@@ -16,7 +16,7 @@ from xaicore.errors import ConversionError
 from xaicore.graph.blocks import attention
 from xaicore.graph.layout import Layout, common
 from xaicore.ops import Add, Dense, Einsum, MatMul, Mul, Where
-from xaicore_torch.context import Const, Context, Value
+from xaicore_torch.context import DROPPED, Const, Context, Value
 
 # ----- products ---------------------------------------------------------------------------------------------------
 
@@ -112,11 +112,6 @@ def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
 
 
 # ----- attention --------------------------------------------------------------------------------------------------
-
-DROPPED = -1e30
-"""In place of minus infinity in a constant mask: its exponential is 0 too, and differences between two runs stay numbers. Not where
-a whole row is masked, which torch gives as 0: there only infinity says so."""
-
 
 def scaled_dot_product_attention(
     c: Context, query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool, scale: float | None, enable_gqa: bool

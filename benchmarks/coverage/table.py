@@ -32,7 +32,7 @@ def wrong(row: Row) -> str:
     found = []
     if not row["forward"] <= row["forward_limit"]:
         found.append(f"forward {row['forward']:.1e}")
-    if not row["gradient"] <= row["gradient_limit"]:
+    if not row["gradient"] <= row.get("gradient_limit", GRADIENT):
         found.append(f"gradient {row['gradient']:.1e}")
     if row["sensitivity"] < SENSITIVITY:
         found.append(f"sensitivity {row['sensitivity']:.1e}")
