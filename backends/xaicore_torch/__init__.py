@@ -13,7 +13,7 @@ from xaicore.errors import NothingChecked
 from xaicore.graph.graph import Graph
 from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
-from xaicore_torch.context import DROPPED, Value
+from xaicore_torch.context import Value
 from xaicore_torch.emit import emit
 from xaicore_torch.export import check_derivative, export_program, quiet, unwrapped
 from xaicore_torch.lower import Lowered, lower_program, simplify
@@ -76,10 +76,8 @@ def _rough(program: Any) -> set[fx.Node]:
 
 def _in_graph(value: Value, tensor: Any, rough: bool) -> Array:
     array = value.layout.to_graph(tensor.detach().cpu().contiguous().numpy())
-    if array.dtype.kind != "f":
-        return array
-    hidden = np.isfinite(array) & (array < DROPPED)
-    return np.where(hidden, DROPPED, array).astype(np.float32 if rough else array.dtype)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32) if rough and array.dtype.kind == "f" else array
 
 
 def _flat_inputs(program: Any, fed: list[Any]) -> list[Any]:

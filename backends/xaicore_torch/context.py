@@ -40,6 +40,9 @@ DROPPED = -1e30
 is 0 too, and sums and differences of scores stay numbers. (A row that is masked as a whole torch gives as 0 where it stands at minus
 infinity, which nothing else can say.)"""
 
+UNWRITTEN = frozenset({"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "empty_permuted"})
+"""Functions that give memory as it is, to be written over; what is in it must not enter a graph."""
+
 SIZE_ENTERS = "the size of the batch enters the computation, so a sample's result depends on how many there are"
 
 
@@ -279,7 +282,8 @@ class Context:
         for k, batch in enumerate(self.trials if sized else self.trials[:1]):
             args, kwargs = (fx.node.map_aggregate(a, lambda v: self._at(v, k, batch)) for a in (node.args, node.kwargs))  # noqa: B023
             with torch.no_grad():
-                found.append(node.target(*args, **kwargs))
+                made = node.target(*args, **kwargs)
+            found.append(torch.zeros_like(made) if self.place.function in UNWRITTEN else made)
         return _constants(found, f"{root}/{self.place.function}")
 
     def _at(self, value: Any, k: int, batch: int) -> Any:

@@ -29,6 +29,7 @@ from xaicore.ops import (
     LayerNorm,
     LogSoftmax,
     MaxPool,
+    MaxPoolIndices,
     Op,
     Resize,
     RMSNorm,
@@ -197,11 +198,16 @@ def _spatial(c: Context) -> int:
 
 
 def _pooled(c: Context, op: Op, x: Any) -> Any:
-    if 1 in c.used():
-        raise ConversionError("the positions of the maxima are used as values; only the maxima themselves are supported")
     x = c.batch_first(x, _spatial(c) + 2)
     y = c.emit(op, x, layout=x.layout.resized(c.shape()))
-    return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None]
+    if isinstance(c.node.meta["val"], torch.Tensor):
+        return y
+    if 1 not in c.used():
+        return [y, None]
+    if not isinstance(op, MaxPool):
+        raise ConversionError("the positions of the maxima of an adaptive pool are used as values; only those of max_pool1d to 3d are known")
+    places = MaxPoolIndices(op.kernel, op.stride, op.dilation, op.pads, op.ceil)
+    return [y, c.emit(places, x, layout=y.layout, part="places", kind="int")]
 
 
 # ----- look-ups, softmax ------------------------------------------------------------------------------------------

@@ -16,16 +16,16 @@ from xaicore.errors import ConversionError, XaicoreError, nearest
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import prune
 from xaicore.ops import Identity, LocalResponseNorm, Op
-from xaicore_torch import arithmetic, layers, products, recurrent, reductions, shapes
+from xaicore_torch import arithmetic, layers, positions, products, recurrent, reductions, shapes
 from xaicore_torch.context import Const, Context, Value
 from xaicore_torch.places import NOTHING
 
 TABLE: Mapping[str, Callable[..., Any]] = {
-    **products.TABLE, **layers.TABLE, **recurrent.TABLE, **arithmetic.TABLE, **reductions.TABLE, **shapes.TABLE,
+    **products.TABLE, **layers.TABLE, **recurrent.TABLE, **arithmetic.TABLE, **reductions.TABLE, **shapes.TABLE, **positions.TABLE,
 }
 """ATen operator, without namespace and overload -> the function that lowers it."""
 
-SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill"})
+SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "fill", "empty_like", "new_empty"})
 """Operators that read no more than the shape of their first argument, so that their result is a constant."""
 
 WHOLE: Mapping[type, Callable[[Any], Op]] = {
@@ -153,11 +153,11 @@ def _whole(c: Context, program: Any, modules: Mapping[str, Any]) -> dict[fx.Node
     """The calls of modules in ``WHOLE``: their last node -> (operator, the node that feeds it), their other nodes -> None."""
     calls: dict[str, list[fx.Node]] = {}
     for node in program.graph.nodes:
-        if node.op == "call_function" and c.places[node].layer in modules:
+        if node.op == "call_function" and c.places[node].call and isinstance(node.meta.get("val"), torch.Tensor):
             calls.setdefault(c.places[node].call, []).append(node)
     found: dict[fx.Node, tuple[Op, fx.Node] | None] = {}
     for nodes in calls.values():
-        module = modules[c.places[nodes[0]].layer]
+        module = modules.get(c.places[nodes[0]].layer)
         make = WHOLE.get(type(module))
         if make is not None:
             fed = [n for node in nodes for n in node.all_input_nodes if isinstance(n.meta.get("val"), torch.Tensor) and n not in nodes]

@@ -16,6 +16,8 @@ from xaicore.graph.layout import Layout
 from xaicore.ops import (
     Abs,
     Add,
+    ArgMax,
+    ArgMin,
     Detach,
     Exp,
     Log,
@@ -61,10 +63,12 @@ def extreme(make: Callable[..., Op], both: Op, c: Context, x: Any, dim: Any = No
     """torch.max and min have three forms: of two arrays; over one axis, with positions; over everything."""
     if other is not None:
         return binary(both, c, x, other)
-    if 1 in c.used():
-        raise ConversionError("the positions of the extreme values are used as values; only the extreme values are supported")
     y = reduction(make, c, x, dim, keepdim)
-    return y if dim is None else [y, None]
+    if dim is None or 1 not in c.used():
+        return y if dim is None else [y, None]
+    find = ArgMax if make is ReduceMax else ArgMin
+    places = c.emit(find(y.layout.graph_axis(dim) if keepdim else c.active(x).layout.graph_axis(dim), keepdim), c.active(x), layout=y.layout, part="places", kind="int")
+    return [y, places]
 
 
 def variance(

@@ -75,7 +75,8 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     wrt = behind.float_inputs if not subject.leaf else (graph.find(subject.leaf),)
     note({"gradient": _gradient(behind, inner, wrt, seeds, subject)})
     target = _target(ours, behind, inner, wrt)
-    note(_sums(behind, inner, wrt, target))
+    baseline = {k: inner[k][::-1] for k in wrt} if subject.leaf else 0
+    note(_sums(behind, inner, wrt, target, baseline))
 
 
 def _forward(ours: Sequence[Array], theirs: Sequence[Array], tolerance: float) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def _target(outputs: Sequence[Array], graph: Graph, feeds: Mapping[str, Array], 
 
 METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "lrp": ("lrp.gamma", {"gamma": 100, "eps": 0, "bias": "ignore", "attention": "cp"}),
-    "deeplift": ("deeplift.rescale", {"baseline": 0}),
+    "deeplift": ("deeplift.rescale", {}),
 }
 """Column -> method and settings. γ = 100 keeps relevance bounded: with LRP-0 and no bias the denominators z - b come near 0, relevance
 grows some 1e22-fold on its way through ResNet-18, and what float64 rounds off is then more than the whole; z+ absorbs at neurons whose
@@ -137,11 +138,13 @@ scales as constants (ali2022), which conserves; "attnlrp" has a first-order Tayl
 (achtibat2024)."""
 
 
-def _sums(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], target: Any) -> dict[str, Any]:
+def _sums(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], target: Any, baseline: Any) -> dict[str, Any]:
+    """The baseline is 0, and the other sample's embedding for tokens: a norm of nothing but zeros has a slope of 1e3."""
     found: dict[str, Any] = {}
     for column, (method, settings) in METHODS.items():
+        more = {"baseline": baseline} if column == "deeplift" else {}
         try:
-            a = xc.explain(graph, dict(feeds), method, target, wrt=list(wrt), keep="inputs", **settings)
+            a = xc.explain(graph, dict(feeds), method, target, wrt=list(wrt), keep="inputs", **settings, **more)
         except xc.XaicoreError as error:
             found[f"{column}_error"] = f"{type(error).__name__}: {error}"[:400]
             continue

@@ -113,7 +113,7 @@ def _section(name: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _number(row: Row, column: str) -> str:
-    return f"{row[column]:.0e}" if row[column] <= row[f"{column}_limit"] else f"**{row[column]:.1e}**"
+    return f"{row[column]:.0e}" if row[column] <= row.get(f"{column}_limit", GRADIENT) else f"**{row[column]:.1e}**"
 
 
 def _sum(row: Row, column: str) -> str:

@@ -144,7 +144,7 @@ def _rows() -> dict[str, Row]:
             f"CircularPad{n}d": of("CircularPad", 1), f"Dropout{'' if n == 1 else f'{n}d'}": lambda n=n: nn.Sequential(
                 (nn.Dropout, nn.Dropout2d, nn.Dropout3d)[n - 1](), nn.Tanh()),
         })
-        rows[f"MaxUnpool{n}d"] = (lambda n=n: Part(getattr(nn, f"MaxUnpool{n}d")(2), unpooled), (shape,))
+        rows[f"MaxUnpool{n}d"] = (lambda n=n: Part(getattr(nn, f"MaxUnpool{n}d")(2), unpooled), ((4, 8, 6, 4)[: n + 1],))
     on(IMAGE, **{k: (lambda k=k: getattr(nn, k)()) for k in (
         "ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Sigmoid", "Hardsigmoid", "Hardswish",
         "Hardtanh", "Tanh", "Softplus", "Softsign", "LogSigmoid", "Hardshrink", "Softshrink", "Tanhshrink", "Softmax2d", "Flatten", "Identity")})

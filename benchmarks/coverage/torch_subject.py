@@ -116,8 +116,9 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def calibrate(model: nn.Module, inputs: Any, seed: int = 1) -> None:
-    """BatchNorms take over the statistics of a batch, jittered by a tenth: with drawn ones a deep network forgets its input."""
+    """BatchNorms take over the statistics of eight samples of noise, jittered by a tenth: with drawn ones a deep network forgets its input."""
     g = torch.Generator().manual_seed(seed)
+    inputs = pytree.tree_map(lambda t: torch.randn(8, *t.shape[1:], generator=g, dtype=t.dtype) if t.is_floating_point() else t, inputs)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None]
     if not norms:
         return

@@ -12,7 +12,7 @@ from benchmarks.coverage.torch_subject import draw, torch_subject
 
 CLASSES = 10
 
-SIZES: Mapping[str, int] = {"inception_v3": 96, "alexnet": 96, "vit_h_14": 56}
+SIZES: Mapping[str, int] = {"inception_v3": 96, "alexnet": 96, "vit_h_14": 56, "maxvit_t": 224}
 """Side of the picture where 64 is too small, or does not fit the patches."""
 
 DEEP: Mapping[str, tuple[str, Callable[[], Any]]] = {}
@@ -51,6 +51,8 @@ def subject(name: str) -> Subject:
         settings["weights_backbone"] = None
     if name.startswith("vit_"):
         settings["image_size"] = size
+    if name == "maxvit_t":
+        settings["input_size"] = (size, size)
     if name in ("googlenet", "inception_v3"):
         settings["init_weights"] = False
     if name in DEEP:

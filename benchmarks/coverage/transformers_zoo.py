@@ -112,6 +112,18 @@ def subject(name: str) -> Subject:
         "image and ids": lambda: {"input_ids": ids, "pixel_values": draw(3, 32, 32)}, "sound": lambda: {"input_values": draw(200)},
     }[takes]()
     if all(not v.is_floating_point() for v in inputs.values()):
-        leaf = next(n for n, m in model.named_modules() if isinstance(m, torch.nn.Embedding) and m.num_embeddings >= 61)
+        leaf = _first_embedding(model, inputs)
         return torch_subject(model, inputs, leaf=leaf, float32=True)
     return torch_subject(model, inputs, float32=True)
+
+
+def _first_embedding(model: torch.nn.Module, inputs: Mapping[str, Any]) -> str:
+    """The path of the table of tokens that is looked up first; one that is shared has several paths."""
+    called: list[str] = []
+    tables = [(n, m) for n, m in model.named_modules(remove_duplicate=False) if isinstance(m, torch.nn.Embedding) and m.num_embeddings >= 61]
+    handles = [m.register_forward_hook(lambda *_, n=n: called.append(n)) for n, m in tables]
+    with torch.no_grad():
+        model.eval()(**inputs)
+    for handle in handles:
+        handle.remove()
+    return called[0]
