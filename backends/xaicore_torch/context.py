@@ -1,7 +1,7 @@
 """What the lowering tables work with: values of the graph with their layout, constants that torch folds, names and messages.
 
 There is no operator in here: which ATen operator becomes what stands in products.py, layers.py,
-arithmetic.py, reductions.py and shapes.py.
+arithmetic.py, reductions.py, shapes.py and positions.py.
 """
 
 from __future__ import annotations

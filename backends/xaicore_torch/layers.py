@@ -205,7 +205,7 @@ def _pooled(c: Context, op: Op, x: Any) -> Any:
     if 1 not in c.used():
         return [y, None]
     if not isinstance(op, MaxPool):
-        raise ConversionError("the positions of the maxima of an adaptive pool are used as values; only those of max_pool1d to 3d are known")
+        raise ConversionError("the positions of the maxima of an adaptive pool are used as values; those of max_pool1d to 3d are known")
     places = MaxPoolIndices(op.kernel, op.stride, op.dilation, op.pads, op.ceil)
     return [y, c.emit(places, x, layout=y.layout, part="places", kind="int")]
 

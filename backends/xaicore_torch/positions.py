@@ -57,7 +57,9 @@ def _laid(c: Context, x: Any, like: Layout) -> str:
     return c.operand(x, x.layout if isinstance(x, Value) else like, as_float=False)
 
 
-def scatter(reduction: str, c: Context, x: Any, dim: int, index: Any, src: Any = None, value: Any = None, reduce: str | None = None) -> Value:
+def scatter(
+    reduction: str, c: Context, x: Any, dim: int, index: Any, src: Any = None, value: Any = None, reduce: str | None = None,
+) -> Value:
     """x with entries of ``src`` (or one number) put down, or added, along one axis at the places ``index``."""
     if reduce is not None:
         raise ConversionError(f"scatter with reduce={reduce!r} is not supported; use scatter_add, or torch.where")
@@ -169,7 +171,7 @@ def embedding_bag(
     starts = [t.tolist() for t in offsets.versions] if isinstance(offsets, Const) else [[-1]]
     padding = c.node.args[8] if len(c.node.args) > 8 else c.node.kwargs.get("padding_idx", -1)
     if padding >= 0 or include_last_offset or ids.layout.axis or any(s != [k * size for k in range(len(s))] for s in starts):
-        raise ConversionError("bags of different sizes, and bags with a padding index, are not supported; give ids (N, size) without padding")
+        raise ConversionError("bags of different sizes or with a padding index are not supported; give ids (N, size) without padding")
     rows = c.add(Embedding(), c.weight(weight, "the table"), ids.name, part="rows")
     if per_sample_weights is not None:
         shares = c.active(per_sample_weights, "the weight of each id")
@@ -210,5 +212,6 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "gather": gather, "scatter": partial(scatter, "none"), "scatter_add": partial(scatter, "add"), "argmax": partial(arg, ArgMax),
     "argmin": partial(arg, ArgMin), "topk": top, "sort": sort, "argsort": argsort, "cumsum": partial(scan, CumSum),
     "cumprod": partial(scan, CumProd), "tril": partial(triangle, False), "triu": partial(triangle, True), "im2col": unfold, "col2im": fold,
-    "max_unpool2d": unpool, "max_unpool3d": unpool, "_embedding_bag": embedding_bag, "_trilinear": trilinear,
+    "max_unpool2d": unpool, "max_unpool3d": unpool, "_embedding_bag": embedding_bag,
+    "_embedding_bag_forward_only": embedding_bag, "_trilinear": trilinear,
 }

@@ -66,9 +66,8 @@ def extreme(make: Callable[..., Op], both: Op, c: Context, x: Any, dim: Any = No
     y = reduction(make, c, x, dim, keepdim)
     if dim is None or 1 not in c.used():
         return y if dim is None else [y, None]
-    find = ArgMax if make is ReduceMax else ArgMin
-    places = c.emit(find(y.layout.graph_axis(dim) if keepdim else c.active(x).layout.graph_axis(dim), keepdim), c.active(x), layout=y.layout, part="places", kind="int")
-    return [y, places]
+    source, find = c.active(x), ArgMax if make is ReduceMax else ArgMin
+    return [y, c.emit(find(source.layout.graph_axis(dim), keepdim), source, layout=y.layout, part="places", kind="int")]
 
 
 def variance(

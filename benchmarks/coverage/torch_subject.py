@@ -116,9 +116,14 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def calibrate(model: nn.Module, inputs: Any, seed: int = 1) -> None:
-    """BatchNorms take over the statistics of eight samples of noise, jittered by a tenth: with drawn ones a deep network forgets its input."""
+    """BatchNorms take over the statistics of the samples and 14 more, jittered by 2 %.
+
+    With drawn ones a deep network forgets its input, and with those of few other samples values grow from block to block, and rounding with
+    them: 1e-13 at the input of EfficientNetV2-S was 3e-9 at its output.
+    """
     g = torch.Generator().manual_seed(seed)
-    inputs = pytree.tree_map(lambda t: torch.randn(8, *t.shape[1:], generator=g, dtype=t.dtype) if t.is_floating_point() else t, inputs)
+    inputs = pytree.tree_map(lambda t: torch.cat([t, torch.randn(14, *t.shape[1:], generator=g, dtype=t.dtype)]) if t.is_floating_point() else t,
+                             inputs)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.running_mean is not None]
     if not norms:
         return
@@ -131,8 +136,8 @@ def calibrate(model: nn.Module, inputs: Any, seed: int = 1) -> None:
         for m, momentum in zip(norms, kept):
             m.momentum = momentum
             m.eval()
-            m.running_mean += 0.1 * m.running_var.sqrt() * torch.randn(m.running_mean.shape, generator=g, dtype=m.running_mean.dtype)
-            m.running_var *= 0.9 + 0.2 * torch.rand(m.running_var.shape, generator=g, dtype=m.running_var.dtype)
+            m.running_mean += 0.02 * m.running_var.sqrt() * torch.randn(m.running_mean.shape, generator=g, dtype=m.running_mean.dtype)
+            m.running_var *= 0.98 + 0.04 * torch.rand(m.running_var.shape, generator=g, dtype=m.running_var.dtype)
 
 
 def draw(*shape: int, seed: int = 0) -> Any:

@@ -15,7 +15,10 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402, N812 (torch may be absent)
 from torch import nn  # noqa: E402
 from xaicore_torch import lower as lowering  # noqa: E402
-from xaicore_torch import to_graph  # noqa: E402
+from xaicore_torch import (
+    recurrent,
+    to_graph,
+)
 from xaicore_torch.export import quiet  # noqa: E402
 
 from tests.backends.common import GradientPlan  # noqa: E402
@@ -494,8 +497,10 @@ REFUSED = {
     "unknown": (Apply(lambda x: torch.special.bessel_j0(x)), r"aten\.special_bessel_j0\.default in Apply, test_torch\.py:\d+ \(node 'special_bessel_j0', "
                                                              r"the model's own forward\): this operator is not supported.*convert a submodule"),
     "unknown_inside": (nn.Sequential(nn.Linear(3, 3), Apply(torch.atan)), r"aten\.atan\.default .*\(node 'atan', module '1'\).*did you mean 'tanh'"),
-    "positions": (Apply(lambda x: x[:, None].max(2)[1] * x[:, :1]), "the positions of the extreme values are used"),
-    "pool_positions": (Apply(lambda x: F.max_pool1d(x[:, None], 2, return_indices=True)[1]), "the positions of the maxima are used"),
+    "positions": (Apply(lambda x: x * x.argmax()), r"counts the samples of the batch in; give the axis"),
+    "pool_positions": (Apply(lambda x: F.adaptive_max_pool1d(x[:, None], 2, return_indices=True)[1]), "the positions of the maxima of an adaptive pool"),
+    "scatter_reduce": (Apply(lambda x: x.scatter(1, torch.zeros(len(x), 1).long(), 2.0, reduce="multiply")), "scatter with reduce='multiply' is not supported"),
+    "uneven_bags": (Apply(lambda x: F.embedding_bag((x > 0).long().flatten(), torch.ones(2, 4), torch.tensor([0, 1]))), "bags of different sizes"),
     "power": (Apply(lambda x: x.abs() ** x), "base and exponent both depend on the input"),
     "base": (Apply(lambda x: (-2.0) ** x), "a power of -2.0"),
     "kernel": (Apply(lambda x: F.conv1d(torch.ones(2, 1, 5, dtype=torch.float64), x[:, None])), "the first argument does not depend|the kernel"),
@@ -585,8 +590,8 @@ def test_programs_whose_batch_cannot_be_told(shapes: Any, example: Any, message:
 # ----- last, since it looks back on all of the above ------------------------------------------------------------------
 
 
-ELSEWHERE = {"embedding", "_unsafe_view"} | {"_native_batch_norm_legit", "max_pool1d_with_indices"}
-"""Operators that need other inputs, which test_torch_models.py has, and two whose only use here is to be refused."""
+ELSEWHERE = {"embedding", "_unsafe_view"} | set(recurrent.TABLE) | {"_native_batch_norm_legit", "max_pool1d_with_indices"}
+"""Operators that need other inputs, which test_torch_models.py and test_torch_recurrent.py have, and two whose only use here is to be refused."""
 
 
 def test_every_row_of_the_table_is_tested() -> None:

@@ -170,7 +170,7 @@ SIGNALS: Mapping[str, Part] = {
 VOLUMES: Mapping[str, Part] = {
     "conv": nn.Conv3d(4, 3, (2, 3, 1), padding=(0, 1, 1)), "conv_transpose": nn.ConvTranspose3d(4, 2, 2, stride=2), "batch_norm": nn.BatchNorm3d(4),
     "max_pool": nn.MaxPool3d(2, 1), "avg_pool": nn.AvgPool3d((1, 2, 2)), "adaptive_avg": nn.AdaptiveAvgPool3d((2, 1, 3)), "adaptive_max": nn.AdaptiveMaxPool3d(1),
-    "upsample": nn.Upsample(scale_factor=2), "trilinear": nn.Upsample(scale_factor=2, mode="trilinear"), "pad_replicate": nn.ReplicationPad3d(1),
+    "unpool": lambda x: F.max_unpool3d(*F.max_pool3d(x, (1, 2, 1), return_indices=True), (1, 2, 1)), "upsample": nn.Upsample(scale_factor=2), "trilinear": nn.Upsample(scale_factor=2, mode="trilinear"), "pad_replicate": nn.ReplicationPad3d(1),
 }
 
 ROWS: Mapping[str, Part] = {
@@ -192,8 +192,6 @@ APART: Mapping[str, Part] = {
     "cosine": lambda x: F.cosine_similarity(x, x.flip(1), dim=2),
     "tile": lambda x: x.tile((2, 1)),
     "repeat_interleave": lambda x: x.repeat_interleave(2, 2),
-    "tril": lambda x: x.tril(1),
-    "triu": lambda x: x.triu(-1),
     "diff": lambda x: x.diff(dim=2),
     "pixel_shuffle": nn.PixelShuffle(2),
     "pixel_unshuffle": lambda x: F.pixel_unshuffle(x[..., :6], 2),
@@ -205,12 +203,62 @@ APART: Mapping[str, Part] = {
     "baddbmm": lambda x: torch.baddbmm(x[:, 0, :, :6], x[:, 1], x[:, 2].mT, beta=0.5, alpha=2),
     "tensordot": lambda x: torch.tensordot(x, MATRIX, dims=([3], [1])),
     "inner": lambda x: torch.inner(x, MATRIX),
-    "unfold": nn.Unfold((2, 3), padding=1, stride=2),
 }
 """What torch takes apart for this backend, since there is no row for it."""
 
+
+
+class Bags(nn.Module):
+    """Ids made of the input, looked up in bags of six."""
+
+    def __init__(self, mode: str, weighted: bool = False):
+        super().__init__()
+        self.bag, self.weighted = nn.EmbeddingBag(5, 3, mode=mode), weighted
+
+    def forward(self, x: Any) -> Any:
+        ids = (x[:, 0, :, 0] > 0).long() + 2 * (x[:, 1, :, 0] > 0)
+        return self.bag(ids, per_sample_weights=x[:, 2, :, 0] if self.weighted else None) * x[:, :1, 0, 0]
+
+
+class Form(nn.Module):
+    """A bilinear form of two parts of the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.form = nn.Bilinear(7, 6, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.form(x[:, 0, 0], x[:, 1, :, 2])
+
+
+def assigned_by_number(x: Any) -> Any:
+    """Memory that is given as it is, then written over."""
+    y = x.new_empty(x.shape[0], 4, 7)
+    y[:, :3] = x[:, 0, :3]
+    y[:, 3:] = x[:, 1, :1] * 2
+    return y
+
+
+TAKEN = torch.tensor([[3, 0, 1, 1, 2, 0, 3]])
+ROWS_TAKEN = torch.tensor([[0, 2, 2, 1, 1, 0]]).mT
+
+POSITIONED: Mapping[str, Part] = {
+    "gather": lambda x: x.gather(1, TAKEN.expand(len(x), 1, 6, 7)), "gather_active": lambda x: x.gather(2, (x[:, :, :3] > 0).long() + 1),
+    "gather_constant": lambda x: MATRIX.expand(x.shape[0], 4, 6, 7).gather(3, (x > 0).long()) * x,
+    "scatter": lambda x: (x * 2).scatter(1, TAKEN.expand(x.shape[0], 1, 6, 7), x[:, :1]), "scatter_number": lambda x: x.scatter(2, ROWS_TAKEN.expand(x.shape[0], 4, 6, 1), 0.5),
+    "scatter_active": lambda x: torch.zeros_like(x).scatter(3, x.argmax(3, keepdim=True), x[..., :1] + 1),
+    "scatter_add": lambda x: x.scatter_add(1, TAKEN.expand(x.shape[0], 4, 6, 7), x * 2),
+    "argmax": lambda x: x.argmax(1) * x[:, 0], "argmin_kept": lambda x: x.argmin(-1, keepdim=True) * x, "max_and_place": lambda x: x.max(2)[0] * x.max(2)[1],
+    "min_and_place": lambda x: x.min(1, keepdim=True)[1] * x, "topk": lambda x: torch.cat(x.topk(2, 1)[:1], 1), "topk_places": lambda x: x.topk(3, 2, largest=False)[1] * x[:, :, :3],
+    "sort": lambda x: x.sort(3, descending=True)[0], "sort_places": lambda x: x.sort(2)[1] * x, "argsort": lambda x: x.argsort(1) * x,
+    "cumsum": lambda x: x.cumsum(2), "cumsum_of_bools": lambda x: (x > 0).cumsum(1) * x, "cumprod": lambda x: x.cumprod(-1),
+    "tril": lambda x: x.tril(1), "triu": lambda x: x.triu(-1), "unfold": nn.Unfold((2, 3), padding=1, stride=2), "fold": lambda x: F.fold(x.flatten(2)[:, :, :4], (3, 3), (2, 2)),
+    "pool_places": lambda x: F.max_pool2d(x, 2, return_indices=True)[1] * F.max_pool2d(x, 2), "unpool": lambda x: F.max_unpool2d(*F.max_pool2d(x[..., :6], 2, return_indices=True), 2),
+    "bag_sum": Bags("sum"), "bag_weighted": Bags("sum", True), "bag_mean": Bags("mean"), "bag_max": Bags("max"), "bilinear_form": Form(), "unwritten": assigned_by_number,
+}
+
 FAMILIES: Mapping[str, tuple[tuple[int, ...], Mapping[str, Part]]] = {
     "activations": ((4, 6, 7), ACTIVATIONS), "pointwise": ((4, 6, 7), POINTWISE), "reductions": ((4, 6, 7), REDUCTIONS), "shapes": ((4, 6, 7), SHAPES),
-    "products": ((4, 6, 7), PRODUCTS), "windows": ((4, 6, 7), WINDOWS), "signals": ((4, 8), SIGNALS), "volumes": ((4, 3, 4, 3), VOLUMES), "rows": ((6,), ROWS), "apart": ((4, 6, 7), APART),
+    "products": ((4, 6, 7), PRODUCTS), "windows": ((4, 6, 7), WINDOWS), "signals": ((4, 8), SIGNALS), "volumes": ((4, 3, 4, 3), VOLUMES), "rows": ((6,), ROWS), "apart": ((4, 6, 7), APART), "positioned": ((4, 6, 7), POSITIONED),
 }
 """Name -> the shape of one sample, and the parts that take it."""
