@@ -15,10 +15,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402, N812 (torch may be absent)
 from torch import nn  # noqa: E402
 from xaicore_torch import lower as lowering  # noqa: E402
-from xaicore_torch import (
-    recurrent,
-    to_graph,
-)
+from xaicore_torch import recurrent, to_graph  # noqa: E402
 from xaicore_torch.export import quiet  # noqa: E402
 
 from tests.backends.common import GradientPlan  # noqa: E402
