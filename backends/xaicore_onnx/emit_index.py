@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xaicore.errors import ConversionError
 from xaicore_onnx.emitter import Emitter, Rule
 
 
@@ -117,7 +118,16 @@ def fold(e: Emitter, op: Any, x: str) -> None:
           pads=[a for a, _ in pads] + [b for _, b in pads])
 
 
+def grid_sample(e: Emitter, op: Any, *xs: str) -> None:
+    """GridSample, which had other names for its modes before opset 20, and was for images alone."""
+    if e.opset < 20:
+        raise ConversionError(f"node {e.current.name!r}: GridSample is written from opset 20 on, not {e.opset}")
+    x, grid = together(e, *xs)
+    e.put("GridSample", x, grid, mode=op.mode, padding_mode=op.padding, align_corners=int(op.align_corners))
+
+
 INDEX: dict[str, Rule] = {
+    "GridSample": grid_sample,
     "MaxPoolIndices": max_pool_indices, "Unfold": unfold, "Fold": fold,
     "GatherElements": gather_elements, "GatherND": gather_nd, "ScatterElements": scatter_elements, "ScatterND": scatter_nd,
     "ReverseSequence": reverse_sequence, "TopK": top(0), "TopKIndices": top(1), "CumSum": scan("CumSum"), "CumProd": scan("CumProd"),

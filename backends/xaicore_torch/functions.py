@@ -296,6 +296,16 @@ def hardmax(op: ops.Hardmax, x: Any) -> Any:
     return torch.zeros_like(x).scatter(op.axis, x.argmax(op.axis, True), 1)
 
 
+def grid_sample(op: ops.GridSample, x: Any, grid: Any) -> Any:
+    """torch's own; on a line, an image of one row read in its middle."""
+    x, grid = together(x, grid)
+    if x.ndim == 3:
+        wide = torch.cat([grid, torch.zeros_like(grid)], -1)[:, None]
+        return grid_sample(op, x[:, :, None], wide)[:, :, 0]
+    mode = {"linear": "bilinear", "nearest": "nearest", "cubic": "bicubic"}[op.mode]
+    return F.grid_sample(x, grid, mode, op.padding, op.align_corners)
+
+
 # ----- the rest ---------------------------------------------------------------------------------------------------
 
 
@@ -411,6 +421,7 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.Reshape: lambda op, x: x.reshape(x.shape[0], *op.shape), ops.Flatten: flatten, ops.Transpose: lambda op, x: x.permute(op.perm),
     ops.Concat: lambda op, *xs: torch.cat(xs, op.axis), ops.Split: lambda op, x: x.split(op.sizes, op.axis)[op.index], ops.Slice: slice_,
     ops.Pad: pad, ops.Gather: gather, ops.Embedding: one(lambda table, ids: F.embedding(ids, table)), ops.Expand: expand,
+    ops.GridSample: grid_sample,
     ops.Squeeze: lambda op, x: x.squeeze(op.axes), ops.Unsqueeze: unsqueeze, ops.Resize: resize, ops.Identity: one(lambda x: x),
     ops.Dropout: one(lambda x: x), ops.Detach: one(lambda x: x.detach()),
     # normalisation

@@ -94,7 +94,7 @@ ONE_WAY = {
     "GatherElements", "GatherND", "ScatterElements", "ScatterND", "TopK", "TopKIndices", "ReverseSequence", "CumSum", "CumProd", "ArgMax",
     "ArgMin", "Hardmax", "OneHot", "Trilu", "Unfold", "Fold", "MaxPoolIndices",
     "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Threshold", "Shrink", "Mod", "FakeQuantize", "ReduceProd",
-    "Norm", "LogSumExp", "Det", "IsNaN", "IsInf", "Bitwise", "BitwiseNot", "BitShift",
+    "Norm", "LogSumExp", "Det", "GridSample", "IsNaN", "IsInf", "Bitwise", "BitwiseNot", "BitShift",
 }
 """Operators that are emitted, and that the way from torch does not know yet."""
 

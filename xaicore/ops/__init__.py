@@ -25,6 +25,7 @@ from xaicore.ops.elementwise import (
     Tanh,
 )
 from xaicore.ops.fold import Fold, Unfold
+from xaicore.ops.grid import GridSample
 from xaicore.ops.index import GatherElements, GatherND, ReverseSequence, ScatterElements, ScatterND, Trilu
 from xaicore.ops.linear import Dense, Einsum, MatMul
 from xaicore.ops.logic import BitShift, Bitwise, BitwiseNot, Compare, IsInf, IsNaN, Logical, Not, ToBool, ToFloat, ToInt
@@ -105,7 +106,7 @@ OPS: Mapping[str, type[Op]] = MappingProxyType({one.__name__: one for one in (
     # looking up and putting down
     Gather, GatherElements, GatherND, ScatterElements, ScatterND, TopK, TopKIndices, Embedding, Trilu, ReverseSequence,
     # shape
-    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Expand, Squeeze, Unsqueeze, Resize,
+    Reshape, Flatten, Transpose, Concat, Split, Slice, Pad, Expand, Squeeze, Unsqueeze, Resize, GridSample,
     Identity, Dropout, Detach,
     # normalisation
     BatchNorm, LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm, Softmax, LogSoftmax,
@@ -167,6 +168,7 @@ __all__ = [
     "GatherND",
     "GlobalAvgPool",
     "GlobalMaxPool",
+    "GridSample",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
