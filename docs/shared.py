@@ -57,4 +57,7 @@ def few_colours(image: Image.Image, photographs: int = 64) -> Image.Image:
     theirs = image.quantize(photographs, dither=Image.Dither.NONE).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette([*colours(np.linspace(-1, 1, 41), 1.0).reshape(-1).tolist(), *greys.tolist(), *theirs[:3 * photographs]])
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    found = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    white = Image.fromarray(np.asarray(image.convert("RGB")).min(axis=-1) == 255)
+    found.paste(20, mask=white)                          # Pillow's search is approximate, and paper should be white
+    return found
