@@ -74,7 +74,8 @@ def test_method_ids_of_the_design_exist():
         lrp.z_plus lrp.z_box lrp.w_square lrp.flat lrp.epsilon_plus lrp.epsilon_plus_flat lrp.epsilon_gamma_box lrp.epsilon_alpha2_beta1
         lrp.epsilon_alpha2_beta1_flat lrp.best_practice deep_taylor simple_taylor deeplift.rescale deeplift.reveal_cancel deeplift.genomics
         integrated_gradients integrated_gradients.exact smoothgrad smoothgrad_squared vargrad occlusion grad_cam cam guided_grad_cam
-        grad_cam_plus_plus layer_cam hires_cam xgrad_cam score_cam faster_score_cam ablation_cam eigen_cam smoe fastcam""".split()
+        grad_cam_plus_plus layer_cam hires_cam xgrad_cam score_cam faster_score_cam ablation_cam eigen_cam smoe fastcam
+        interior_gradients expected_gradients blur_ig guided_ig conductance internal_influence xrai""".split()
     assert sorted(set(issue) - set(xc.METHODS)) == []
 
 
@@ -88,7 +89,7 @@ def test_settings_have_the_designs_names():
     known = set("""eps gamma alpha low high bias variant baseline steps quadrature samples sigma noise seed layer window stride fill mask
         segments reduce output batch_size speed keep pool attention gates hidden flat_input input root threshold fallback""".split())
     extra = {k for m in xc.METHODS.values() for k in m.settings} - known
-    documented = {"of", "alphas", "neuron", "fraction", "max_dist", "spacing", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
+    documented = {"of", "area", "min_pixels", "alphas", "neuron", "fraction", "max_dist", "spacing", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
                    "kernel", "width", "selection", "ridge", "convention"}

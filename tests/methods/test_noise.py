@@ -33,7 +33,8 @@ def fractions(x):
     ("smoothgrad", {}, 0), ("smoothgrad_squared", {}, 1), ("vargrad", {}, 1), ("vargrad", {"ddof": 1}, 2)])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "exact"])
 def test_given_noise(method, settings, expected, dtype):
-    """f = x²/2 at 0 with noise (-1, +1)."""
+    """f = x²/2 at 0 with noise (-1, +1): the mean of the gradients is 0, of their squares 1 (N19: PAIR's
+    SmoothGrad is the second by default), their variance 1 or, unbiased, 2."""
     a = xc.explain(half_square(dtype), [[0]], method, noise=np.array([[[-1]], [[1]]]), **settings)
     assert np.asarray(a)[0, 0] == expected
     assert np.asarray(a).dtype == (object if dtype == "exact" else dtype)

@@ -22,6 +22,7 @@ SETTINGS = {
     "lrp.z_box": {"low": -1, "high": 1}, "lrp.epsilon_gamma_box": {"low": -1, "high": 1}, "integrated_gradients": {"steps": 5},
     "smoothgrad": {"samples": 3}, "smoothgrad_squared": {"samples": 3}, "vargrad": {"samples": 3},
     "interior_gradients": {"steps": 4}, "expected_gradients": {"steps": 5}, "blur_ig": {"steps": 4}, "guided_ig": {"steps": 3},
+    "xrai": {"steps": 4},
     "conductance": {"steps": 4}, "internal_influence": {"steps": 5}, **GAMES, "kernel_shap": {"samples": 60, "mask": 3}, "lime": {"samples": 60, "mask": 3},
 }
 """What a method must be told, and fewer evaluations where their number does not matter."""
@@ -30,7 +31,7 @@ BENT = "integrated_gradients.exact"                                     # does n
 CAMS = {"grad_cam", "guided_grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "xgrad_cam", "score_cam", "faster_score_cam",
         "ablation_cam", "eigen_cam", "smoe", "fastcam"}
 NEVER_RATIONAL = {"integrated_gradients", "smoothgrad", "smoothgrad_squared", "vargrad", "cam", *CAMS, *IRRATIONAL,
-                  "expected_gradients", "blur_ig", "internal_influence"}
+                  "expected_gradients", "blur_ig", "internal_influence", "xrai"}
 """Without settings. The maps are rational or not as tests/test_exact.py says, but need convolutions."""
 
 EXACT = {"lrp.alpha_beta", "deeplift.rescale", "deeplift.reveal_cancel", "lrp.gamma", BENT, "occlusion", "shapley.exact", "kernel_shap"}
@@ -39,13 +40,13 @@ EXACT = {"lrp.alpha_beta", "deeplift.rescale", "deeplift.reveal_cancel", "lrp.ga
 def networks(method: str) -> st.SearchStrategy:
     """Piecewise linear with any bias, without, and with b <= 0; with layers that are used twice; smooth.
 
-    For class-activation maps and blurs all have convolutions, and for cam a global average pool.
+    For class-activation maps, blurs and regions all have convolutions, and for cam a global average pool.
     """
     if special(method) is not None:
         return special(method)
     if method == "cam":
         return cnns(max_pool=False).filter(lambda graph: any(n.name == "gap" for n in graph.nodes))
-    if method in {*CAMS, "blur_ig"}:
+    if method in {*CAMS, "blur_ig", "xrai"}:
         return cnns()
     kinds = [graphs("any"), graphs("none"), graphs("nonpositive"), mlps("any", reuse=True)]
     return st.one_of(*kinds, *([] if method == BENT else [mlps("any", activations=SMOOTH)]))
@@ -109,6 +110,7 @@ def test_a_promise_is_not_empty(method):
 UNDECIDED = {
     **{f"{m} sensitivity_a": "only a quadrature that misses a bend gives 0" for m in (
         "integrated_gradients", "interior_gradients", "expected_gradients", "internal_influence", "blur_ig")},
+    "xrai linearity": "on 4 x 4 pixels its regions are the pixels; tests/methods/test_regions.py has ones that overlap",
     **{f"guided_ig {a}": "equal gradients move together, and gradients that only rounding tells apart do not" for a in (
         "symmetry", "implementation_invariance")},
     "occlusion sensitivity_a": "a window of one feature takes exactly this feature away",

@@ -24,6 +24,7 @@ from xaicore.methods.owen import owen
 from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact, interior_gradients
 from xaicore.methods.perturb import occlusion
 from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
+from xaicore.methods.regions import xrai
 from xaicore.methods.scorecam import ablation_cam, eigen_cam, faster_score_cam, score_cam
 from xaicore.methods.smoe import fastcam, smoe
 from xaicore.methods.surrogate import kernel_shap
@@ -152,6 +153,7 @@ _ROWS = (
     _row("expected_gradients", expected_gradients, *_PATH, source="erion2021", cost="B steps forward and backward, or samples of each"),
     _row("blur_ig", blur_ig, *_PATH, source="xu2020", cost="steps forward, steps backward"),
     _row("guided_ig", guided_ig, *_ALWAYS, "dummy", source="kapishnikov2021", cost="steps forward, steps backward, one after the other"),
+    _row("xrai", xrai, *_ALWAYS, source="kapishnikov2019", cost="2 steps forward, 2 steps backward"),
     _row("conductance", conductance, *_PATH, source="dhamdhere2019", layer="own", cost="3 steps forward, steps backward"),
     _row("internal_influence", internal_influence, *_PATH, source="leino2018", layer="own", cost="steps forward, steps backward"),
     _row("smoothgrad", smoothgrad, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="smilkov2017",

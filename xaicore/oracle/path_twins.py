@@ -69,3 +69,34 @@ def influence(grad: Gradient, points: Sequence[Array]) -> Array:
     for p in points:
         total = total + grad(p)
     return np.asarray(total / len(points))
+
+
+def xrai(attribution: Sequence[Sequence[Any]], masks: Sequence[Sequence[Sequence[bool]]], fewest: int, ranked_once: bool = False
+         ) -> list[list[Any]]:
+    """Kapishnikov et al. 2019 with sets of pixels: the densest new pixels first, or the regions in the order of their own density."""
+    everything = {(i, j) for i in range(len(attribution)) for j in range(len(attribution[0]))}
+    left = [{(i, j) for i, j in everything if m[i][j]} for m in masks]
+    left = [s for s in left if s]
+
+    def density(pixels: set[tuple[int, int]]) -> Any:
+        return sum(attribution[i][j] for i, j in pixels) / len(pixels)
+
+    order = sorted(left, key=density, reverse=True) if ranked_once else left
+    covered: set[tuple[int, int]] = set()
+    value = {}
+    while order:
+        if ranked_once:
+            best = order.pop(0)
+        else:
+            order = [s for s in order if len(s - covered) >= fewest]
+            if not order:
+                break
+            best = max(order, key=lambda s: density(s - covered))
+            order.remove(best)
+        new = best - covered
+        if len(new) >= fewest:
+            value.update(dict.fromkeys(new, density(new)))
+            covered |= best
+    rest = everything - set(value)
+    value.update(dict.fromkeys(rest, density(rest)) if rest else {})
+    return [[value[i, j] for j in range(len(attribution[0]))] for i in range(len(attribution))]

@@ -103,6 +103,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "kapishnikov2019": Source(
         "A. Kapishnikov, T. Bolukbasi, F. Viégas, M. Terry", "XRAI: better attributions through regions", 2019,
         "ICCV, arXiv 1906.02825; the algorithm as in the authors' library", True),
+    "felzenszwalb2004": Source(
+        "P. F. Felzenszwalb, D. P. Huttenlocher", "Efficient graph-based image segmentation", 2004,
+        "International Journal of Computer Vision 59", False),
     "kapishnikov2021": Source(
         "A. Kapishnikov, S. Venugopalan, B. Avci, B. Wedin, M. Terry, T. Bolukbasi",
         "Guided integrated gradients: an adaptive path method for removing noise", 2021,
