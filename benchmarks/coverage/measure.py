@@ -74,9 +74,11 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     behind, inner = (graph, feeds) if not subject.leaf else from_layer(graph, feeds, subject.leaf)
     wrt = behind.float_inputs if not subject.leaf else (graph.find(subject.leaf),)
     note({"gradient": _gradient(behind, inner, wrt, seeds, subject)})
-    target = _target(ours, behind, inner, wrt)
-    baseline = {k: inner[k][::-1] for k in wrt} if subject.leaf else 0
-    note(_sums(behind, inner, wrt, target, baseline))
+    baseline: Any = {k: inner[k][::-1] for k in wrt} if subject.leaf else 0
+    if all(spec.shape[0] is None for spec in behind.inputs.values()):       # then one sample says as much as two
+        baseline = {k: v[:1] for k, v in baseline.items()} if subject.leaf else 0
+        inner = {k: v[:1] for k, v in inner.items()}
+    note(_sums(behind, inner, wrt, _target(ours, behind, inner, wrt), baseline))
 
 
 def _forward(ours: Sequence[Array], theirs: Sequence[Array], tolerance: float) -> dict[str, Any]:

@@ -56,8 +56,7 @@ def subject(name: str) -> Subject:
     settings = dict(LESS.get(name, {}))
     model, side = _built(CHOSEN[name], settings)
     reduced = ", ".join(f"{k}={v}" for k, v in settings.items())
-    found = torch_subject(model, draw(3, side, side), reduced=reduced)
-    return type(found)(**{**vars(found), "facts": {**found.facts, "of": CHOSEN[name], "side": side}})
+    return torch_subject(model, draw(3, side, side), reduced=reduced, of=CHOSEN[name], side=side)
 
 
 def _built(name: str, settings: dict[str, Any]) -> tuple[Any, int]:

@@ -21,7 +21,7 @@ KEPT = ("A_log", "dt_bias", "relative_position_index")
 
 
 def torch_subject(
-    model: nn.Module, inputs: Any, *, leaf: str = "", float32: bool = False, reduced: str = "",
+    model: nn.Module, inputs: Any, *, leaf: str = "", float32: bool = False, reduced: str = "", **facts: Any,
 ) -> Subject:
     """``inputs``: a tensor, a tuple of tensors or a mapping by argument name, with ``SAMPLES`` samples each."""
     from xaicore_torch import to_graph
@@ -68,7 +68,7 @@ def torch_subject(
         grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
         return {k: np.zeros(tuple(t.shape)) if g is None else g.numpy() for (k, t), g in zip(leaves.items(), grads)}
 
-    return Subject(convert, feeds, outputs, gradient, leaf, float32, reduced, {"parameters": sum(p.numel() for p in model.parameters())})
+    return Subject(convert, feeds, outputs, gradient, leaf, float32, reduced, {"parameters": sum(p.numel() for p in model.parameters()), **facts})
 
 
 def call(model: nn.Module, inputs: Any) -> Any:
