@@ -15,14 +15,14 @@ from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
 from xaicore_torch.context import UNWRITTEN, Value
 from xaicore_torch.emit import emit
-from xaicore_torch.export import check_derivative, export_program, quiet, unwrapped
+from xaicore_torch.export import check_derivative, export_program, part_of, quiet, unwrapped
 from xaicore_torch.lower import Lowered, lower_program, simplify
 from xaicore_torch.places import function_name
 
 __all__ = ["emit", "to_graph"]
 
 
-def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True) -> Graph:
+def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, submodule: str = "") -> Graph:
     """The graph of a torch.nn.Module (in eval mode) or of a torch.export.ExportedProgram.
 
     ``example`` is what the model is called with: a tensor, a tuple of arguments, or a mapping by name; axis 0 is the batch of
@@ -30,11 +30,17 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     layers those of the modules; an output whose batch the model has moved comes with the batch first. With ``verify`` every
     value is compared with torch's on the example, and autograd's gradient with the derivative of what was exported.
 
+    ``submodule`` is the dotted path of the part to convert, for models that have no static graph as a whole (a detector: its
+    backbone, the head of its RPN). ``example`` is still the whole model's: it is run once, and the part is converted with what
+    its first call was given. The graph's names are the part's own, as in ``to_graph(model.get_submodule(submodule), ...)``.
+
     Raises ConversionError for what has no counterpart, BackendError for what is no model, InputError for a bad example,
-    Mismatch when a value differs. Functions that torch.export drops (a custom backward, torch.no_grad) are found by
+    Mismatch when a value differs, UnknownName for a submodule that is none. Functions that torch.export drops (a custom backward, torch.no_grad) are found by
     ``verify`` for live modules only: an exported program holds no trace of them.
     """
     model = unwrapped(model)
+    if submodule:
+        model, example = part_of(model, submodule, example)
     program, args, kwargs = export_program(model, example)
     with quiet():
         program = simplify(program)

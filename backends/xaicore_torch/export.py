@@ -7,6 +7,7 @@ differently (in-place operations, dropout at inference) and keeps layers whole.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import warnings
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from xaicore.errors import BackendError, ConversionError, InputError
+from xaicore.errors import BackendError, ConversionError, InputError, UnknownName, nearest
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -56,6 +57,45 @@ def unwrapped(model: Any) -> Any:
     while isinstance(model, (nn.DataParallel, torch._dynamo.OptimizedModule)):
         model = model.module if isinstance(model, nn.DataParallel) else model._orig_mod
     return model
+
+
+def part_of(model: Any, path: str, example: Any) -> tuple[nn.Module, Any]:
+    """(the submodule, the arguments of its first call when the whole model runs on the example)."""
+    if not isinstance(model, nn.Module):
+        raise BackendError(f"submodule={path!r} is the path of a part of a torch.nn.Module, not of a {type(model).__name__}")
+    parts = dict(model.named_modules())
+    if path not in parts:
+        raise UnknownName(f"submodule={path!r} is no part of {type(model).__name__}: {nearest(path, parts)}")
+    if example is None:
+        raise InputError(f"submodule={path!r} gets its inputs by running the whole model: give the model's example inputs")
+    args, kwargs = _bind(example, model.parameters())
+    caught: list[Any] = []
+    handle = parts[path].register_forward_pre_hook(lambda _, a, k: caught.append((a, k)), with_kwargs=True)
+    try:
+        with torch.no_grad(), quiet():
+            model(*args, **kwargs)
+    except Exception as error:                                          # the user's model on the user's example
+        raise InputError(f"the model does not run on the example inputs: {type(error).__name__}: {str(error).strip()[:300]}") from error
+    finally:
+        handle.remove()
+    if not caught:
+        raise InputError(f"submodule={path!r} is not called when the model runs on the example inputs; name a module whose own forward is")
+    given, named = caught[0]
+    others = [type(v).__name__ for v in pytree.tree_leaves((given, named)) if not isinstance(v, (torch.Tensor, bool, int, float, str, type(None)))]
+    if others:
+        raise ConversionError(f"submodule={path!r} is called with a {others[0]}, which is no tensor; choose a part that takes tensors alone")
+    if not given:
+        return parts[path], named
+    return parts[path], (*given, *_positional(parts[path], named, len(given)))
+
+
+def _positional(part: nn.Module, named: Mapping[str, Any], taken: int) -> list[Any]:
+    """Keyword arguments of a call in the order of forward's parameters, behind those that were given by position."""
+    if not named:
+        return []
+    rest = list(inspect.signature(part.forward).parameters.values())[taken:]
+    last = max(k for k, p in enumerate(rest) if p.name in named)
+    return [named.get(p.name, p.default) for p in rest[: last + 1]]
 
 
 @contextlib.contextmanager
@@ -184,6 +224,11 @@ def _check_module(model: Any) -> None:
                 f"convert the model as it was before quantisation"
             )
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
+        if value.device.type != "cpu":
+            raise ConversionError(
+                f"parameter {name!r} is on the device {value.device}; a graph is made of values that NumPy can read: use model.cpu()"
+                + (", after the weights were loaded (a parameter on 'meta' has none)" if value.device.type == "meta" else "")
+            )
         if value.dtype in HALF:
             raise ConversionError(f"parameter {name!r} is {value.dtype}; half precision is not converted: use model.float()")
         if value.is_complex():
@@ -263,19 +308,25 @@ def check_derivative(model: nn.Module, program: Any, args: tuple[Any, ...], kwar
                 raise
             return
     for one, two in zip(theirs or (), ours or ()):
+        if one is None:                                                 # a table that is looked up under no_grad lies before nothing
+            continue
+        two = torch.zeros_like(one) if two is None else two
         allowed = GRADIENT_TOLERANCE.get(one.dtype, 1e-2) * max(float(one.abs().max()), float(two.abs().max()))
         rounding = 1e3 * torch.finfo(one.dtype).eps                     # where gradients cancel to nothing, this is what is left of them
         if float((one - two).abs().max()) > allowed + rounding:
             raise ConversionError(
                 "the model's autograd gradient is not the derivative of what its forward computes: there is a custom "
-                "torch.autograd.Function or a torch.no_grad() inside forward, which torch.export drops. Write it with "
+                "torch.autograd.Function, a torch.no_grad() inside forward or a backward hook, which torch.export drops. Write it with "
                 "tensor.detach() (a straight-through rounding is x + (x.round() - x).detach()), or convert with verify=False "
                 "to explain the function as it is computed"
             )
 
 
 def _gradients(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
-    """The gradient of a fixed weighted sum of the outputs, at the floating inputs, or at the parameters if there are none."""
+    """The gradient of a fixed weighted sum of the outputs, at the floating inputs, or at the parameters if there are none.
+
+    None for a parameter that no gradient reaches: what stood between it and the output shows at the parameters before it.
+    """
     leaves: list[Any] = []
 
     def leaf(value: Any) -> Any:
@@ -297,4 +348,4 @@ def _gradients(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> lis
         if total is None:
             return None
         total.backward()
-    return [torch.zeros_like(one) if one.grad is None else one.grad for one in leaves]
+    return [torch.zeros_like(one) if one.grad is None and not by_parameter else one.grad for one in leaves]

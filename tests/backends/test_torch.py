@@ -20,7 +20,7 @@ from xaicore_torch.export import quiet  # noqa: E402
 
 from tests.backends.common import GradientPlan  # noqa: E402
 from tests.backends.torch_cases import FAMILIES, Family, shake  # noqa: E402
-from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, NothingChecked, XaicoreError  # noqa: E402
+from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, NothingChecked, UnknownName, XaicoreError  # noqa: E402
 from xaicore.ops import Dense, Identity, LocalResponseNorm, ReLU, Sigmoid, Softsign  # noqa: E402
 from xaicore.trace import backward, forward  # noqa: E402
 
@@ -433,9 +433,16 @@ def half_hidden(x: Any) -> Any:
     return x + y
 
 
-@pytest.mark.parametrize("function", [lambda x: Rounding.apply(x * 3) + x, half_hidden], ids=["straight-through", "no_grad"])
+def hooked(x: Any) -> Any:
+    y = x * 2
+    if y.requires_grad:
+        y.register_hook(lambda g: g * 3)
+    return y
+
+
+@pytest.mark.parametrize("function", [lambda x: Rounding.apply(x * 3) + x, half_hidden, hooked], ids=["straight-through", "no_grad", "hook"])
 def test_a_gradient_that_is_not_the_derivative_is_refused(function: Any) -> None:
-    with pytest.raises(ConversionError, match=r"not the derivative.*torch\.autograd\.Function or a torch\.no_grad\(\)"):
+    with pytest.raises(ConversionError, match=r"not the derivative.*torch\.autograd\.Function, a torch\.no_grad\(\).*or a backward hook"):
         to_graph(Apply(function), draw(2, 3))
     assert to_graph(Apply(function), draw(2, 3), verify=False)
 
@@ -448,6 +455,139 @@ def test_gradients_that_are_the_derivative_pass(function: Any) -> None:
     graph = to_graph(Apply(function), draw(2, 3))
     x = draw(4, 3)
     close(graph(x.numpy()), function(x).numpy(), FORWARD, "forward")
+
+
+class Tables(nn.Module):
+    """Two tables, one of which is looked up under no_grad; with ``cut`` so is what lies behind the other."""
+
+    def __init__(self, cut: bool) -> None:
+        super().__init__()
+        self.tokens, self.positions, self.head, self.cut = nn.Embedding(5, 4), nn.Embedding(3, 4), nn.Linear(4, 2), cut
+
+    def forward(self, ids: Any) -> Any:
+        with torch.no_grad():
+            there = self.positions(torch.arange(3))
+        x = self.tokens(ids) + there
+        with torch.set_grad_enabled(not self.cut):
+            y = x * 2
+        return self.head(y + x)
+
+
+def test_where_no_grad_matters_in_a_model_of_whole_numbers() -> None:
+    ids = torch.tensor([[0, 1, 4], [3, 3, 2]])
+    assert to_graph(shake(Tables(False)), ids)
+    with pytest.raises(ConversionError, match="not the derivative"):
+        to_graph(shake(Tables(True)), ids)
+
+
+def test_forward_hooks_are_part_of_the_function() -> None:
+    model = shake(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
+    model[1].register_forward_hook(lambda module, given, y: y * 2)
+    x = draw(4, 3)
+    graph = to_graph(model, x[:1])
+    close(graph(x.numpy()), model(x).detach().numpy(), FORWARD, "forward")
+    assert [type(n.op).__name__ for n in graph.nodes] == ["Dense", "ReLU", "Mul", "Dense"]
+
+
+def test_float32_inside_a_float64_model_is_compared_as_float32() -> None:
+    def function(x: Any) -> Any:
+        return torch.softmax(x.float(), -1).to(x.dtype) * 3 + x
+
+    x = draw(3, 4)
+    ours, theirs = to_graph(Apply(function), x[:1])(x.numpy()), function(x).numpy()
+    assert 0 < np.abs(ours - theirs).max() < 1e-6                           # the graph itself computes in float64
+
+
+def test_masks_of_the_lowest_number_are_masks_of_a_low_number() -> None:
+    """So that differences of scores stay numbers: softmax gives the same."""
+    lowest = torch.full((3, 3), torch.finfo(torch.float64).min, dtype=torch.float64).triu(1)
+    graph = to_graph(Apply(lambda x: torch.softmax(x + lowest + lowest, -1)), draw(1, 3, 3))
+    assert min(float(v.min()) for v in graph.params.values()) == -1e30
+    x = draw(4, 3, 3)
+    close(graph(x.numpy()), torch.softmax(x + lowest, -1).numpy(), FORWARD, "forward")
+
+
+# ----- a part of a model ----------------------------------------------------------------------------------------------
+
+
+class Detector(nn.Module):
+    """A backbone with two maps, a head, and a choice of boxes that depends on the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head, self.unused = Pyramid(), Head(), nn.Linear(2, 2)
+
+    def forward(self, images: Any) -> Any:
+        maps = self.backbone(torch.stack(images) / 2)
+        scores, boxes = self.head([maps["fine"], maps["coarse"]], scale=2.0)
+        return boxes[scores > 0]
+
+
+class Pyramid(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, 2, 1)
+
+    def forward(self, x: Any) -> Any:
+        fine = F.relu(self.first(x))
+        return {"fine": fine, "coarse": self.second(fine)}
+
+
+class Head(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 5, 1)
+
+    def forward(self, maps: Any, offset: float = 0.5, scale: float = 1.0) -> Any:
+        found = torch.cat([self.conv(m).flatten(2) for m in maps], -1) * scale + offset
+        return found[:, 0], found[:, 1:].mT
+
+
+def test_a_detector_is_served_by_its_parts() -> None:
+    model = shake(Detector())
+    images = [draw(3, 8, 8), draw(3, 8, 8, seed=1)]
+    with pytest.raises(ConversionError):
+        to_graph(model, (images,))
+    backbone = to_graph(model, (images,), submodule="backbone")
+    assert backbone.outputs == ("fine", "coarse")
+    x = draw(3, 3, 8, 8)
+    for ours, theirs in zip(backbone(x.numpy()), model.backbone(x).values(), strict=True):
+        close(ours, theirs.detach().numpy(), FORWARD, "backbone")
+    head = to_graph(model, (images,), submodule="head")
+    maps = model.backbone(x)
+    for ours, theirs in zip(head(tuple(m.detach().numpy() for m in maps.values())), model.head(list(maps.values()), scale=2.0), strict=True):
+        close(ours, theirs.detach().numpy(), FORWARD, "head")
+
+
+@pytest.mark.parametrize(("path", "example", "error", "message"), [
+    ("backbon", ([draw(3, 8, 8)],), UnknownName, "is no part of Detector: did you mean 'backbone'"),
+    ("unused", ([draw(3, 8, 8)],), InputError, "is not called when the model runs"),
+    ("backbone", None, InputError, "gets its inputs by running the whole model: give the model's example inputs"),
+    ("backbone", ([draw(2, 8, 8)],), InputError, r"the model does not run on the example inputs: RuntimeError"),
+])
+def test_parts_that_cannot_be_converted(path: str, example: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        to_graph(shake(Detector()), example, submodule=path)
+
+
+def test_a_part_that_is_called_with_no_tensor() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Apply(lambda pair: pair.x * 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(Pair(x))
+
+    with pytest.raises(ConversionError, match="is called with a Pair, which is no tensor"):
+        to_graph(Outer(), draw(1, 3), submodule="inner")
+    with pytest.raises(BackendError, match="a part of a torch.nn.Module, not of a ExportedProgram"):
+        to_graph(torch.export.export(Apply(torch.tanh), (draw(2, 3),)), submodule="inner")
+
+
+class Pair:
+    def __init__(self, x: Any):
+        self.x = x
 
 
 # ----- refusals -------------------------------------------------------------------------------------------------------
@@ -477,6 +617,7 @@ REFUSED = {
     "dropout": (nn.Sequential(nn.Linear(3, 3), nn.Dropout()).train(), r"training mode, where 1 \(Dropout\).*call model\.eval\(\) first"),
     "batch_norm": (nn.BatchNorm1d(3).train(), r"training mode, where the model \(BatchNorm1d\)"),
     "attention": (nn.TransformerEncoderLayer(3, 1).train(), r"self_attn \(MultiheadAttention\).* and others"),
+    "device": (nn.Linear(3, 3, device="meta"), r"parameter 'weight' is on the device meta.*use model\.cpu\(\).*a parameter on 'meta' has none"),
     "half": (nn.Linear(3, 3).half(), r"parameter 'weight' is torch\.float16.*model\.float\(\)"),
     "autocast": (Apply(hidden_autocast), r"computes in torch\.bfloat16.*no torch\.autocast inside forward"),
     "complex": (Apply(lambda x: torch.fft.fft(x).real), r"computes in torch\.complex"),
