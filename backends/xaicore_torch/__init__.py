@@ -35,8 +35,8 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     its first call was given. The graph's names are the part's own, as in ``to_graph(model.get_submodule(submodule), ...)``.
 
     Raises ConversionError for what has no counterpart, BackendError for what is no model, InputError for a bad example,
-    Mismatch when a value differs, UnknownName for a submodule that is none. Functions that torch.export drops (a custom backward, torch.no_grad) are found by
-    ``verify`` for live modules only: an exported program holds no trace of them.
+    UnknownName for a submodule that is none, Mismatch when a value differs. Functions that torch.export drops (a custom backward,
+    torch.no_grad, a backward hook) are found by ``verify`` for live modules only: an exported program holds no trace of them.
     """
     model = unwrapped(model)
     if submodule:

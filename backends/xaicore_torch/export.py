@@ -81,9 +81,10 @@ def part_of(model: Any, path: str, example: Any) -> tuple[nn.Module, Any]:
     if not caught:
         raise InputError(f"submodule={path!r} is not called when the model runs on the example inputs; name a module whose own forward is")
     given, named = caught[0]
-    others = [type(v).__name__ for v in pytree.tree_leaves((given, named)) if not isinstance(v, (torch.Tensor, bool, int, float, str, type(None)))]
+    plain = (torch.Tensor, bool, int, float, str, type(None))
+    others = [type(v).__name__ for v in pytree.tree_leaves((given, named)) if not isinstance(v, plain)]
     if others:
-        raise ConversionError(f"submodule={path!r} is called with a {others[0]}, which is no tensor; choose a part that takes tensors alone")
+        raise ConversionError(f"submodule={path!r} is called with a {others[0]}, which is no tensor; choose a part that takes only tensors")
     if not given:
         return parts[path], named
     return parts[path], (*given, *_positional(parts[path], named, len(given)))
