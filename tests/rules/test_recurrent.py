@@ -9,7 +9,7 @@ import xaicore as xc
 from tests.cases.case import exact
 from tests.nets import close
 from xaicore import Builder
-from xaicore.errors import ExactnessError, GraphError, InputError
+from xaicore.errors import ExactnessError, GraphError, Inapplicable, InputError
 from xaicore.ops import (
     GRU,
     LSTM,
@@ -170,6 +170,16 @@ def test_integrated_gradients_are_complete() -> None:
     graph, _ = network(LSTM(), 4, layers=2)
     a = xc.explain(graph, sequence(9), "integrated_gradients", target=0, baseline=0, steps=64)
     assert np.abs(a.total() - (a.output - a.baseline_output)).max() < 1e-9     # Gauss-Legendre, 64 nodes, an analytic integrand
+
+
+def test_the_exact_integral_through_a_relu_rnn() -> None:
+    """On rationals the sum is f(x) - f(0), with no tolerance; an LSTM has no pieces, and the message names it."""
+    graph, _ = network(RNN(activation=ReLU()), 1, layers=2, seed=4, dtype="exact")
+    a = xc.explain(graph, exact(sequence(5)), "integrated_gradients.exact", target=0, baseline=0)
+    assert a.total().tolist() == (a.output - a.baseline_output).tolist()
+    assert a.extras["pieces"].max() > 3
+    with pytest.raises(Inapplicable, match=r"node 'rnn0' \(LSTM\(\); layer rnn0\) is not piecewise linear"):
+        xc.explain(network(LSTM(), 4)[0], sequence(1), "integrated_gradients.exact", target=0)
 
 
 def test_guided_backprop_sees_the_rectifiers_inside() -> None:

@@ -10,12 +10,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xaicore.errors import ExactnessError, InputError
+from xaicore.graph.passes import expand
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.line import Line
 from xaicore.methods.polyline import between
 from xaicore.methods.sweep import chosen, column, quiet, reference, sweep, whole
 from xaicore.methods.task import Task
 from xaicore.numerics import Array, scalar
+from xaicore.ops import RNN
 
 # ----- quadratures on [0, 1] --------------------------------------------------------------------------------------
 
@@ -204,7 +206,9 @@ def kinks_of(task: Task, start: Mapping[str, Array], max_pieces: int = 100_000) 
 
 
 def _line(task: Task, start: Mapping[str, Array], n: int, most: int) -> Line:
-    """The line of sample n. In float32 half of the digits of α would be rounding, so kinks are found in float64."""
+    """The line of sample n, an RNN step by step. In float32 half of the digits of α would be rounding: kinks are found in float64."""
+    assert task.trace is not None
+    graph = expand(task.graph, (RNN,), {k: v.shape for k, v in task.trace.values.items()})
     wide = "exact" if task.graph.dtype == "exact" else "float64"
 
     def one(x: Array) -> Array:
@@ -212,7 +216,7 @@ def _line(task: Task, start: Mapping[str, Array], n: int, most: int) -> Line:
 
     fixed = {k: one(v) for k, v in task.feeds.items() if k not in task.wrt}
     ends = {k: one(task.feeds[k]) for k in task.wrt}
-    return Line(task.graph.astype(wide), task.value, {k: one(start[k]) for k in task.wrt}, ends, fixed, task.batch_size, most)
+    return Line(graph.astype(wide), task.value, {k: one(start[k]) for k in task.wrt}, ends, fixed, task.batch_size, most)
 
 
 def _integral(task: Task, start: Mapping[str, Array], rows: Array, alphas: Array, weights: Array) -> tuple[dict[str, Array], Array]:
