@@ -10,7 +10,7 @@ import pytest
 
 from tests.backends.keras_compare import MARKS, agree, double, keras, redraw, run_keras
 from tests.nets import close
-from xaicore.errors import ConversionError
+from xaicore.errors import ConversionError, Inapplicable
 from xaicore.ops import GRU, LSTM, RNN
 
 import xaicore as xc  # isort: skip
@@ -164,6 +164,16 @@ def test_relevance_is_conserved_and_deeplift_complete(make: Any) -> None:
     assert close(d.total(), d.output - d.baseline_output)
     g = xc.explain(graph, x, "integrated_gradients", target=1, baseline=0, steps=64)
     assert np.abs(g.total() - (g.output - g.baseline_output)).max() <= (1e-2 if "before" in str(graph) else 1e-9)
+
+
+def test_deeplift_needs_a_baseline_with_the_same_mask() -> None:
+    graph = to_graph(chain(layers.Masking(0.0), layers.LSTM(H)), draw())
+    x = draw(2, PADDED)
+    a = xc.explain(graph, x, "deeplift.rescale", target=0, baseline=x / 2)
+    assert close(a.total(), a.output - a.baseline_output)
+    for method in ("deeplift.rescale", "deeplift.reveal_cancel"):
+        with pytest.raises(Inapplicable, match=r"\(Where; layer lstm.*\) chooses otherwise on the baseline than on the input"):
+            xc.explain(graph, x, method, target=0, baseline=0)
 
 
 def test_the_relevance_is_that_of_the_same_layer_in_torch() -> None:

@@ -39,6 +39,7 @@ from xaicore.ops import (
     Softmax,
     Sub,
     Variance,
+    Where,
 )
 from xaicore.rules.linear import Affine
 from xaicore.rules.ruleset import Pair, Parts, Rule, RuleSet, sign_parts
@@ -87,6 +88,24 @@ def _linear(step: Step, m: Array) -> Parts:
 
 linear = Rule("linear", _linear, "shrikumar2017")
 """m_i = Σ_j w_ij m_j: the linear rule; biases cancel in differences. Source: shrikumar2017 section 3.5.1."""
+
+
+def same_choice(rule: Rule) -> Rule:
+    """``rule`` for a Where whose condition is the same on the input and on the baseline; Inapplicable where it is not.
+
+    There y - y0 = a - b0, and how much of it the condition is to blame for, no multiplier of a and b can say.
+    """
+    def apply(step: Step, m: Multiplier) -> Parts:
+        turned = step.xs[0] != baseline_of(step).xs[0]
+        carried = m.plus + m.minus if isinstance(m, Pair) else m
+        if (turned & (carried != 0)).any():
+            where = f"node {step.node.name!r} (Where; layer {step.node.layer or '?'})"
+            raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, so DeepLIFT cannot share the difference; choose "
+                               f"a baseline that is masked (or on the same side of the condition) where the input is, or use another "
+                               f"method, such as integrated_gradients")
+        return rule(step, m)
+
+    return Rule(rule.label, apply, rule.source)
 
 
 def _midpoint(step: Step, m: Array) -> Parts:
@@ -253,6 +272,7 @@ def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input
     """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017."""
     return RuleSet("deeplift.rescale", "multiplier", (
         (MAXIMA, cross_max),
+        (op(Where), same_choice(linear)),
         (routes, linear),
         (affine, linear),
         (elementwise, rescale(threshold, fallback)),
@@ -263,6 +283,7 @@ def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input
 def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallback: str) -> RuleSet:
     return RuleSet(name, "multiplier", (
         (MAXIMA, single(cross_max)),
+        (op(Where), same_choice(routes_pair)),
         (routes, routes_pair),
         (affine, linear_pair),
         (elementwise & reveals, reveal_cancel),
