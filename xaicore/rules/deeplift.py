@@ -100,9 +100,9 @@ def same_choice(rule: Rule) -> Rule:
         carried = m.plus + m.minus if isinstance(m, Pair) else m
         if (turned & (carried != 0)).any():
             where = f"node {step.node.name!r} (Where; layer {step.node.layer or '?'})"
-            raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, so DeepLIFT cannot share the difference; choose "
-                               f"a baseline that is masked (or on the same side of the condition) where the input is, or use another "
-                               f"method, such as integrated_gradients")
+            raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, so DeepLIFT cannot share the difference; "
+                               f"choose a baseline that is masked where the input is, or lies on the same side of the condition, or use "
+                               f"another method, such as integrated_gradients")
         return rule(step, m)
 
     return Rule(rule.label, apply, rule.source)
