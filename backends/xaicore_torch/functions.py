@@ -135,10 +135,11 @@ def fold(op: ops.Fold, x: Any) -> Any:
     if len(op.kernel) == 2 and even is not None:
         return F.fold(x, op.size, op.kernel, dilation, even, stride)
     taps, counts = _taps(op, x.dtype), op.counts(op.size)
+    channels = x.shape[1] // len(taps)
     run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(op.kernel) - 1]
-    y = run(x.reshape(-1, len(taps), *counts), taps, None, stride, 0, 0, 1, dilation)
+    y = run(x.unflatten(2, counts), taps.repeat(channels, *(1,) * (taps.ndim - 1)), None, stride, 0, 0, channels, dilation)
     cut = [(-a, n + a - have) for n, (a, _), have in zip(op.size, pads, y.shape[2:])]
-    return F.pad(y, flat(cut)).reshape(x.shape[0], -1, *op.size)
+    return F.pad(y, flat(cut))
 
 
 def adaptive(run: Sequence[Any], op: Any, x: Any) -> Any:
@@ -230,7 +231,7 @@ def together(*xs: Any) -> tuple[Any, ...]:
 
 def elements(op: Any, x: Any, at: Any, *updates: Any) -> Any:
     """gather and scatter along one axis, without negative indices."""
-    x, at, *put = together(x, at % x.shape[op.axis], *updates)
+    x, at, *put = together(x, _counted(at, x.shape[op.axis]), *updates)
     return _scattered(op, x, op.axis, at, *put) if put else torch.gather(x, op.axis, at)
 
 
@@ -244,15 +245,21 @@ def blocks(op: Any, x: Any, at: Any, *updates: Any) -> Any:
         if k < shared:
             flat = flat + step * torch.arange(x.shape[k]).reshape(-1, *(1,) * (flat.ndim - 1 - k))
         elif k < shared + depth:
-            flat = flat + step * (at[..., k - shared] % x.shape[k])
+            flat = flat + step * _counted(at[..., k - shared], x.shape[k])
     flat = flat.reshape(*flat.shape, *(1,) * len(rest)) + torch.arange(int(np.prod(rest))).reshape(rest)
     y, places, *put = together(x.reshape(x.shape[0], -1), flat.reshape(flat.shape[0], -1), *(u.reshape(u.shape[0], -1) for u in updates))
     return _scattered(op, y, 1, places, *put).reshape(-1, *x.shape[1:]) if put else torch.gather(y, 1, places).reshape(-1, *flat.shape[1:])
 
 
+def _counted(at: Any, size: int) -> Any:
+    """Negative indices counted from the front."""
+    return torch.where(at < 0, at + size, at)
+
+
 def _scattered(op: Any, x: Any, axis: int, at: Any, updates: Any) -> Any:
-    reduce = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}.get(op.reduction)
-    return torch.scatter(x, axis, at, updates) if reduce is None else torch.scatter_reduce(x, axis, at, updates, reduce)
+    if op.reduction in ("none", "add"):
+        return (torch.scatter if op.reduction == "none" else torch.scatter_add)(x, axis, at, updates)
+    return torch.scatter_reduce(x, axis, at, updates, {"mul": "prod", "max": "amax", "min": "amin"}[op.reduction])
 
 
 def reverse_sequence(op: ops.ReverseSequence, x: Any, lengths: Any) -> Any:
@@ -351,6 +358,11 @@ def product(op: ops.ReduceProd, x: Any) -> Any:
     return x
 
 
+def norm(op: ops.Norm, x: Any) -> Any:
+    """torch takes no axes for all axes."""
+    return torch.linalg.vector_norm(x, op.p, op.axes, op.keepdims) if op.axes else x.abs()
+
+
 def is_inf(op: ops.IsInf, x: Any) -> Any:
     """Of the signs that count."""
     return torch.isinf(x) & torch.where(x > 0, op.positive, op.negative)
@@ -414,7 +426,7 @@ FUNCTIONS: Mapping[type[ops.Op], Callable[..., Any]] = {
     ops.CumSum: scan(torch.cumsum, 0), ops.CumProd: scan(torch.cumprod, 1),
     ops.Sum: reduce_with(torch.sum), ops.Mean: reduce_with(torch.mean), ops.ReduceMax: reduce_with(torch.amax),
     ops.ReduceProd: product, ops.Det: one(torch.linalg.det),
-    ops.Norm: lambda op, x: torch.linalg.vector_norm(x, op.p, op.axes, op.keepdims) if op.axes else x.abs(),
+    ops.Norm: norm,
     ops.LogSumExp: lambda op, x: torch.logsumexp(x, op.axes, op.keepdims) if op.axes else x,
     ops.ReduceMin: reduce_with(torch.amin), ops.Variance: variance,
     # shape
