@@ -49,8 +49,8 @@ class Call:
         value = self.inputs[i] if i < len(self.inputs) else None
         if isinstance(value, Numbered):
             raise MixingError(
-                f"{self.who} reads the numbers of the samples beside {value.rest.name!r}, which only GatherND and ScatterND may: a graph's "
-                f"sample does not know its number"
+                f"{self.who} reads the numbers of the samples beside {value.rest.name!r}, which GatherND, ScatterND, MaxUnpool and Mod "
+                f"alone may: a graph's sample does not know its number"
             )
         if value is None:
             raise ConversionError(f"{self.who} lacks its input {i}; the file is inconsistent, export it again")

@@ -61,7 +61,7 @@ def graph_of(
     if total > MAX_VALUE:
         raise FileRefused(f"the inputs have {total:,} entries; {MAX_VALUE:,} are allowed. The file is broken or hostile")
     try:
-        first = run(model, feeds, batch, fixed and batch == 1, unbatched)
+        first = _first(model, feeds, batch, fixed, unbatched)
     except XaicoreError as error:
         free = next((name for name, sizes, _ in declared if name not in examples and any(not isinstance(n, int) for n in sizes[1:])), None)
         if free is None:
@@ -78,10 +78,23 @@ def graph_of(
     return graph.astype(dtype)
 
 
-def run(model: onnx.ModelProto, feeds: Sequence[Feed], batch: int, single: bool, unbatched: bool) -> Conversion:
+def _first(model: onnx.ModelProto, feeds: Sequence[Feed], batch: int, fixed: bool, unbatched: bool) -> Conversion:
+    """The conversion at the sizes of the file; where it holds a number of its own for each sample, at its batch size alone."""
+    try:
+        return run(model, feeds, batch, fixed and batch == 1, unbatched)
+    except ConversionError as error:
+        if not fixed or batch == 1:
+            raise
+        try:
+            return run(model, feeds, batch, False, unbatched, frozen=True)
+        except XaicoreError:
+            raise error from None
+
+
+def run(model: onnx.ModelProto, feeds: Sequence[Feed], batch: int, single: bool, unbatched: bool, frozen: bool = False) -> Conversion:
     """One conversion at given sizes."""
     try:
-        return Converter(model, TABLE, feeds, opset_of(model), batch, single, unbatched).run()
+        return Converter(model, TABLE, feeds, opset_of(model), batch, single, unbatched, frozen).run()
     except MemoryError as error:
         raise FileRefused("the model asks for more memory than there is; its sizes are broken or hostile") from error
     except RecursionError as error:

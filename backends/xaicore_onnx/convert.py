@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -28,6 +28,9 @@ from xaicore_onnx.functions import body_of
 from xaicore_onnx.naming import transposed_name
 from xaicore_onnx.safe import array_of
 from xaicore_onnx.values import Known, Live, MixingError, Numbered
+
+if TYPE_CHECKING:
+    from xaicore_onnx.lower_quantize import Quantised
 
 DTYPES = {"f": np.float64, "i": np.int64, "b": np.bool_}
 
@@ -60,16 +63,17 @@ class Converter:
     """One conversion at given input sizes. ``batch`` is the batch size of the file, which literal sizes in it stand for.
 
     ``single``: the file describes one sample, so that an operator may work along the batch axis, which has one entry.
+    ``frozen``: the file's batch size is the only one at which it makes sense, since it holds numbers for each sample.
     ``unbatched``: the inputs have no batch axis in ONNX at all.
     """
 
     def __init__(
         self, model: onnx.ModelProto, table: Mapping[str, Lowering], feeds: Sequence[Feed], opset: int, batch: int,
-        single: bool, unbatched: bool,
+        single: bool, unbatched: bool, frozen: bool = False,
     ):
         self.table, self.opset, self.single = table, opset, single or unbatched
-        self.batches = (batch, batch + 1)
-        self.hard_coded = False
+        self.batches = (batch, batch if frozen else batch + 1)
+        self.hard_coded = frozen
         self.graph, self.feeds = model.graph, tuple(feeds)
         self.nodes: list[Node] = []
         self.params: dict[str, Array] = {}
@@ -78,6 +82,7 @@ class Converter:
         self.values: dict[str, Anything] = {}
         self.origin: dict[str, tuple[str, Layout]] = {}
         self.makers: dict[str, onnx.NodeProto] = {}                         # which node computes each ONNX value
+        self.quantised: dict[str, Quantised] = {}
         self.folded = 0
         self.inside = False                                                 # are these the nodes of an operator's definition?
         self.meta: dict[str, str] = {}

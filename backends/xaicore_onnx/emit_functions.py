@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from xaicore_onnx.emitter import Emitter, Rule
+from xaicore_onnx.lower_quantize import RANGES
 
 
 def same(kind: str) -> Rule:
@@ -56,7 +58,18 @@ def mod(e: Emitter, op: Any, a: str, b: str) -> None:
 
 
 def fake_quantize(e: Emitter, op: Any, x: str, scale: str, zero: str) -> None:
-    """Written out: QuantizeLinear has the ranges of its types alone."""
+    """QuantizeLinear and DequantizeLinear for the range of an integer type, else written out, and in float64, which those do not know."""
+    kind = next((k for k, ends in RANGES.items() if ends == (op.low, op.high) and e.float == TensorProto.FLOAT), None)
+    arrays = [e.graph.params.get(k) for k in (scale, zero)]
+    if kind is not None and all(a is not None for a in arrays):
+        rank, shape = len(e.shape(x)), np.broadcast_shapes(*(a.shape for a in arrays if a is not None))
+        wide = [k + rank - len(shape) for k, n in enumerate(shape) if n != 1]
+        if len(wide) < 2:
+            numbers = [np.broadcast_to(a, shape).reshape(-1 if wide else ()) for a in arrays if a is not None]
+            names = [e.floats(numbers[0], "scale"), e.constant(numbers[1].astype(helper.tensor_dtype_to_np_dtype(kind)), "zero")]
+            more: dict[str, Any] = {"axis": wide[0]} if wide else {}
+            e.put("DequantizeLinear", e.put("QuantizeLinear", x, *names, part="levels", **more), *names, **more)
+            return
     if e.element(zero) != e.float:
         zero = e.put("Cast", zero, part="zero", to=e.float)
     level = e.put("Add", e.put("Round", e.put("Div", x, scale, part="scaled"), part="rounded"), zero, part="level")

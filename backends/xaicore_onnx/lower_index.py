@@ -107,7 +107,7 @@ def scatter_nd(c: Call) -> Results:
 
 def _numbers(c: Call) -> Known | Live | Numbered:
     found = c.inputs[1] if c.has(1) else None
-    return found if isinstance(found, Numbered) else c.x(1)
+    return found if isinstance(found, Numbered) and not found.step else c.x(1)
 
 
 def _within(c: Call, x: Known | Live, at: Known | Live | Numbered, shared: int) -> tuple[Live, Live, int]:

@@ -1,10 +1,11 @@
-"""Functions of numbers: activations, arithmetic, comparisons, casts. Whole numbers are int64 in a graph; ONNX's narrow ones that wrap
-around at their largest value are not imitated."""
+"""Functions of numbers: activations, arithmetic, comparisons, casts. Whole numbers are int64 in a graph. A cast to a narrower integer and
+operators on bits keep the bits that ONNX keeps; sums and products that leave ONNX's narrow integers are not imitated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -16,11 +17,22 @@ from xaicore.ops import (
     GELU,
     SELU,
     Abs,
+    Acos,
+    Acosh,
     Add,
+    Asin,
+    Asinh,
+    Atan,
+    Atanh,
+    BitShift,
+    Bitwise,
+    BitwiseNot,
     Ceil,
     Clip,
     Compare,
     Cos,
+    Cosh,
+    Det,
     Div,
     Dropout,
     Erf,
@@ -29,12 +41,15 @@ from xaicore.ops import (
     HardSigmoid,
     HardSwish,
     Identity,
+    IsInf,
+    IsNaN,
     LeakyReLU,
     Log,
     Logical,
     Maximum,
     Minimum,
     Mish,
+    Mod,
     Mul,
     Neg,
     Not,
@@ -45,15 +60,19 @@ from xaicore.ops import (
     ReLU,
     ReLU6,
     Round,
+    Shrink,
     Sigmoid,
     Sign,
     SiLU,
     Sin,
+    Sinh,
     Softplus,
     Softsign,
     Sqrt,
     Sub,
+    Tan,
     Tanh,
+    Threshold,
     ToBool,
     ToFloat,
     ToInt,
@@ -61,7 +80,7 @@ from xaicore.ops import (
 )
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.external import ITEM_BYTES
-from xaicore_onnx.values import Known, Live, broadcast
+from xaicore_onnx.values import Known, Live, Numbered, broadcast
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 """ONNX's defaults: those of Klambauer et al. 2017, rounded to float32."""
@@ -99,21 +118,6 @@ def swish(c: Call) -> Results:
     if alpha == 1.0:
         return c.put(SiLU(), x)
     return c.put(Mul(), x, c.put(Sigmoid(), c.put(Mul(), x, c.number(alpha, "alpha"))))
-
-
-def thresholded_relu(c: Call) -> Results:
-    """x where x > alpha, else 0."""
-    x = c.live()
-    above = c.put(Compare("gt"), x, c.number(c.attr("alpha", 1.0), "alpha"))
-    return c.put(Where(), above, x, c.number(0, "zero"))
-
-
-def shrink(c: Call) -> Results:
-    """x + bias where x < -lambd, x - bias where x > lambd, else 0."""
-    x, lambd, bias = c.live(), c.attr("lambd", 0.5), c.attr("bias", 0.0)
-    below, above = c.put(Compare("lt"), x, c.number(-lambd, "low")), c.put(Compare("gt"), x, c.number(lambd, "high"))
-    right = c.put(Where(), above, c.put(Sub(), x, c.number(bias, "bias")), c.number(0, "zero"))
-    return c.put(Where(), below, c.put(Add(), x, c.number(bias, "bias")), right)
 
 
 def clip(c: Call) -> Results:
@@ -170,6 +174,8 @@ def to_type(c: Call, x: Live, target: int) -> Live:
     if target not in ITEM_BYTES:
         raise ConversionError(f"{c.who} casts to element type {target}, which is not converted; use float, integer or bool tensors")
     kind, op = ("f", ToFloat()) if target in FLOATS else ("b", ToBool()) if target == onnx.TensorProto.BOOL else ("i", ToInt())
+    if x.kind == kind == "i" and ITEM_BYTES[target] < ITEM_BYTES.get(c.converter.element(c.node.input[0]), 0):
+        return wrapped(c, x, target)
     return c.put(Identity() if x.kind == kind else op, x)
 
 
@@ -206,11 +212,16 @@ def add(c: Call) -> Results:
 
 def divide(c: Call) -> Results:
     """a / b; of integers without the fraction, towards zero."""
-    names, like = c.aligned(c.x(0), c.x(1))
-    if like.kind == "f":
-        return c.put(Div(), *names, like=like)
-    a, b = (c.put(ToFloat(), n, like=like) for n in names)
-    return c.put(ToInt(), c.put(Div(), a, b))
+    a, b = c.x(0), c.x(1)
+    if any(isinstance(v, Live) and v.kind == "f" for v in (a, b)):
+        return c.join(Div(), a, b)
+    return c.put(ToInt(), c.join(Div(), _as_float(c, a), _as_float(c, b), part="ratio"))
+
+
+def _as_float(c: Call, value: Value) -> Value:
+    if isinstance(value, Known):
+        return value.mapped(f"{value.name}/float", lambda x: x.astype(np.float64))
+    return c.put(ToFloat(), value, part="float")
 
 
 def power(c: Call) -> Results:
@@ -220,6 +231,8 @@ def power(c: Call) -> Results:
         base = c.array(0, "base")
         if not (base > 0).all():
             raise ConversionError("Pow of a constant base that is not positive everywhere is not converted")
+        if p.kind == "i" and (base == 2).all() and base.dtype.kind in "iu":
+            return c.join(BitShift("left"), Known(f"{c.name}/one", *(np.ones(base.shape, np.int64),) * 2), p)
         names, like = c.aligned(Known(f"{x.name}/log", *(np.log(base.astype(np.float64)),) * 2), p)
         return c.put(Exp(), c.put(Mul(), *names, like=like))
     x, exponents = c.live(0), c.array(1, "exponent")
@@ -269,42 +282,55 @@ def mean(c: Call) -> Results:
 
 
 def modulo(c: Call) -> Results:
-    """a - floor(a / b) * b, or with fmod a - trunc(a / b) * b. Integers are divided as floats: exact below 2^53."""
-    a, b = c.x(0), c.x(1)
-    whole = any(isinstance(v, Live) and v.kind != "f" for v in (a, b))
-    ratio = c.join(Div(), _as_float(c, a), _as_float(c, b), part="ratio") if whole else c.join(Div(), a, b, part="ratio")
-    if c.attr("fmod", 0):
-        ratio = c.put(Mul(), c.put(Sign(), ratio), c.put(Floor(), c.put(Abs(), ratio)), part="times")
-    else:
-        ratio = c.put(Floor(), ratio, part="times")
-    return c.join(Sub(), a, c.join(Mul(), c.put(ToInt(), ratio) if whole else ratio, b, part="covered"))
+    """a - floor(a / b) * b, or with fmod a - trunc(a / b) * b."""
+    counted = c.inputs[0] if c.inputs else None
+    if isinstance(counted, Numbered) and counted.step and all(counted.step % n == 0 for n in c.array(1, "divisor").reshape(-1)):
+        c.inputs[0] = counted.rest                          # what the number of the sample adds is a multiple of the divisor
+    return c.join(Mod("trunc" if c.attr("fmod", 0) else "floor"), c.x(0), c.x(1))
 
 
-def _as_float(c: Call, value: Value) -> Value:
-    if isinstance(value, Known):
-        return value.mapped(f"{value.name}/float", lambda x: x.astype(np.float64))
-    return c.put(ToFloat(), value, part="float")
+def bits(kind: Literal["and", "or", "xor"]) -> Lowering:
+    """A lowering of an operator on the bits of two integers."""
+    return lambda c: c.join(Bitwise(kind), c.x(0), c.x(1))
+
+
+def bits_turned(c: Call) -> Results:
+    """Every bit turned; of an unsigned integer of b bits, 2^b - 1 - x."""
+    return _narrowed(c, c.put(BitwiseNot(), c.live()))
+
+
+def shifted(c: Call) -> Results:
+    """The bits of unsigned integers moved to the left or right; those that leave the type are lost."""
+    left = c.attr("direction", "") == "LEFT"
+    y = c.join(BitShift("left" if left else "right"), c.x(0), c.x(1))
+    return _narrowed(c, y) if left else y
+
+
+def _narrowed(c: Call, y: Live) -> Live:
+    """Of an integer of the graph, which has 64 bits, those that the model's type has."""
+    kind = c.converter.element(c.node.input[0])
+    if not kind or (kind == onnx.TensorProto.UINT64 and c.node.op_type == "BitwiseNot"):
+        found = "64-bit unsigned integers" if kind else "integers of a type that the file does not tell"
+        raise ConversionError(f"{c.who} turns the bits of {found}, which a graph's 64 bits with sign do not hold; cast them before")
+    return wrapped(c, y, kind)
+
+
+def wrapped(c: Call, y: Live, kind: int) -> Live:
+    """The lowest bits of an integer, as a narrower type has them: with the sign that they then have."""
+    width = 8 * ITEM_BYTES[kind]
+    if width == 64:
+        return y
+    kept = c.put(Bitwise("and"), y, c.derived(np.asarray(2**width - 1), f"{c.name}/mask"), part="kept")
+    if kind in (onnx.TensorProto.UINT8, onnx.TensorProto.UINT16, onnx.TensorProto.UINT32):
+        return kept
+    sign = c.derived(np.asarray(2 ** (width - 1)), f"{c.name}/sign")
+    return c.put(Sub(), c.put(Bitwise("xor"), kept, sign, part="turned"), sign, part="signed")
 
 
 def where(c: Call) -> Results:
     """a where the condition holds, else b."""
     names, like = c.aligned(c.x(0), c.x(1), c.x(2))
     return c.put(Where(), *names, like=like)
-
-
-def is_nan(c: Call) -> Results:
-    """x != x."""
-    return c.put(Compare("ne"), c.live(), c.live())
-
-
-def is_infinite(c: Call) -> Results:
-    """x beyond the largest float32: a float64 graph goes on computing where the model, in float32, has infinity."""
-    x, largest = c.live(), float(np.finfo(np.float32).max)
-    above = c.put(Compare("gt"), x, c.number(largest, "largest"), part="above") if c.attr("detect_positive", 1) else None
-    below = c.put(Compare("lt"), x, c.number(-largest, "smallest"), part="below") if c.attr("detect_negative", 1) else None
-    if above is None or below is None:
-        return above or below or c.put(Compare("ne"), x, x)
-    return c.put(Logical("or"), above, below)
 
 
 def optional_given(c: Call) -> Results:
@@ -325,14 +351,19 @@ MATH: dict[str, Lowering] = {
         "Relu": ReLU(), "Sigmoid": Sigmoid(), "Tanh": Tanh(), "Softsign": Softsign(), "Softplus": Softplus(), "Mish": Mish(),
         "HardSwish": HardSwish(), "Abs": Abs(), "Ceil": Ceil(), "Floor": Floor(), "Round": Round(), "Sign": Sign(), "Neg": Neg(),
         "Cos": Cos(), "Sin": Sin(), "Erf": Erf(), "Exp": Exp(), "Log": Log(), "Sqrt": Sqrt(), "Reciprocal": Reciprocal(),
-        "Identity": Identity(), "Not": Not(),
+        "Identity": Identity(), "Not": Not(), "IsNaN": IsNaN(), "Tan": Tan(), "Asin": Asin(), "Acos": Acos(), "Atan": Atan(),
+        "Sinh": Sinh(), "Cosh": Cosh(), "Asinh": Asinh(), "Acosh": Acosh(), "Atanh": Atanh(), "Det": Det(),
     }.items()},
     "LeakyRelu": unary(lambda c: LeakyReLU(c.attr("alpha", 0.01))),
     "Elu": unary(lambda c: ELU(c.attr("alpha", 1.0))),
+    "ThresholdedRelu": unary(lambda c: Threshold(c.attr("alpha", 1.0))),
+    "Shrink": unary(lambda c: Shrink(c.attr("lambd", 0.5), c.attr("bias", 0.0))),
     "Celu": unary(lambda c: CELU(c.attr("alpha", 1.0))),
     "HardSigmoid": unary(lambda c: HardSigmoid(c.attr("alpha", 0.2), c.attr("beta", 0.5))),
-    "Gelu": gelu, "Selu": selu, "Swish": swish, "ThresholdedRelu": thresholded_relu, "Shrink": shrink, "Clip": clip, "PRelu": prelu,
-    "Cast": cast, "CastLike": cast_like, "Dropout": dropout, "IsNaN": is_nan, "IsInf": is_infinite, "Mod": modulo,
+    "Gelu": gelu, "Selu": selu, "Swish": swish, "Clip": clip, "PRelu": prelu,
+    "Cast": cast, "CastLike": cast_like, "Dropout": dropout,
+    "IsInf": unary(lambda c: IsInf(bool(c.attr("detect_negative", 1)), bool(c.attr("detect_positive", 1)))), "Mod": modulo,
+    "BitwiseAnd": bits("and"), "BitwiseOr": bits("or"), "BitwiseXor": bits("xor"), "BitwiseNot": bits_turned, "BitShift": shifted,
     "OptionalHasElement": optional_given, "OptionalGetElement": same(Identity()),
     "Add": add, "Sub": binary(Sub()), "Mul": binary(Mul()), "Div": divide, "Pow": power,
     "Max": variadic(Maximum()), "Min": variadic(Minimum()), "Sum": variadic(Add()), "Mean": mean, "Where": where,

@@ -1,19 +1,21 @@
 """Quantised models: integers as the floats that hold them, so that a signal passes where the model rounds (straight through).
 
-round(x) is x + (round(x) - x), of which the part in brackets carries no signal; what is cut off at the ends of the integer type passes
-none either. Source: Bengio, Leonard and Courville 2013, the straight-through estimator.
+A QuantizeLinear and the DequantizeLinear behind it are one FakeQuantize. Elsewhere round(x) is x + (round(x) - x), of which the part in
+brackets carries no signal; what is cut off at the ends of the integer type passes none either.
+Source: Bengio, Leonard and Courville 2013, the straight-through estimator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from xaicore.errors import ConversionError
-from xaicore.ops import Add, Clip, Conv, Detach, Div, Mul, Op, Round, Sub, ToFloat
+from xaicore.ops import Add, Clip, Conv, Detach, Div, FakeQuantize, Mul, Op, Round, Sub, ToFloat
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.lower_linear import matmul, no_zeros, padding, window_settings
 from xaicore_onnx.values import Known, Live, MixingError, onnx_axis
@@ -26,17 +28,55 @@ RANGES = {
 def quantize(c: Call) -> Results:
     """saturate(round(x / scale) + zero)."""
     x = c.live()
-    zero = c.x(2) if c.has(2) else None
-    return _quantized(c, _scaled(c, Div(), x, c.x(1)), zero, c.attr("axis", 1), c.attr("output_dtype", 0))
+    scale, zero = c.x(1), c.x(2) if c.has(2) else None
+    y = _quantized(c, _scaled(c, Div(), x, scale), zero, c.attr("output_dtype", 0))
+    if isinstance(scale, Known) and (zero is None or isinstance(zero, Known)):
+        clip = c.converter.producer(y)
+        assert clip is not None
+        assert isinstance(clip.op, Clip)
+        c.converter.quantised[c.node.output[0]] = Quantised(x, scale, zero, c.attr("axis", 1), c.attr("block_size", 0), clip.op)
+    return y
 
 
 def dequantize(c: Call) -> Results:
-    """(x - zero) * scale."""
+    """(x - zero) * scale; right behind a QuantizeLinear of the same numbers, both are one FakeQuantize."""
+    made = c.converter.quantised.get(c.node.input[0])
+    if made is not None and made.undone_by(c):
+        low, high = made.clip.low, made.clip.high
+        names = [_of_axis(c, _as_floats(v), made.x, c.attr("axis", 1), c.attr("block_size", 0)) for v in (made.scale, made.shift(c.name))]
+        return c.join(FakeQuantize(int(low or 0), int(high or 0)), made.x, *names)
     x = c.live() if isinstance(c.x(0), Live) or not isinstance(c.x(1), Live) else c.batched(_known(c, 0), c.live(1))
     x = c.put(ToFloat(), x, part="float") if x.kind != "f" else x
     if c.has(2) and not _is_zero(c.x(2)):
         x = _scaled(c, Sub(), x, c.x(2))
     return _scaled(c, Mul(), x, c.x(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """What a QuantizeLinear did."""
+
+    x: Live
+    scale: Known
+    zero: Known | None
+    axis: int
+    block: int
+    clip: Clip
+
+    def shift(self, name: str) -> Known:
+        """The zero point, 0 where none is given."""
+        return self.zero or Known(f"{name}/zero", *(np.zeros((), np.int64),) * 2)
+
+    def undone_by(self, c: Call) -> bool:
+        """Takes this DequantizeLinear the same numbers?"""
+        if (c.attr("axis", 1), c.attr("block_size", 0)) != (self.axis, self.block) and self.scale.low.ndim > 0:
+            return False
+        pairs = ((c.x(1), self.scale), (c.x(2) if c.has(2) else self.shift(""), self.shift("")))
+        return all(isinstance(a, Known) and a.fixed and b.fixed and np.array_equal(a.low, b.low) for a, b in pairs)
+
+
+def _as_floats(value: Known) -> Known:
+    return value if value.low.dtype.kind == "f" else value.mapped(value.name, lambda x: x.astype(np.int64))
 
 
 def _known(c: Call, k: int) -> Known:
@@ -50,17 +90,22 @@ def _scaled(c: Call, op: Op, x: Live, by: Value) -> Live:
     rank = by.rank if isinstance(by, Live) else by.low.ndim
     if rank == 0 or (isinstance(by, Known) and by.low.size == 1):
         return c.join(op, x, by if isinstance(by, Live) else by.mapped(by.name, lambda v: v.reshape(())))
-    axis, block = onnx_axis(c.attr("axis", 1), x.rank, c.who), c.attr("block_size", 0)
+    if isinstance(by, Live):
+        if c.attr("block_size", 0) or (rank == 1 and x.rank > 1):
+            raise ConversionError(f"{c.who} takes several scales from the input {by.name!r}; give them as a constant")
+        return c.join(op, x, by)
+    return c.join(op, x, _of_axis(c, by, x, c.attr("axis", 1), c.attr("block_size", 0)))
+
+
+def _of_axis(c: Call, by: Known, x: Live, axis: int, block: int) -> Known:
+    """Numbers for the entries of an axis, or for blocks along it, in a shape that broadcasts to x."""
+    if by.low.size == 1:
+        return by.mapped(by.name, lambda v: v.reshape(()))
+    axis = onnx_axis(axis, x.rank, c.who)
     if block:
-        if isinstance(by, Live):
-            raise ConversionError(f"{c.who} with blocks takes its scale from the input {by.name!r}; give it as a constant")
         n = x.shape(c.converter.batches[0])[axis]
-        return c.join(op, x, by.mapped(f"{by.name}/blocks", lambda v: v.repeat(block, axis).take(np.arange(n), axis)))
-    if rank == 1 and x.rank > 1:
-        if isinstance(by, Live):
-            raise ConversionError(f"{c.who} takes a scale for each entry of axis {axis} from the input {by.name!r}; give it as a constant")
-        by = by.mapped(f"{by.name}/axis", lambda v: v.reshape(-1, *(1,) * (x.rank - 1 - axis)))
-    return c.join(op, x, by)
+        return by.mapped(f"{by.name}/blocks", lambda v: v.repeat(block, axis).take(np.arange(n), axis))
+    return by.mapped(f"{by.name}/axis", lambda v: v.reshape(-1, *(1,) * (x.rank - 1 - axis))) if by.low.ndim == 1 and x.rank > 1 else by
 
 
 def _float(c: Call, value: Value) -> Value:
@@ -73,7 +118,7 @@ def _is_zero(value: Value) -> bool:
     return isinstance(value, Known) and not value.low.any() and not value.high.any()
 
 
-def _quantized(c: Call, x: Live, zero: Value | None, axis: int, kind: int = 0) -> Live:
+def _quantized(c: Call, x: Live, zero: Value | None, kind: int = 0) -> Live:
     """saturate(round(x) + zero) in the range of the type of ``zero``."""
     if isinstance(zero, Known):
         kind = kind or helper.np_dtype_to_tensor_dtype(zero.low.dtype)
@@ -98,7 +143,7 @@ def qlinear_matmul(c: Call) -> Results:
 
 
 def _requantized(c: Call, y: Live, k: int) -> Live:
-    return _quantized(c, c.join(Div(), y, _float(c, c.x(k))), c.x(k + 1) if c.has(k + 1) else None, 1)
+    return _quantized(c, c.join(Div(), y, _float(c, c.x(k))), c.x(k + 1) if c.has(k + 1) else None)
 
 
 def _real(c: Call, k: int, scale: int, zero: int, along: int) -> Value:

@@ -6,25 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xaicore.ops import (
-    Abs,
-    Add,
-    Detach,
-    Exp,
-    Log,
-    LogSoftmax,
-    Mean,
-    Mul,
-    Op,
-    ReduceMax,
-    ReduceMin,
-    Reshape,
-    Softmax,
-    Sqrt,
-    Squeeze,
-    Sub,
-    Sum,
-)
+from xaicore.ops import Abs, Log, LogSoftmax, LogSumExp, Mean, Mul, Norm, Op, ReduceMax, ReduceMin, ReduceProd, Reshape, Softmax, Sum
 from xaicore_onnx.call import Call, Layout, Lowering, Results
 from xaicore_onnx.values import Live, onnx_axis
 
@@ -47,33 +29,21 @@ def _scope(c: Call, x: Live, since: int) -> tuple[tuple[int, ...], bool, Layout]
     return tuple(sorted(x.axis(k, c.who) for k in axes)), keep, (at, x.outer, x.inner)
 
 
-def reduction(make: Reducer, since: int = 18, before: Op | None = None, after: Op | None = None, square: bool = False) -> Lowering:
-    """A lowering to one reduction, with a function of single entries before and after it."""
+def reduction(make: Reducer, since: int = 18, square: bool = False, after: Op | None = None, single: Op | None = None) -> Lowering:
+    """A lowering to one reduction, of squares or with a function after it; ``single``: what it makes of one entry alone."""
 
     def lower(c: Call) -> Results:
         x = c.live()
         scope = _scope(c, x, since)
-        x = x if before is None else c.put(before, x)
         x = c.put(Mul(), x, x, part="square") if square else x
+        if scope is None and single is not None:
+            return c.put(single, x)
         if scope is not None:
             axes, keep, layout = scope
             x = c.put(make(axes, keep), x, layout=layout)
         return x if after is None else c.put(after, x)
 
     return lower
-
-
-def log_sum_exp(c: Call) -> Results:
-    """log(sum exp(x)), computed as max + log(sum exp(x - max)) so that no exponential overflows."""
-    x = c.live()
-    scope = _scope(c, x, 18)
-    if scope is None:
-        return x
-    axes, keep, layout = scope
-    top = c.put(Detach(shared=True), c.put(ReduceMax(axes, True), x))
-    low = c.put(Log(), c.put(Sum(axes, True), c.put(Exp(), c.put(Sub(), x, top))))
-    y = c.put(Add(), low, top)
-    return y if keep else c.put(Squeeze(axes), y, layout=layout)
 
 
 def softmax(op: Callable[[int], Op]) -> Lowering:
@@ -98,7 +68,9 @@ def _from_end(axis: int, x: Live) -> int:
 
 REDUCE: dict[str, Lowering] = {
     "ReduceSum": reduction(Sum, since=13), "ReduceMean": reduction(Mean), "ReduceMax": reduction(ReduceMax),
-    "ReduceMin": reduction(ReduceMin), "ReduceL1": reduction(Sum, before=Abs()), "ReduceL2": reduction(Sum, square=True, after=Sqrt()),
-    "ReduceSumSquare": reduction(Sum, square=True), "ReduceLogSum": reduction(Sum, after=Log()), "ReduceLogSumExp": log_sum_exp,
+    "ReduceMin": reduction(ReduceMin), "ReduceProd": reduction(ReduceProd),
+    "ReduceL1": reduction(lambda axes, keep: Norm(axes, keep, 1.0), single=Abs()),
+    "ReduceL2": reduction(lambda axes, keep: Norm(axes, keep, 2.0), single=Abs()),
+    "ReduceSumSquare": reduction(Sum, square=True), "ReduceLogSum": reduction(Sum, after=Log()), "ReduceLogSumExp": reduction(LogSumExp),
     "Softmax": softmax(Softmax), "LogSoftmax": softmax(LogSoftmax),
 }  # fmt: skip

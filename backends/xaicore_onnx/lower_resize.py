@@ -1,16 +1,16 @@
-"""Resize and Upsample in all their modes: one Resize, and what lies beyond the input added behind it."""
+"""Resize and Upsample in all their modes: one Resize, and what lies beyond the input added behind it. Reading at any place: GridSample."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import floor
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from xaicore.errors import ConversionError
-from xaicore.ops import Add, Resize
+from xaicore.ops import Add, GridSample, Resize
 from xaicore.ops.resize import COORDINATES, ROUNDINGS
 from xaicore_onnx.call import Call, Lowering, Results
 from xaicore_onnx.values import Live, MixingError, onnx_axis
@@ -152,4 +152,17 @@ def _resized(c: Call, x: Live, steps: Mapping[int, Step], rule: Rule, crops: boo
     return y
 
 
-RESIZE: dict[str, Lowering] = {"Resize": resize, "Upsample": upsample}
+def grid_sample(c: Call) -> Results:
+    """Entries of an image read at the places that a grid names: x (N, C, *S), grid (N, *O, rank of S)."""
+    lives = [c.images(v) for v in c.inputs[:2] if isinstance(v, Live)]
+    x, grid = (c.images(v) if isinstance(v, Live) else c.batched(v, lives[0]) for v in (c.x(0), c.x(1)))
+    modes: dict[str, Literal["linear", "nearest", "cubic"]] = {
+        "linear": "linear", "bilinear": "linear", "nearest": "nearest", "cubic": "cubic", "bicubic": "cubic",
+    }  # fmt: skip
+    mode, padding = c.attr("mode", "linear"), c.attr("padding_mode", "zeros")
+    if mode not in modes or not 1 <= len(x.tail) - 1 <= 3:
+        raise ConversionError(f"{c.who} has mode {mode!r} and {len(x.tail) - 1} spatial axes; {', '.join(modes)} and 1 to 3 are converted")
+    return c.put(GridSample(modes[mode], padding, bool(c.attr("align_corners", 0))), x, grid)
+
+
+RESIZE: dict[str, Lowering] = {"Resize": resize, "Upsample": upsample, "GridSample": grid_sample}

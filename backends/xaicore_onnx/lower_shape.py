@@ -211,7 +211,7 @@ def concat(c: Call) -> Results:
 
 def _counts(value: Anything | None, batches: tuple[int, int]) -> bool:
     """Is it the number of its sample, for each sample? (N, 1), or (N, *J, 1) with the same number all over."""
-    if not isinstance(value, Known) or value.fixed or value.low.ndim < 2 or value.low.shape[-1] != 1:
+    if not isinstance(value, Known) or (value.fixed and batches[0] != batches[1]) or value.low.ndim < 2 or value.low.shape[-1] != 1:
         return False
     ends = zip((value.low, value.high), batches)
     return all(len(x) == n and (x == np.arange(n).reshape(-1, *(1,) * (x.ndim - 1))).all() for x, n in ends)

@@ -9,6 +9,10 @@ from xaicore.ops import (
     Add,
     AvgPool,
     BatchNorm,
+    Div,
+    Expand,
+    Floor,
+    Fold,
     GlobalAvgPool,
     GlobalMaxPool,
     GroupNorm,
@@ -17,16 +21,24 @@ from xaicore.ops import (
     LocalResponseNorm,
     LpPool,
     MaxPool,
+    MaxPoolIndices,
     Mean,
+    Mul,
     Op,
+    Pad,
+    Reshape,
     RMSNorm,
     Rsqrt,
+    ScatterElements,
     Slice,
+    Sub,
+    ToFloat,
+    ToInt,
     Variance,
 )
 from xaicore_onnx.call import Call, Lowering, Results
 from xaicore_onnx.lower_linear import no_zeros, padding, window_settings
-from xaicore_onnx.values import Live, onnx_axis
+from xaicore_onnx.values import Live, MixingError, Numbered, onnx_axis
 
 # ----- pooling ----------------------------------------------------------------------------------------------------
 
@@ -42,10 +54,71 @@ def pool(c: Call, kind: str) -> Results:
     op: Op
     if kind == "max":
         op = MaxPool(kernel, strided, dilated, pads, ceil)
+        if c.reads(1):
+            return [c.put(op, x) if c.reads(0) else None, _positions(c, x, MaxPoolIndices(kernel, strided, dilated, pads, ceil))]
     elif kind == "average":
         op = AvgPool(kernel, strided, dilated, pads, ceil, count_include_pad=bool(c.attr("count_include_pad", 0)))
     else:
         op = LpPool(c.attr("p", 2), kernel, strided, dilated, pads, ceil)
+    return c.put(op, x)
+
+
+def _positions(c: Call, x: Live, op: Op) -> Live | Numbered:
+    """Where each maximum stands in the whole tensor: after all channels before its own, and all samples before its own."""
+    at = c.put(op, x, part="positions")
+    channels, *space = x.tail
+    if c.attr("storage_order", 0):                          # positions that count columns first
+        if len(space) != 2:
+            raise ConversionError(f"{c.who} counts columns first, which is converted for images alone")
+        high, wide = space
+        whole = c.put(ToFloat(), at)
+        row = c.put(ToInt(), c.put(Floor(), c.put(Div(), whole, c.number(wide, "width"))), part="row")
+        before = c.put(Mul(), row, c.derived(np.asarray(wide), f"{c.name}/wide"), part="before")
+        column = c.put(Sub(), at, before, part="column")
+        at = c.put(Add(), c.put(Mul(), column, c.derived(np.asarray(high), f"{c.name}/high"), part="ahead"), row, part="by_column")
+    size = int(np.prod(space))
+    if channels > 1:
+        start = np.arange(channels).reshape(channels, *(1,) * len(space)) * size
+        at = c.put(Add(), at, c.derived(start, f"{c.name}/channels"), part="counted")
+    return at if c.converter.single else Numbered(at, channels * size)
+
+
+def max_unpool(c: Call) -> Results:
+    """Zeros, and each entry of x where its position says; larger at the end where a shape is given."""
+    x = c.images(c.live())
+    kernel, stride, _ = window_settings(c, ())
+    pads = list(c.attr("pads") or [0] * 2 * len(kernel))
+    rank, channels = len(kernel), x.tail[0]
+    space = [(n - 1) * s - pads[k] - pads[k + rank] + w for k, (n, s, w) in enumerate(zip(x.tail[1:], stride, kernel))]
+    size = channels * int(np.prod(space))
+    found = c.inputs[1] if c.has(1) else None
+    if isinstance(found, Numbered) and found.step == size:
+        at = found.rest
+    elif isinstance(found, Live) and c.converter.single:
+        at = c.images(found)
+    else:
+        raise MixingError(f"{c.who} takes positions that count all samples; those of a MaxPool of the same size are converted")
+    count = int(np.prod(x.tail))
+    rows = [c.put(Reshape((count,)), v, part=what) for v, what in ((x, "entries"), (at, "places"))]
+    empty = c.put(Expand((size,)), c.derived(np.zeros((1, size)), f"{c.name}/zeros"), x, like=x, part="empty")
+    y = c.put(Reshape((channels, *space)), c.put(ScatterElements(axis=1), empty, rows[1], rows[0], like=x, part="put"))
+    if not c.has(2):
+        return y
+    wanted = c.known(2, "output shape").low.reshape(-1)[-rank:]
+    return c.put(Pad(tuple((0, int(a) - b) for a, b in zip(wanted, space))), y)
+
+
+def col2im(c: Call) -> Results:
+    """Windows as columns put back into the image, where they overlap summed: (N, C K, L) -> (N, C, *S)."""
+    x = c.images(c.live())
+    size, kernel = (tuple(c.numbers(k, what)) for k, what in ((1, "image shape"), (2, "block shape")))
+    pads = list(c.attr("pads") or [0] * 2 * len(kernel))
+    stride, dilation = (tuple(c.attr(k) or ()) for k in ("strides", "dilations"))
+    op = Fold(
+        size=size, kernel=kernel, stride=stride if any(n != 1 for n in stride) else (),
+        dilation=dilation if any(n != 1 for n in dilation) else (),
+        pads=no_zeros(list(zip(pads[: len(kernel)], pads[len(kernel):]))),
+    )
     return c.put(op, x)
 
 
@@ -152,6 +225,7 @@ def lrn(c: Call) -> Results:
 WINDOW: dict[str, Lowering] = {
     "MaxPool": lambda c: pool(c, "max"), "AveragePool": lambda c: pool(c, "average"), "LpPool": lambda c: pool(c, "norm"),
     "GlobalAveragePool": lambda c: global_pool(c, GlobalAvgPool()), "GlobalMaxPool": lambda c: global_pool(c, GlobalMaxPool()),
-    "GlobalLpPool": global_lp_pool, "BatchNormalization": batch_norm, "InstanceNormalization": instance_norm,
+    "GlobalLpPool": global_lp_pool, "MaxUnpool": max_unpool, "Col2Im": col2im,
+    "BatchNormalization": batch_norm, "InstanceNormalization": instance_norm,
     "GroupNormalization": group_norm, "LayerNormalization": layer_norm, "RMSNormalization": rms_norm, "LRN": lrn,
 }  # fmt: skip

@@ -5,6 +5,7 @@ It is the second opinion on every conversion, and it computes the constants of a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,50 @@ class LpNormalization(OpRun):  # type: ignore[misc]
         return ((x / np.where(norm == 0, 1, norm)).astype(x.dtype),)
 
 
+class GridSample(OpRun):  # type: ignore[misc]
+    """It clipped the place and not the entries where cubic reads the border. One place after the other."""
+
+    op_domain = ""
+
+    def _run(
+        self, x: Array, grid: Array, align_corners: int | None = None, mode: str | None = None, padding_mode: str | None = None
+    ) -> tuple[Array]:
+        kind, padding = (mode or "linear").removeprefix("bi"), padding_mode or "zeros"
+        space, places = x.shape[2:], grid.reshape(len(x), -1, grid.shape[-1])
+        y = np.zeros((*x.shape[:2], places.shape[1]), x.dtype)
+        for n, j in np.ndindex(*places.shape[:2]):
+            rows = [_taps(float(v), size, kind, padding, bool(align_corners)) for v, size in zip(places[n, j][::-1], space)]
+            for taps in itertools.product(*rows):
+                if all(0 <= k < size for (k, _), size in zip(taps, space)):
+                    y[n, :, j] += x[(n, slice(None), *(k for k, _ in taps))] * math.prod(w for _, w in taps)
+        return (y.reshape(*x.shape[:2], *grid.shape[1:-1]),)
+
+
+def _taps(v: float, size: int, kind: str, padding: str, corners: bool) -> list[tuple[int, float]]:
+    """The entries along an axis that a place between -1 and 1 reads, and their weights."""
+    place = (v + 1) / 2 * (size - 1) if corners else ((v + 1) * size - 1) / 2
+    low, high = (0.0, size - 1.0) if corners else (-0.5, size - 0.5)
+
+    def inside(at: float) -> float:
+        if padding == "reflection":
+            span = high - low
+            at = low + span - abs((at - low) % (2 * span) - span) if span else low
+        return at if padding == "zeros" else min(max(at, 0.0), size - 1.0)
+
+    if kind == "cubic":
+        first = math.floor(place) - 1
+        a, weights = -0.75, []
+        for k in range(first, first + 4):
+            d = abs(place - k)
+            weights.append((a + 2) * d**3 - (a + 3) * d**2 + 1 if d <= 1 else a * (d**3 - 5 * d**2 + 8 * d - 4))
+        return [(round(inside(k)), w) for k, w in zip(range(first, first + 4), weights)]
+    place = inside(place)
+    if kind == "nearest":
+        return [(round(place), 1.0)]                        # halves to the even entry
+    k = math.floor(place)
+    return [(k, 1 - (place - k)), (k + 1, place - k)]
+
+
 class Scatter(ElementsRun):  # type: ignore[misc]
     """The older name of ScatterElements, which it had lost."""
 
@@ -155,7 +200,12 @@ class MaxPool(_Pool):
         ranks = np.empty(x.size, np.int64)
         ranks[order] = np.arange(x.size)
         best = self.pooled(ranks.reshape(x.shape), lambda seen, covered: seen.max(axis=-1), window)
-        return y, order[best]
+        at = order[best]
+        if storage_order:                                   # columns first, within each image
+            size = math.prod(x.shape[2:])
+            row, column = np.divmod(at % size, x.shape[-1])
+            at = at - at % size + column * x.shape[-2] + row
+        return y, at
 
 
 class AveragePool(_Pool):
@@ -259,7 +309,8 @@ class Resize(Upsample):
 
 
 REPAIRS: dict[type[OpRun], int] = {
-    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, SpaceToDepth, LpNormalization, Scatter, MaxPool, AveragePool, LpPool), 99),
+    **dict.fromkeys((LRN, GlobalMaxPool, Erf, ConvTranspose, SpaceToDepth, LpNormalization, GridSample, Scatter), 99),
+    **dict.fromkeys((MaxPool, AveragePool, LpPool), 99),
     **dict.fromkeys(RECURRENT, 99),
     BatchNormalization: 14, Softmax: 13, LogSoftmax: 13, Hardmax: 13, DequantizeLinear: 19, Upsample: 99, Resize: 11,
 }  # fmt: skip

@@ -117,9 +117,11 @@ class Numbered:
     """Numbers that name entries of a batch: in ONNX the number of its sample stands before each ``rest``, which the graph has alone.
 
     So exporters write x[arange(N), ids]. Only what looks entries up may read it.
+    With a ``step`` the number of the sample, times it, is added instead: the positions that MaxPool gives count the whole tensor.
     """
 
     rest: Live
+    step: int = 0
 
 
 def onnx_axis(k: int, rank: int, who: str) -> int:

@@ -19,7 +19,7 @@ except ImportError:                                         # optional: the refe
     onnxruntime = None
 
 ELEMENTS = {"f4": TensorProto.FLOAT, "f8": TensorProto.DOUBLE, "f2": TensorProto.FLOAT16, "i8": TensorProto.INT64, "i4": TensorProto.INT32,
-            "b1": TensorProto.BOOL, "u1": TensorProto.UINT8}
+            "b1": TensorProto.BOOL, "u1": TensorProto.UINT8, "i1": TensorProto.INT8}
 
 
 def node(op: str, inputs: str, outputs: str, **attributes: Any) -> Any:

@@ -671,12 +671,12 @@ def test_an_output_whose_batch_lies_elsewhere_says_so() -> None:
 def test_the_batch_size_is_no_value_of_a_sample(start: int, text: str) -> None:
     """With three samples, the three numbers of a shape must not be taken for one number of each."""
     nodes = [node("Shape", "x", "s", start=start), node("Cast", "s", "y", to=ELEMENTS["f4"])]
-    proto = model(nodes, {"x": [3, 4, 5]}, "y")
+    proto = model(nodes, {"x": noise(3, 4, 5)}, "y")
     if text:
         with pytest.raises(ConversionError, match=text):
-            to_graph(proto, verify=False)
+            to_graph(proto, noise(3, 4, 5), verify=False)
     else:
-        np.testing.assert_array_equal(to_graph(proto)(noise(3, 4, 5)), [4, 5])
+        np.testing.assert_array_equal(to_graph(proto, noise(3, 4, 5))(noise(3, 4, 5)), [4, 5])
 
 
 # ----- operators that the standard defines by others ----------------------------------------------------------------

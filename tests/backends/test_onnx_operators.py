@@ -63,9 +63,23 @@ CASES: list[Case] = [
     one("Clip", (2, 9), 13, id="crossed", weights={"a": np.float32(1), "b": np.float32(-1)}),
     one("Clip", (2, 9), 13, id="6", weights={"a": np.float32(0), "b": np.float32(6)}),
     one("PRelu", (2, 3, 4), 7, weights={"s": W((3, 1))}), one("PRelu", (2, 3, 4), 16, weights={"s": W((1,))}),
+    *(one(op, (2, 3), opset, low=low) for op, opset, low in (
+        ("Tan", 7, -1.5), ("Atan", 7, -2), ("Sinh", 9, -2), ("Cosh", 9, -2), ("Asinh", 9, -2))),
+    *(Case(op, 9, [node("Sigmoid", "x", "h"), node(op, "h", "y")], (2, 3), {}) for op in ("Asin", "Acos", "Atanh")),
+    Case("Acosh", 9, [node("Exp", "x", "h"), node("Add", "h o", "i"), node("Acosh", "i", "y")], (2, 3), {"o": np.float32(1)}),
+    one("Det", (2, 3, 3), 11), one("Det", (2, 4, 3, 3), 22),
+    # bits of unsigned integers, which a cast tells the type of
+    *(Case(f"{op}-{kind}", 18, [node("Cast", "x", "i", to=ELEMENTS[kind]), node(op, "i k", "y")], (2, 3), {"k": np.array([5, 6, 3], dtype)}, low=0)
+      for op in ("BitwiseAnd", "BitwiseOr", "BitwiseXor") for kind, dtype in (("u1", np.uint8), ("i8", np.int64))),
+    Case("BitwiseNot-u1", 18, [node("Cast", "x", "i", to=ELEMENTS["u1"]), node("BitwiseNot", "i", "y")], (2, 3), {}, low=0),
+    Case("BitwiseNot-i8", 18, [node("Cast", "x", "i", to=ELEMENTS["i8"]), node("BitwiseNot", "i", "y")], (2, 3), {}, low=-9),
+    *(Case(f"BitShift-{d}", 11, [node("Mul", "x f", "l"), node("Cast", "l", "i", to=ELEMENTS["u1"]), node("BitShift", "i k", "y", direction=d)], (2, 3), {
+        "f": np.float32(120), "k": np.array([1, 3, 5], np.uint8)}, low=0) for d in ("LEFT", "RIGHT")),
     # casts and dropout
     Case("Cast-to-int-and-back", 13, [node("Cast", "x", "i", to=ELEMENTS["i8"]), node("Cast", "i", "y", to=ELEMENTS["f4"])], (2, 3), {}),
     Case("Cast-to-bool-and-back", 9, [node("Cast", "x", "i", to=ELEMENTS["b1"]), node("Cast", "i", "y", to=ELEMENTS["f4"])], (2, 3), {}),
+    *(Case(f"Cast-to-narrow-{kind}", 13, [node("Mul", "x f", "l"), node("Cast", "l", "i", to=ELEMENTS["i8"]), node("Cast", "i", "y", to=ELEMENTS[kind])], (2, 7), {
+        "f": np.float32(400)}) for kind in ("u1", "i1", "i4")), Case("Div-int", 13, [node("Cast", "x", "i", to=ELEMENTS["i8"]), node("Div", "i k", "y")], (2, 3), {"k": np.array([3, -2, 5])}, low=-9),
     one("Cast", (2, 3), 13, id="double", to=ELEMENTS["f8"]), one("CastLike", (2, 3), 15, weights={"like": np.zeros(1, np.int64)}),
     one("Dropout", (2, 3), 7, ratio=0.4), one("Dropout", (2, 3), 10), one("Dropout", (2, 3), 12, weights={"r": np.float32(0.4)}),
     one("Dropout", (2, 3), 13, id="mask", outputs="y m"),
@@ -120,6 +134,11 @@ CASES: list[Case] = [
       for op in ("MaxPool", "AveragePool") for a in ("SAME_UPPER", "SAME_LOWER", "VALID")),
     one("LpPool", (2, 2, 7, 8), 11, kernel_shape=[3, 2], strides=[2, 2]), one("LpPool", (2, 2, 7, 8), 18, id="3", kernel_shape=[3, 2], p=3, pads=[1, 0, 1, 1]),
     *(one(op, shape, 13, id=f"{len(shape)}d") for op in ("GlobalAveragePool", "GlobalMaxPool") for shape in ((2, 3, 4), (2, 3, 4, 5))),
+    Case("MaxUnpool", 11, [node("MaxPool", "x", "p i", kernel_shape=[2, 3], strides=[2, 3]), node("MaxUnpool", "p i", "y", kernel_shape=[2, 3], strides=[2, 3])],
+         (2, 2, 4, 6), {}),
+    Case("MaxPool-positions", 12, [node("MaxPool", "x", "p i", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 0, 1]), node("Mod", "i s", "y")], (2, 2, 5, 4), {
+        "s": np.array(20)}),
+    one("Col2Im", (2, 12, 12), 18, weights={"s": np.array([4, 5]), "b": np.array([2, 2])}),
     # normalisation
     *(one("BatchNormalization", (2, 3, 4), opset, epsilon=1e-3, weights={"g": W((3,)), "b": W((3,)), "m": W((3,)), "v": np.abs(W((3,))) + 0.3})
       for opset in (7, 9, 14, 15)),
@@ -133,7 +152,7 @@ CASES: list[Case] = [
     one("Softmax", (2, 3, 4), 11, id="default"), one("Softmax", (2, 3, 4), 13, id="default"),
     # reductions
     *(one(op, (2, 3, 4), opset, id=f"{keep}", low=0.1, axes=[1, -1], keepdims=keep)
-      for op in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
+      for op in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
       for opset in (7, 13) for keep in (0, 1)),
     *(one(op, (2, 3, 4), 18, low=0.1, weights={"axes": np.array([2], I64)}, keepdims=0) for op in (
         "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")),
@@ -216,6 +235,11 @@ CASES: list[Case] = [
     Case("Mod-int", 10, [node("Cast", "x", "i", to=ELEMENTS["i8"]), node("Mod", "i m", "y")], (2, 9), {"m": np.array(-3, I64)}, low=-9),
     one("IsInf", (2, 3), 20), one("Einsum", (2, 3, 3), 12, id="diagonal", equation="bii->bi"),
     one("Einsum", (2, 3), 12, id="known-diagonal", equation="bi,iij->bij", weights={"w": W((3, 3, 4))}),
+    # reading at places that are computed from the image itself
+    *(Case(f"GridSample-{opset}-{mode}-{pad}-{corners}", opset, [
+        node("Gather", "x k", "c", axis=1), node("Transpose", "c", "g", perm=[0, 2, 3, 1]),
+        node("GridSample", "x g", "y", mode=mode, padding_mode=pad, align_corners=corners)], (2, 3, 4, 5), {"k": np.array([2, 0])}, low=-1.6)
+      for opset, mode in ((16, "bilinear"), (16, "bicubic"), (22, "nearest"), (20, "cubic")) for pad in ("zeros", "border", "reflection") for corners in (0, 1)),
     # resizing
     *(one("Upsample", (2, 1, 3, 4), 7, id=m, mode=m, scales=[1.0, 1.0, 2.0, 1.5]) for m in ("nearest", "linear")),
     *(one("Upsample", (2, 1, 3, 4), 9, id=m, mode=m, weights={"s": [1.0, 1.0, 2.0, 3.0]}) for m in ("nearest", "linear")),
@@ -389,7 +413,8 @@ def test_resize_is_one_operator(settings_of: dict[str, Any]) -> None:
     (one("BatchNormalization", (2, 3), 15, weights={k: np.ones(3, np.float32) for k in "gbmv"}, training_mode=1, outputs="y o p"), "training mode"),
     (one("BatchNormalization", (2, 3, 1), 7, weights={k: np.ones((3,), np.float32) for k in "gbmv"}, spatial=0), "spatial=0"),
     (one("Dropout", (2, 3), 13, weights={"r": np.float32(0.5), "t": np.bool_(True)}), "random"),
-    (one("MaxPool", (2, 1, 4), 12, kernel_shape=[2], outputs="y i"), "is read, but only the first 1"),
+    (one("MaxPool", (2, 1, 4), 12, kernel_shape=[2], outputs="y i")._replace(nodes=[node("MaxPool", "x", "v i", kernel_shape=[2]), node("Abs", "i", "y")]),
+     "numbers of the samples beside"),
     (one("Conv", (2, 3, 4), 11, inputs="x x"), "kernel of Conv is the model's input 'x'.*constants="),
     (one("Pow", (2, 3), 13, inputs="x x"), "exponent of Pow is the model's input"),
     (one("Einsum", (3, 3), 12, equation="ii->i"), "samples would mix"),
