@@ -14,6 +14,7 @@ from xaicore.methods.task import Task
 from xaicore.numerics import Array, difference, product
 from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
+from xaicore.rules.patterns import Patterns, pattern_rules
 from xaicore.rules.ruleset import Pair, Plan, RuleSet, sign_parts
 from xaicore.trace import Plan as Planned
 from xaicore.trace import Signal, Trace, backward, forward
@@ -162,3 +163,30 @@ def simple_taylor(task: Task, root: Any = 0) -> Attribution:
     grads, values = task.gradients({k: at[k] for k in task.wrt}, rows)
     parts = {k: grads[k] * (task.feeds[k] - at[k]) for k in task.wrt}
     return Attribution(parts, task.result, "simple_taylor", task.graph, task.feeds, task.target, {"root": root}, task.words, at, values)
+
+
+# ----- through patterns ---------------------------------------------------------------------------------------------
+
+
+def patternnet(task: Task, patterns: Patterns | None = None) -> Attribution:
+    """s_i = Σ_j a_ij s_j from f(x) down: the signal in the input that the network responds to.
+
+    patterns  from xaicore.rules.patterns.fit_patterns(graph, training data); they are data of the network, so there is no default
+    Source: kindermans2018. Same as: innvestigate 1.0 without its projection of the output to ±1.
+    """
+    return propagate(task, pattern_rules("patternnet", _fitted(patterns, "patternnet"), False), "patternnet")
+
+
+def pattern_attribution(task: Task, patterns: Patterns | None = None) -> Attribution:
+    """R_i = Σ_j w_ij a_ij R_j from f(x) down: what each part of the signal contributes. Complete for linear networks without bias.
+
+    patterns  as for patternnet. Source: kindermans2018. Same as: innvestigate 1.0.
+    """
+    return propagate(task, pattern_rules("pattern_attribution", _fitted(patterns, "pattern_attribution"), True), "pattern_attribution")
+
+
+def _fitted(patterns: Any, method: str) -> Patterns:
+    if not isinstance(patterns, Patterns):
+        raise Inapplicable(f"{method} needs the patterns of this network, which come from data: patterns=fit_patterns(graph, images), from "
+                           f"xaicore.rules.patterns")
+    return patterns

@@ -16,15 +16,29 @@ from xaicore.methods.closed import linear_shap, max_shap
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.curved import blur_ig, guided_ig
 from xaicore.methods.deepshap import deep_shap, gradient_shap, hypothetical
+from xaicore.methods.deletion import global_saliency
 from xaicore.methods.expected import expected_gradients
+from xaicore.methods.fullgrad import fullgrad
 from xaicore.methods.layers import conductance, internal_influence
 from xaicore.methods.lime import lime
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
+from xaicore.methods.pairs import bilrp
 from xaicore.methods.paths import integrated_gradients, integrated_gradients_exact, interior_gradients
 from xaicore.methods.perturb import occlusion
-from xaicore.methods.propagate import gradient, gradient_x_input, guided_saliency, propagate, saliency, simple_taylor
+from xaicore.methods.propagate import (
+    gradient,
+    gradient_x_input,
+    guided_saliency,
+    pattern_attribution,
+    patternnet,
+    propagate,
+    saliency,
+    simple_taylor,
+)
 from xaicore.methods.regions import xrai
+from xaicore.methods.restructured import restructured
+from xaicore.methods.rollout import attention_rollout
 from xaicore.methods.scorecam import ablation_cam, eigen_cam, faster_score_cam, score_cam
 from xaicore.methods.smoe import fastcam, smoe
 from xaicore.methods.surrogate import kernel_shap
@@ -145,6 +159,13 @@ _ROWS = (
     _row("excitation_backprop", excitation_backprop, *_ALWAYS, "symmetry", source="zhang2016", layer="signal",
          cost="1 forward, 1 backward; contrastive: 2 of each"),
     _row("concept_relevance", concept_relevance, *_ALWAYS, source="achtibat2023", layer="own"),
+    _row("lrp.restructured", restructured, *_ALWAYS, source="letzgus2022", layer="signal", cost="2 forward, 2 backward"),
+    _row("bilrp", bilrp, *_ALWAYS, source="eberle2020", layer="", cost="2 forward, 2 backward for each output"),
+    _row("patternnet", patternnet, *_ALWAYS, source="kindermans2018", layer="signal"),
+    _row("pattern_attribution", pattern_attribution, *_ALWAYS, source="kindermans2018", layer="signal"),
+    _row("attention_rollout", attention_rollout, *_ALWAYS, source="abnar2020", layer="", cost="1 forward"),
+    _row("fullgrad", fullgrad, *_ALWAYS, source="srinivas2019"),
+    _row("global_saliency", global_saliency, *_ALWAYS, source="morch1995", cost="2 forward and backward for each feature"),
     _row("integrated_gradients", integrated_gradients, *_PATH, source="sundararajan2017",
          cost="steps forward, steps backward"),
     _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019",

@@ -58,10 +58,28 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "arras2019": Source(
         "L. Arras, J. Arjona-Medina, M. Widrich, G. Montavon, M. Gillhofer, K.-R. Müller, S. Hochreiter, W. Samek",
         "Explaining and interpreting LSTMs", 2019, "LNCS 11700, chapter 11, arXiv 1909.12114; LRP-all, -prop, -abs and -half", False),
+    "abnar2020": Source("S. Abnar, W. Zuidema", "Quantifying attention flow in transformers", 2020, "ACL, arXiv 2005.00928", False),
     "achtibat2023": Source(
         "R. Achtibat, M. Dreyer, I. Eisenbraun, S. Bosse, T. Wiegand, W. Samek, S. Lapuschkin",
         "From attribution maps to human-understandable explanations through concept relevance propagation", 2023,
         "Nature Machine Intelligence 5, arXiv 2206.03208", False),
+    "eberle2020": Source(
+        "O. Eberle, J. Büttner, F. Kräutli, K.-R. Müller, M. Valleriani, G. Montavon",
+        "Building and interpreting deep similarity models", 2020, "IEEE TPAMI, arXiv 2003.05431", False),
+    "kindermans2018": Source(
+        "P.-J. Kindermans, K. T. Schütt, M. Alber, K.-R. Müller, D. Erhan, B. Kim, S. Dähne",
+        "Learning how to explain neural networks: PatternNet and PatternAttribution", 2018,
+        "ICLR, arXiv 1705.05598; estimators as in innvestigate 1.0", False),
+    "letzgus2022": Source(
+        "S. Letzgus, P. Wagner, J. Lederer, W. Samek, K.-R. Müller, G. Montavon",
+        "Toward explainable artificial intelligence for regression models", 2022,
+        "IEEE Signal Processing Magazine, arXiv 2112.11407", False),
+    "morch1995": Source(
+        "N. J. S. Mørch, U. Kjems, L. K. Hansen, C. Svarer, I. Law, B. Lautrup, S. Strother, K. Rehm",
+        "Visualization of neural networks using saliency maps", 1995, "IEEE ICNN, doi 10.1109/ICNN.1995.488997", False),
+    "srinivas2019": Source(
+        "S. Srinivas, F. Fleuret", "Full-gradient representation for neural network visualization", 2019,
+        "NeurIPS, arXiv 1905.00780", False),
     "gu2018": Source(
         "J. Gu, Y. Yang, V. Tresp", "Understanding individual decisions of CNNs via contrastive backpropagation", 2018,
         "ACCV, arXiv 1812.02100; as in the authors' script", False),
