@@ -93,7 +93,7 @@ def test_settings_have_the_designs_names():
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
                    "kernel", "width", "selection", "ridge", "convention"}
-    documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference"}
+    documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference", "estimator"}
     assert extra <= documented, extra - documented
 
 

@@ -85,10 +85,12 @@ def graphs():
     return {"torch": in_torch(w), "onnx": in_onnx(w), "keras": in_keras(w)}
 
 
+OTHERS = {"cam", "linear_shap", "max_shap", "attention_rollout", "lrp.restructured", "patternnet", "pattern_attribution"}
+"""Methods that ask for another network or for data: a pooled or affine head, attention, one output that can be flooded, samples."""
 DISTRIBUTED = [f"{k} distributed" for k, row in sorted(xc.METHODS.items()) if "bias" in row.settings]
 
 
-@pytest.mark.parametrize("method", sorted(set(xc.METHODS) - {"cam"}) + DISTRIBUTED)      # the network has no global average pool
+@pytest.mark.parametrize("method", sorted(set(xc.METHODS) - OTHERS) + DISTRIBUTED)
 def test_the_same_attribution(graphs, method):
     x = np.random.default_rng(2).normal(size=(2, 1, 8, 8))
     method, *distributed = method.split()

@@ -9,12 +9,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from xaicore import Builder
-from xaicore.ops import Conv, Dense, Flatten, LeakyReLU, MaxPool, Mul
+from xaicore.ops import Conv, Dense, Flatten, LeakyReLU, MatMul, MaxPool, Mul, ReLU, Softmax
 from xaicore.oracle.strategies import cnns, numbers
+
+PATTERNED = np.random.default_rng(5).integers(-9, 10, (6, 2, 3, 3))
+"""Samples to fit patterns to, for the networks on (N, 2, 3, 3)."""
 
 GAMES = {
     "shapley.exact": {"mask": 2}, "shapley.interaction": {"mask": 2}, "shapley.owen": {"mask": 2},
     "shapley.sampling": {"mask": 2, "samples": 2}, "kernel_shap": {"mask": 2}, "lime": {"mask": 2, "samples": 40},
+    "patternnet": {"background": PATTERNED}, "pattern_attribution": {"background": PATTERNED},
     "gradient_shap": {"samples": 3}, "feature_ablation": {"mask": 2}, "feature_permutation": {"mask": 2, "samples": 2},
 }
 RATIONAL = {**GAMES, "lime": {"kernel": "uniform", **GAMES["lime"]}}
@@ -51,7 +55,25 @@ def fitting(values, dtype):
 IMAGES = {"deep_shap.hypothetical"}
 """Methods for inputs with channels."""
 
-SPECIAL = {"linear_shap": linear, "max_shap": maxima}
+def attended(rng, dtype="float64"):
+    """One attention map, a softmax of products, on (N, 2, 3, 3) read as two heads, three outputs; not rational."""
+    b = Builder("attended", dtype)
+    x = b.input("x", (None, 2, 3, 3))
+    weights = b.add(Softmax(-1), b.add(MatMul(), x, b.param("a", fitting(numbers(rng, (3, 3)), dtype))))
+    h = b.add(Flatten(), b.add(MatMul(), weights, x))
+    return b.build(b.add(Dense(), h, b.param("w", fitting(numbers(rng, (3, 18)), dtype)), name="logits"))
+
+
+def rectified(rng, dtype="float64"):
+    """A convolution, a ReLU and positive weights without bias on (N, 2, 3, 3): every level between 0 and f can be flooded to."""
+    b = Builder("rectified", dtype)
+    h = b.add(Conv(), b.input("x", (None, 2, 3, 3)), b.param("k", fitting(numbers(rng, (2, 2, 2, 2)), dtype)), name="conv")
+    h = b.add(Flatten(), b.add(ReLU(), h, name="relu"))
+    return b.build(b.add(Dense(), h, b.param("w", fitting(abs(numbers(rng, (3, 8))), dtype)), name="logits"))
+
+
+SPECIAL = {"linear_shap": linear, "max_shap": maxima, "attention_rollout": attended, "lrp.restructured": rectified, "patternnet": rectified,
+           "pattern_attribution": rectified, "fullgrad": rectified}
 """Methods that explain functions of one form only, with networks of that form."""
 
 

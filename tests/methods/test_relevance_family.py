@@ -228,8 +228,10 @@ def test_patterns_of_a_network():
         a = xc.explain(graph, x[:2], method, target=[0, 1], patterns=patterns)
         assert np.asarray(a).shape == (2, 1, 4, 4)
         assert a.layers["relu1"].shape == (2, 2, 4, 4)
-    with pytest.raises(Inapplicable, match=r"patternnet needs the patterns of this network, which come from data"):
-        xc.explain(graph, x[:1], "patternnet", target=0)
+    assert (np.asarray(a) == np.asarray(xc.explain(graph, x[:2], method, target=[0, 1], background=x))).all()
+    for settings in ({}, {"patterns": patterns, "background": x}, {"patterns": "relu"}):
+        with pytest.raises(Inapplicable, match=r"patternnet needs the patterns of this network, which come from data"):
+            xc.explain(graph, x[:1], "patternnet", target=0, **settings)
     with pytest.raises(Inapplicable, match="no pattern was fitted for node 'fc2'"):
         xc.explain(NET_B, X_B, "patternnet", patterns=Patterns({}, "linear", 3))
     with pytest.raises(InputError, match="one sample has none"):

@@ -14,7 +14,7 @@ from xaicore.methods.task import Task
 from xaicore.numerics import Array, difference, product
 from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
-from xaicore.rules.patterns import Patterns, pattern_rules
+from xaicore.rules.patterns import Patterns, fit_patterns, pattern_rules
 from xaicore.rules.ruleset import Pair, Plan, RuleSet, sign_parts
 from xaicore.trace import Plan as Planned
 from xaicore.trace import Signal, Trace, backward, forward
@@ -168,25 +168,32 @@ def simple_taylor(task: Task, root: Any = 0) -> Attribution:
 # ----- through patterns ---------------------------------------------------------------------------------------------
 
 
-def patternnet(task: Task, patterns: Patterns | None = None) -> Attribution:
+def patternnet(task: Task, background: Any = None, estimator: str = "relu", patterns: Patterns | None = None) -> Attribution:
     """s_i = Σ_j a_ij s_j from f(x) down: the signal in the input that the network responds to.
 
-    patterns  from xaicore.rules.patterns.fit_patterns(graph, training data); they are data of the network, so there is no default
-    Source: kindermans2018. Same as: innvestigate 1.0 without its projection of the output to ±1.
+    background  training samples (B, *S), from which the patterns are fitted with ``estimator``, "relu" or "linear"
+    patterns    in place of both, what xaicore.rules.patterns.fit_patterns made once for many calls
+    Patterns are data of the network, so there is no default. Source: kindermans2018. Same as: innvestigate 1.0 without its projection
+    of the output to ±1.
     """
-    return propagate(task, pattern_rules("patternnet", _fitted(patterns, "patternnet"), False), "patternnet")
+    found = _fitted(task, background, estimator, patterns, "patternnet")
+    return propagate(task, pattern_rules("patternnet", found, False), "patternnet")
 
 
-def pattern_attribution(task: Task, patterns: Patterns | None = None) -> Attribution:
+def pattern_attribution(task: Task, background: Any = None, estimator: str = "relu", patterns: Patterns | None = None) -> Attribution:
     """R_i = Σ_j w_ij a_ij R_j from f(x) down: what each part of the signal contributes. Complete for linear networks without bias.
 
-    patterns  as for patternnet. Source: kindermans2018. Same as: innvestigate 1.0.
+    Settings as for patternnet. Source: kindermans2018. Same as: innvestigate 1.0.
     """
-    return propagate(task, pattern_rules("pattern_attribution", _fitted(patterns, "pattern_attribution"), True), "pattern_attribution")
+    found = _fitted(task, background, estimator, patterns, "pattern_attribution")
+    return propagate(task, pattern_rules("pattern_attribution", found, True), "pattern_attribution")
 
 
-def _fitted(patterns: Any, method: str) -> Patterns:
-    if not isinstance(patterns, Patterns):
-        raise Inapplicable(f"{method} needs the patterns of this network, which come from data: patterns=fit_patterns(graph, images), from "
-                           f"xaicore.rules.patterns")
-    return patterns
+def _fitted(task: Task, background: Any, estimator: str, patterns: Any, method: str) -> Patterns:
+    if isinstance(patterns, Patterns) and background is None:
+        return patterns
+    if patterns is not None or background is None:
+        raise Inapplicable(f"{method} needs the patterns of this network, which come from data: give background=training samples, or "
+                           f"patterns=fit_patterns(graph, samples) from xaicore.rules.patterns")
+    given = background if isinstance(background, Mapping) else {task.wrt[0]: background}
+    return fit_patterns(task.graph, {k: given.get(k, v) for k, v in task.feeds.items()}, estimator)
