@@ -59,6 +59,10 @@ class ConversionError(Unsupported):
     """A framework operator has no counterpart; the message names operator, node, origin and what to do."""
 
 
+class Unrecorded(ConversionError):
+    """The framework keeps no record of the model's calls. Where the model is also one of another framework, that one is asked."""
+
+
 class Mismatch(XaicoreError):
     """Two numbers that must agree do not: framework against graph, or ours against theirs."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from xaicore.errors import BackendError, FileRefused, InputError
+from xaicore.errors import BackendError, FileRefused, InputError, Unrecorded
 from xaicore.graph import Graph
 from xaicore.graph.files import load as load_json
 
@@ -45,17 +45,25 @@ def from_model(model: Any, example: Any = None, *, dtype: str = "float64", verif
     example   example inputs as the model takes them (an array or tensor, a tuple, a mapping); torch needs it, others
               use it to verify
     verify    run the framework and the graph on the example and refuse a mismatch, naming the first node that differs
+
+    A model of two frameworks (a subclassed Keras model on torch is a torch module too) goes to the second where the first keeps no
+    record of its calls.
     """
     found = available()
     roots = [kind.__module__.split(".")[0] for kind in type(model).__mro__]
-    name = next((r for r in roots if r in found), None)
-    if name is None:
+    names = [r for r in dict.fromkeys(roots) if r in found]
+    if not names:
         kind = f"{type(model).__module__}.{type(model).__name__}"
         hint = " A graph needs no conversion." if isinstance(model, Graph) else ""
         raise BackendError(f"no backend takes a {kind}; installed backends: {', '.join(sorted(found)) or 'none'}.{hint} "
                            f"Files go through xaicore.load(path)")
-    graph = _backend(name).to_graph(model, example, dtype=dtype, verify=verify, **options)
-    assert isinstance(graph, Graph)
+    for name in names:
+        try:
+            graph: Graph = _backend(name).to_graph(model, example, dtype=dtype, verify=verify, **options)
+            break
+        except Unrecorded:
+            if name == names[-1]:
+                raise
     return graph
 
 

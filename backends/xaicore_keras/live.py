@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from xaicore.errors import BackendError, ConversionError, FileRefused
+from xaicore.errors import BackendError, ConversionError, FileRefused, Unrecorded
 from xaicore.graph.graph import Graph, InputSpec
 from xaicore.graph.verify import TOLERANCE
 from xaicore.graph.verify import verify as compare
@@ -52,7 +52,7 @@ def recorded(model: Any) -> Layer:
             f"the Sequential model {model.name!r} has no input shape yet, so it has no graph; "
             f"put a keras.Input first, or call model.build((None, ...))"
         )
-    raise ConversionError(
+    raise Unrecorded(
         f"the model {model.name!r} ({layer.kind}) is a subclass with its own call(), whose code Keras does not record. "
         f"To do: build it as a Functional model (keras.Model(inputs, outputs)); or {EXPORT}"
     )

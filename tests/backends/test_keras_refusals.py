@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.backends.keras_compare import MARKS, close, double, keras, redraw, run_keras, small_cnn, torch
-from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, ShapeError, UnknownName
+from xaicore import plugins
+from xaicore.errors import BackendError, ConversionError, InputError, Mismatch, ShapeError, UnknownName, Unrecorded
 from xaicore.ops import AvgPool, BatchNorm, Conv, Identity, MaxPool, ReLU, Softmax
 
 from tests.backends.keras_cases import chain, function  # isort: skip
@@ -162,9 +163,17 @@ def test_an_example_of_the_wrong_shape_or_name_is_refused() -> None:
         to_graph(model, {"image": np.zeros((2, 8, 8, 3))})
 
 
-def test_the_way_out_for_subclassed_models_works() -> None:
-    """torch.export takes what Keras does not record."""
+def test_subclassed_models_go_to_torch_where_keras_runs_on_it() -> None:
+    """torch.export takes what Keras does not record: by itself for a whole model, and by the recipe."""
     model, x = Own(), np.random.default_rng(0).normal(size=(2, 4))
-    y = model(x)
-    program = torch.export.export(model, (torch.as_tensor(x),))
-    close(program.module()(torch.as_tensor(x)).detach().numpy(), y.detach().numpy(), 1e-12)
+    y = model(x).detach().numpy()
+    for graph in (plugins.from_model(model, x), plugins.from_model(torch.export.export(model, (torch.as_tensor(x),)), x)):
+        close(graph(x), y, 1e-12)               # float64, two products
+        assert {type(n.op).__name__ for n in graph.nodes} <= {"Dense", "MatMul", "Add"}
+
+
+def test_a_model_of_one_framework_alone_keeps_its_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {k: v for k, v in plugins.available().items() if k != "torch"}
+    monkeypatch.setattr(plugins, "available", lambda: found)
+    with pytest.raises(Unrecorded, match=r"is a subclass with its own call\(\).*Functional model.*torch\.export\.export"):
+        plugins.from_model(Own(), np.zeros((2, 4)))

@@ -1,0 +1,48 @@
+"""keras.applications: the 40 constructors, without trained weights, on small pictures."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.coverage.keras_subject import SAMPLES, keras, keras_subject
+from benchmarks.coverage.measure import Subject
+
+CLASSES = 10
+
+SIZES: Mapping[str, int] = {"InceptionV3": 96, "InceptionResNetV2": 96, "Xception": 96}
+"""Side of the picture where 64 is too small."""
+
+
+def _convnext_xlarge(size: int) -> Any:
+    from keras.src.applications import convnext
+
+    settings = {**convnext.MODEL_CONFIGS["xlarge"], "depths": [3, 3, 9, 3]}
+    return convnext.ConvNeXt(
+        **{k: settings[k] for k in ("depths", "projection_dims", "default_size")}, name="convnext_xlarge", weights=None,
+        input_shape=(size, size, 3), classes=CLASSES,
+    )
+
+
+DEEP: Mapping[str, tuple[str, Callable[[int], Any]]] = {"ConvNeXtXLarge": ("9 of 27 blocks in its third stage", _convnext_xlarge)}
+"""The one of 350 million parameters, which float64 does not hold in the memory limit twice: what was made smaller, and how."""
+
+MODELS: Mapping[str, Any] = {
+    name: one for name, one in sorted(vars(keras.applications).items())
+    if inspect.isfunction(one) and "weights" in inspect.signature(one).parameters
+}
+
+
+def subject(name: str) -> Subject:
+    """The model with its softmax head, 10 classes, for pictures of 64 x 64 pixels from 0 to 255."""
+    size = SIZES.get(name, 64)
+    reduced = ""
+    if name in DEEP:
+        reduced, build = DEEP[name]
+        model = build(size)
+    else:
+        model = MODELS[name](weights=None, input_shape=(size, size, 3), classes=CLASSES)
+    return keras_subject(model, [np.random.default_rng(1).uniform(0, 255, (SAMPLES, size, size, 3))], reduced=reduced)
