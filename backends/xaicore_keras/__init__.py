@@ -21,7 +21,7 @@ from xaicore_keras.lower import TABLE, reject
 from xaicore_keras.record import Input, Layer, Net, Settings, kind_of_number
 from xaicore_keras.sized import SizedBuilder
 
-__all__ = ["load", "to_graph"]
+__all__ = ["emit", "load", "to_graph"]
 
 
 def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True) -> Graph:
@@ -54,6 +54,13 @@ def load(path: str | os.PathLike[str], *, example: Any = None, dtype: str = "flo
 
         _same(graph, to_graph(live.loaded(os.fspath(path)), example), os.fspath(path))
     return graph.astype(dtype)
+
+
+def emit(graph: Graph) -> Any:
+    """The graph as a keras.Model with the graph's weights: see xaicore_keras.emission.emit."""
+    from xaicore_keras.emission import emit as emitted
+
+    return emitted(graph)
 
 
 def _same(ours: Graph, theirs: Graph, path: str) -> None:

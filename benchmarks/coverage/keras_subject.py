@@ -12,9 +12,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import torch
+from benchmarks.coverage.measure import Array, Subject
 from keras.src.backend.common import dtypes
 
-from benchmarks.coverage.measure import Array, Subject
 from xaicore.graph import Graph
 
 SAMPLES = 2
@@ -25,7 +25,7 @@ keras.config.set_dtype_policy("float64")
 
 
 def keras_subject(model: Any, inputs: Sequence[Array], *, leaf: str = "", reduced: str = "") -> Subject:
-    """``inputs``: an array for each input, with ``SAMPLES`` samples. ``leaf``: the graph's layer at which ids are explained, an Embedding."""
+    """``inputs``: an array for each input, with ``SAMPLES`` samples. ``leaf``: the Embedding at whose value ids are explained."""
     from xaicore_keras import to_graph
 
     randomise(model)
@@ -72,7 +72,7 @@ def call(model: Any, tensors: Sequence[Any]) -> list[Any]:
 
 
 def randomise(model: Any, seed: int = 0) -> None:
-    """Every weight drawn anew: kernels N(0, 2 / fan-in) for convolutions and N(0, 1 / fan-in) else, scales U(0.5, 1.5), shifts N(0, 0.1)."""
+    """Every weight drawn anew: kernels N(0, 1 / fan-in), convolutions N(0, 2 / fan-in), scales U(0.5, 1.5), shifts N(0, 0.1)."""
     rng = np.random.default_rng(seed)
     for w in model.weights:
         name, shape = w.path.rpartition("/")[2], tuple(w.shape)
@@ -92,7 +92,10 @@ def randomise(model: Any, seed: int = 0) -> None:
 
 
 def calibrate(model: Any, inputs: Sequence[Array], seed: int = 1) -> None:
-    """BatchNormalizations take over the statistics of eight samples, jittered by a tenth: with drawn ones a deep network forgets its input."""
+    """BatchNormalizations take over the statistics of eight samples, the given ones among them, jittered by a tenth.
+
+    With drawn ones a deep network forgets its input; with those of other samples it grows a thousandfold in fifty blocks.
+    """
     rng = np.random.default_rng(seed)
     norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     for norm in norms:
@@ -109,7 +112,8 @@ def calibrate(model: Any, inputs: Sequence[Array], seed: int = 1) -> None:
         norm.call = taken
     if norms:
         with torch.no_grad():
-            call(model, [torch.from_numpy(rng.permuted(np.concatenate([x] * 4), axis=None).reshape(8, *x.shape[1:])) for x in inputs])
+            more = [np.concatenate([x, *(rng.permuted(x, axis=None).reshape(x.shape) for _ in range(3))]) for x in inputs]
+            call(model, [torch.from_numpy(x) for x in more])
     for norm in norms:
         del norm.call
 
