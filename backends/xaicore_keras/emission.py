@@ -236,6 +236,14 @@ def hard_sigmoid(op: Any, x: Any) -> Any:
     return keras.ops.clip(x * op.slope + op.shift, 0.0, 1.0)
 
 
+def silu(e: Emitter, op: Any) -> Callable[[Any], Any]:
+    """A layer of its own where Keras has one."""
+    if op.beta == 1:
+        found: Callable[[Any], Any] = e.layer(layers.Activation, "silu")
+        return found
+    return lambda x: x * keras.ops.sigmoid(x * op.beta)
+
+
 def softplus(op: Any, x: Any) -> Any:
     return keras.ops.softplus(x) if op.beta == 1 else keras.ops.softplus(x * op.beta) / op.beta
 
@@ -381,7 +389,7 @@ EMITTERS: Mapping[type[ops.Op], Emit] = {
     ops.LeakyReLU: each(lambda e, op: e.layer(layers.LeakyReLU, op.slope)), ops.ELU: each(lambda e, op: e.layer(layers.ELU, op.alpha)),
     ops.SELU: activation("selu"), ops.CELU: function(lambda op, x: K.celu(x, op.alpha)), ops.Sigmoid: activation("sigmoid"),
     ops.HardSigmoid: function(hard_sigmoid), ops.HardSwish: activation("hard_silu"), ops.Tanh: activation("tanh"),
-    ops.GELU: function(lambda op, x: K.gelu(x, approximate=op.approximate == "tanh")), ops.SiLU: activation("silu"),
+    ops.GELU: function(lambda op, x: K.gelu(x, approximate=op.approximate == "tanh")), ops.SiLU: each(silu),
     ops.Mish: activation("mish"), ops.Softplus: function(softplus), ops.Softsign: activation("softsign"),
     ops.Clip: function(clip), ops.Exp: function(lambda op, x: K.exp(x)), ops.Expm1: function(lambda op, x: K.expm1(x)),
     ops.Log: function(lambda op, x: K.log(x)), ops.Log1p: function(lambda op, x: K.log1p(x)), ops.Sqrt: function(lambda op, x: K.sqrt(x)),

@@ -18,5 +18,7 @@ SETS: Mapping[str, tuple[str, str]] = {
     "torchvision": ("torch", "torchvision_zoo"),
     "timm": ("torch", "timm_zoo"),
     "transformers": ("torch", "transformers_zoo"),
+    "keras.applications": ("keras", "keras_zoo"),
+    "keras.layers": ("keras", "keras_layers"),
 }
 """Name of the set -> (backend, module in this folder)."""

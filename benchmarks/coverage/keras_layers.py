@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from benchmarks.coverage.measure import Subject
 
 from benchmarks.coverage.keras_subject import SAMPLES, draw, keras, keras_subject
+from benchmarks.coverage.measure import Subject
 
 layers = keras.layers
 IMAGE, STEPS = (9, 8, 3), (6, 5)

@@ -12,9 +12,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import torch
-from benchmarks.coverage.measure import Array, Subject
 from keras.src.backend.common import dtypes
 
+from benchmarks.coverage.measure import Array, Subject
 from xaicore.graph import Graph
 
 SAMPLES = 2

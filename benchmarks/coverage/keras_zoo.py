@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from benchmarks.coverage.measure import Subject
 
 from benchmarks.coverage.keras_subject import SAMPLES, keras, keras_subject
+from benchmarks.coverage.measure import Subject
 
 CLASSES = 10
 
