@@ -8,9 +8,25 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import xaicore as xc
 from xaicore.graph import Builder
-from xaicore.graph.blocks import attention, mlp, multi_head_attention, residual
-from xaicore.ops import Add, MatMul, Mul, ReLU, Softmax, Tanh
+from xaicore.graph.blocks import (
+    affine_grid,
+    as_mask,
+    attention,
+    causal_mask,
+    glu,
+    max_unpool,
+    mlp,
+    multi_head_attention,
+    normalized,
+    residual,
+    rotary,
+    rotary_angles,
+)
+from xaicore.ops import Add, GridSample, MatMul, MaxPool, MaxPoolIndices, Mul, ReLU, SiLU, Softmax, Tanh
+from xaicore.rules.gradient import gradient
+from xaicore.trace import backward, forward
 
 RTOL = 1e-13
 """Some hundred roundings of 1e-16: sums over at most eight features, an exponential, a division."""
@@ -128,3 +144,119 @@ def test_mlp_has_no_activation_after_the_last_layer() -> None:
     graph = b.build(mlp(b, x, layers, ReLU(), name="head"))
     assert graph([[1, 2]]).tolist() == [[Fraction(-3)]]
     assert [(n.name, n.layer) for n in graph.nodes] == [("head/fc1", "head.fc1"), ("head/act1", ""), ("head/fc2", "head.fc2")]
+
+
+# ----- against torch --------------------------------------------------------------------------------------------------
+
+
+def same_as_torch(b: Builder, y: str, feeds: dict[str, np.ndarray], run) -> None:
+    """Forward, and the gradient of every input."""
+    torch = pytest.importorskip("torch")
+    graph = b.build(y)
+    tensors = {k: torch.tensor(v, requires_grad=v.dtype.kind == "f") for k, v in feeds.items()}
+    theirs, ours = run(torch, **tensors), graph(feeds)
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-12, atol=1e-12)       # RTOL, ten times for a longer chain
+    seed = np.random.default_rng(5).standard_normal(ours.shape)
+    theirs.backward(torch.tensor(seed))
+    trace = forward(graph, feeds)
+    signals = backward(trace, gradient().plan(graph), {graph.outputs[0]: seed}).values
+    for k in graph.float_inputs:
+        np.testing.assert_allclose(signals[k], tensors[k].grad.numpy(), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("shared", [None, (2, 3)])
+def test_grouped_queries_and_causal_masks(causal: bool, shared: tuple[int, int] | None) -> None:
+    rng = np.random.default_rng(2)
+    heads = (6, 2) if shared else (2, 2)
+    feeds = {"q": rng.standard_normal((2, heads[0], 3, 4)), "k": rng.standard_normal((2, heads[1], 5, 4)), "v": rng.standard_normal((2, heads[1], 5, 2))}
+    b = Builder()
+    names = [b.input(k, (None, *x.shape[1:])) for k, x in feeds.items()]
+    mask = b.param("mask", causal_mask(3, 5)) if causal else None
+    y = attention(b, *names, scale=0.5, mask=mask, shared=shared)
+    same_as_torch(b, y, feeds, lambda torch, q, k, v: torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, is_causal=causal, scale=0.5, enable_gqa=shared is not None))
+
+
+def test_boolean_masks_and_capped_scores() -> None:
+    rng = np.random.default_rng(3)
+    feeds = {"q": rng.standard_normal((2, 3, 4)), "k": rng.standard_normal((2, 5, 4)), "v": rng.standard_normal((2, 5, 2)),
+             "kept": np.array([[[True, True, False, False, True]], [[False, True, True, True, True]]])}
+    b = Builder()
+    names = [b.input(k, (None, *x.shape[1:]), "float" if k != "kept" else "bool") for k, x in feeds.items()]
+    y = attention(b, *names[:3], scale=2.0, mask=as_mask(b, names[3]), rank=3, softcap=1.5)
+
+    def run(torch, q, k, v, kept):
+        scores = 1.5 * torch.tanh(2 * q @ k.mT / 1.5)
+        return scores.masked_fill(~kept, -torch.inf).softmax(-1) @ v
+
+    same_as_torch(b, y, feeds, run)
+
+
+def test_a_mask_aligned_at_the_last_position() -> None:
+    assert (causal_mask(2, 4, 2) == 0).tolist() == [[True, True, True, False], [True, True, True, True]]
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_rotary_turns_pairs_by_their_angle(interleaved: bool, whole: bool) -> None:
+    """As complex numbers, (u + iw) exp(i angle)."""
+    x = np.random.default_rng(4).standard_normal((2, 3, 5, 6))
+    width = 6 if whole else 4
+    cos, sin = rotary_angles(range(5), width)
+    b = Builder()
+    y = rotary(b, b.input("x", (None, 3, 5, 6)), b.param("cos", cos), b.param("sin", sin), width=width, interleaved=interleaved, whole=whole)
+    expected = x.copy()
+    pairs = [(2 * j, 2 * j + 1) if interleaved else (j, j + width // 2) for j in range(width // 2)]
+    for t in range(5):
+        for j, (first, second) in enumerate(pairs):
+            turned = (x[:, :, t, first] + 1j * x[:, :, t, second]) * np.exp(1j * t * 10000 ** (-2 * j / width))
+            expected[:, :, t, first], expected[:, :, t, second] = turned.real, turned.imag
+    graph = b.build(y)
+    np.testing.assert_allclose(graph(x), expected, rtol=RTOL, atol=RTOL)
+    a = xc.explain(graph, x, "lrp.zero", target=(1, 2, 3))
+    assert np.abs(a.gap()).max() <= 1e-13                               # every operator in it is affine without a bias
+    assert {type(n.op).__name__ for n in graph.nodes} <= {"Slice", "Mul", "Sub", "Add", "Concat", "Unsqueeze", "Flatten"}
+
+
+def test_gates_and_unit_vectors() -> None:
+    x = np.random.default_rng(5).standard_normal((2, 3, 6))
+    b = Builder()
+    same_as_torch(b, glu(b, b.input("x", (None, 3, 6)), size=6), {"x": x}, lambda torch, x: torch.nn.functional.glu(x, -1))
+    b = Builder()
+    same_as_torch(b, glu(b, b.input("x", (None, 3, 6)), size=6, gate=SiLU(), gate_first=True), {"x": x},
+                  lambda torch, x: torch.nn.functional.silu(x[..., :3]) * x[..., 3:])
+    for p in (1.0, 2.0, 3.0):
+        b = Builder()
+        same_as_torch(b, normalized(b, b.input("x", (None, 3, 6)), axes=(1,), p=p), {"x": x}, lambda torch, x, p=p: torch.nn.functional.normalize(x, p, 1))
+    b = Builder()
+    assert b.build(normalized(b, b.input("x", (None, 2)), axes=(1,)))(np.zeros((1, 2))).tolist() == [[0, 0]]
+
+
+def test_unpooling_puts_maxima_back() -> None:
+    x = np.random.default_rng(6).standard_normal((2, 3, 4, 6))
+    b = Builder()
+    image = b.input("x", (None, 3, 4, 6))
+    pooled, places = b.add(MaxPool((2, 2)), image), b.add(MaxPoolIndices((2, 2)), image)
+
+    def run(torch, x):
+        return torch.nn.functional.max_unpool2d(*torch.nn.functional.max_pool2d(x, 2, return_indices=True), 2)
+
+    same_as_torch(b, max_unpool(b, pooled, places, channels=3, size=(4, 6)), {"x": x}, run)
+
+
+@pytest.mark.parametrize(("size", "corners"), [((3, 4), False), ((3, 4), True), ((1, 2), False), ((2, 3, 2), False), ((2, 3, 2), True)], ids=str)
+def test_spatial_transformer(size: tuple[int, ...], corners: bool) -> None:
+    """A grid out of an affine map, and an image read at it; the gradient of the map is the transformer's localisation."""
+    d = len(size)
+    rng = np.random.default_rng(7)
+    feeds = {"x": rng.standard_normal((2, 2, *(5, 4, 3)[:d])), "theta": rng.uniform(-0.9, 0.9, (2, d, d + 1))}
+    b = Builder()
+    x, theta = (b.input(k, (None, *v.shape[1:])) for k, v in feeds.items())
+    grid = affine_grid(b, theta, size=size, align_corners=corners)
+
+    def run(torch, x, theta):
+        places = torch.nn.functional.affine_grid(theta, [2, 2, *size], align_corners=corners)
+        return torch.nn.functional.grid_sample(x, places, align_corners=corners)
+
+    same_as_torch(b, b.add(GridSample(align_corners=corners), x, grid), feeds, run)
