@@ -94,7 +94,7 @@ RATIONAL_WITH = {"integrated_gradients": {"quadrature": "midpoint", "steps": 3},
                  "expected_gradients": {"quadrature": "midpoint", "steps": 3}, "internal_influence": {"quadrature": "exact"},
                  "guided_ig": {"steps": 3}, "xrai": {"quadrature": "midpoint", "steps": 2, "segments": 2}, "interior_gradients": {"steps": 3}, "conductance": {"quadrature": "exact"},
                  "fastcam": {"statistic": "max", "normalize": None}, **games.RATIONAL}
-NEVER = {"eigen_cam", "sglrp", "blur_ig", "attention_rollout"}     # roots, softmaxes, a blur
+NEVER = {"eigen_cam", "sglrp", "blur_ig", "attention_rollout", *games.NEVER}       # roots, softmaxes, a blur
 
 
 @pytest.mark.parametrize("method", sorted(xc.METHODS))

@@ -19,13 +19,17 @@ GAMES = {
     "shapley.exact": {"mask": 2}, "shapley.interaction": {"mask": 2}, "shapley.owen": {"mask": 2},
     "shapley.sampling": {"mask": 2, "samples": 2}, "kernel_shap": {"mask": 2}, "lime": {"mask": 2, "samples": 40},
     "patternnet": {"background": PATTERNED}, "pattern_attribution": {"background": PATTERNED},
-    "gradient_shap": {"samples": 3}, "feature_ablation": {"mask": 2}, "feature_permutation": {"mask": 2, "samples": 2},
+    "gradient_shap": {"samples": 3}, "rise": {"samples": 40, "grid": 3}, "ace": {"low": -1, "high": 1, "steps": 3},
+    "meaningful_perturbation": {"steps": 4, "fill": 0}, "feature_ablation": {"mask": 2}, "feature_permutation": {"mask": 2, "samples": 2},
 }
-RATIONAL = {**GAMES, "lime": {"kernel": "uniform", **GAMES["lime"]}}
+RATIONAL = {**GAMES, "ace": {"quadrature": "midpoint", **GAMES["ace"]}, "lime": {"kernel": "uniform", **GAMES["lime"]}}
 """The same, such that the method has a value in exact mode."""
 
-IRRATIONAL = {"lime": "exponential"}
+IRRATIONAL = {"lime": "exponential", "ace": "irrational", "meaningful_perturbation": "descent with square roots"}
 """What the message of a method says that has none without RATIONAL's settings."""
+
+NEVER = {"meaningful_perturbation"}
+"""Methods that have none with any."""
 
 ALONE = {"feature_permutation"}
 """Methods that need two samples at least."""
@@ -52,7 +56,7 @@ def fitting(values, dtype):
     return np.vectorize(Fraction, otypes=[object])(values) if dtype == "exact" else values
 
 
-IMAGES = {"deep_shap.hypothetical"}
+IMAGES = {"deep_shap.hypothetical", "rise", "meaningful_perturbation"}
 """Methods for inputs with channels."""
 
 def attended(rng, dtype="float64"):

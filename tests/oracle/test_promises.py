@@ -117,6 +117,11 @@ UNDECIDED = {
     "occlusion symmetry": "windows that are cut off at one end only are not even under the mirror",
     "deep_shap.hypothetical sensitivity_a": "for a reference of 0, the default, it is the multiplier; other letters' shares can cancel it",
     "gradient_shap symmetry": "noise on the input, which is 0 by default, is not even under the mirror",
+    **{f"meaningful_perturbation {a}": "some hundred steps of a descent can carry rounding anywhere; the four steps here do not" for a in (
+        "batch_invariance", "implementation_invariance", "symmetry")},
+    "meaningful_perturbation sensitivity_a": "a mask stays where nothing pulls at it, at one half",
+    "ace sensitivity_a": "the value of an input can have just the mean effect",
+    "rise sensitivity_a": "every place gets a mean of f, which is hardly ever 0",
     "shapley.interaction sensitivity_a": "it holds for the main effects, which are the default, and not for partner=k",
     "shapley.owen symmetry": "halves of an even number of parts are even under the mirror, of an odd number they are not",
     "lrp.zero dummy": "LRP-0 with its biases is gradient times input on piecewise-linear networks",

@@ -12,6 +12,7 @@ from xaicore.methods import shapley
 from xaicore.methods.ablate import feature_ablation, feature_permutation
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
+from xaicore.methods.causal import ace
 from xaicore.methods.closed import linear_shap, max_shap
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.curved import blur_ig, guided_ig
@@ -21,6 +22,7 @@ from xaicore.methods.expected import expected_gradients
 from xaicore.methods.fullgrad import fullgrad
 from xaicore.methods.layers import conductance, internal_influence
 from xaicore.methods.lime import lime
+from xaicore.methods.masks import meaningful_perturbation, rise
 from xaicore.methods.noise import smoothgrad, smoothgrad_squared, vargrad
 from xaicore.methods.owen import owen
 from xaicore.methods.pairs import bilrp
@@ -115,6 +117,10 @@ _GAMES = (
          cost="2 B forward, B backward"),
     _row("gradient_shap", gradient_shap, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="erion2021",
          cost="samples forward, samples backward"),
+    _game("rise", rise, "linearity", "implementation_invariance", source="petsiuk2018", cost="samples forward"),
+    _row("meaningful_perturbation", meaningful_perturbation, "determinism", source="fong2017", cost="steps forward, steps backward"),
+    _row("ace", ace, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", source="chattopadhyay2019", layer="",
+         cost="F (steps + 1) points (F entries): 1 forward each; order=2 also min(B, F) forward and backward; order='mc' B forward"),
     _game("feature_ablation", feature_ablation, "linearity", "implementation_invariance", "dummy", "symmetry", "sensitivity_a",
           source="kokhlikyan2020", cost="M B forward (M groups, B backgrounds)"),
     _row("feature_permutation", feature_permutation, "determinism", "linearity", "implementation_invariance", "dummy", "symmetry",

@@ -214,6 +214,15 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "S. F. Altschul, B. W. Erickson", "Significance of nucleotide sequence alignments: a method for random sequence permutation that "
         "preserves dinucleotide and codon usage", 1985, "Molecular Biology and Evolution 2", False),
     "wilson1996": Source("D. B. Wilson", "Generating random spanning trees more quickly than the cover time", 1996, "STOC", False),
+    "petsiuk2018": Source(
+        "V. Petsiuk, A. Das, K. Saenko", "RISE: randomized input sampling for explanation of black-box models", 2018,
+        "BMVC, arXiv 1806.07421", False),
+    "fong2017": Source(
+        "R. C. Fong, A. Vedaldi", "Interpretable explanations of black boxes by meaningful perturbation", 2017,
+        "ICCV, arXiv 1704.03296", False),
+    "chattopadhyay2019": Source(
+        "A. Chattopadhyay, P. Manupriya, A. Sarkar, V. N. Balasubramanian", "Neural network attributions: a causal perspective", 2019,
+        "ICML, arXiv 1902.02302; expansion and averages as in the authors' code", False),
     "owen1977": Source(
         "G. Owen", "Values of games with a priori unions", 1977, "Mathematical Economics and Game Theory, Springer", False),
     "winter1989": Source(
