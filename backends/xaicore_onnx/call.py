@@ -12,7 +12,7 @@ from onnx import helper
 
 from xaicore.errors import ConversionError
 from xaicore.numerics import Array
-from xaicore.ops import Dense, Expand, Op, Reshape, Unsqueeze
+from xaicore.ops import Dense, Expand, Op, Reshape, Transpose, Unsqueeze
 from xaicore_onnx.naming import layer_of
 from xaicore_onnx.values import Known, Live, MixingError, Numbered, to_graph
 
@@ -152,6 +152,20 @@ class Call:
             return self.put(Reshape(x.tail[1:]), x, layout=(0, 1, 1), part="batch")
         where = "no batch" if x.at is None else "other axes joined with the batch" if x.at == 0 else f"the batch on axis {x.at}"
         raise MixingError(f"{self.who} takes (N, C, ...), but its input {x.name!r} has {where}")
+
+    def frames(self, x: Live) -> tuple[Live, bool]:
+        """As ``images``; but where another axis lies beside the batch, as the frames of films do, (N, C, frames, ...) and True.
+
+        An operator of windows then takes it for a spatial axis with windows of one entry; ``unframed`` is the way back.
+        """
+        beside = x.at == 0 and (x.outer == 1) != (x.inner == 1)
+        if not (beside or (x.at is None and x.tail[:1] != (1,))) or len(x.tail) < 2:
+            return self.images(x), False
+        return self.put(Transpose((0, 2, 1, *range(3, len(x.tail) + 1))), x, part="frames"), True
+
+    def unframed(self, y: Live, x: Live) -> Live:
+        """The result of an operator on ``frames`` with its axes in the order of x."""
+        return self.put(Transpose((0, 2, 1, *range(3, len(y.tail) + 1))), y, layout=x.layout, part="unframed")
 
     def batched(self, value: Known, like: Live, layout: Layout | None = None) -> Live:
         """A constant as a value with the batch of ``like``: one copy of it for each sample."""

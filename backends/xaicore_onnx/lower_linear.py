@@ -200,11 +200,17 @@ def _terms(c: Call) -> tuple[list[str], str]:
 
 def conv(c: Call) -> Results:
     """Conv of rank 1 to 3 with constant weights."""
-    x, w = c.images(c.live()), _weights(c)
+    x, w = c.live(), _weights(c)
+    images, framed = c.frames(x)
     kernel, stride, dilation = window_settings(c, w.low.shape[2:])
-    pads = padding(c, x.tail[1:], kernel, stride, dilation)
+    pads = padding(c, images.tail[1 + framed:], kernel, stride, dilation)
     bias = (c.param(c.known(2, "bias")),) if c.has(2) else ()
-    return c.put(Conv(_or_default(stride, 1), _or_default(dilation, 1), no_zeros(pads), c.attr("group", 1)), x, c.param(w), *bias)
+    if framed:                                              # windows of one frame
+        stride, dilation, pads = (1, *stride), (1, *dilation), [(0, 0), *pads]
+        w = w.mapped(f"{w.name}/frame", lambda v: v[:, :, None])
+    op = Conv(_or_default(stride, 1), _or_default(dilation, 1), no_zeros(pads), c.attr("group", 1))
+    y = c.put(op, images, c.param(w), *bias)
+    return c.unframed(y, x) if framed else y
 
 
 def conv_transpose(c: Call) -> Results:

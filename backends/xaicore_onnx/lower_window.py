@@ -45,9 +45,13 @@ from xaicore_onnx.values import Live, MixingError, Numbered, onnx_axis
 
 def pool(c: Call, kind: str) -> Results:
     """MaxPool, AveragePool, LpPool. ONNX's stride is 1 by default, not the kernel."""
-    x = c.images(c.live())
+    given = c.live()
+    x, framed = c.frames(given)
     kernel, stride, dilation = window_settings(c, ())
-    pads = no_zeros(padding(c, x.tail[1:], kernel, stride, dilation))
+    around = padding(c, x.tail[1 + framed:], kernel, stride, dilation)
+    if framed:                                              # windows of one frame
+        kernel, stride, dilation, around = (1, *kernel), (1, *stride), (1, *dilation), [(0, 0), *around]
+    pads = no_zeros(around)
     dilated = dilation if any(d > 1 for d in dilation) else ()
     strided = stride if stride != kernel else ()
     ceil = bool(c.attr("ceil_mode", 0))
@@ -55,12 +59,13 @@ def pool(c: Call, kind: str) -> Results:
     if kind == "max":
         op = MaxPool(kernel, strided, dilated, pads, ceil)
         if c.reads(1):
+            x = c.images(given)                             # positions in one image
             return [c.put(op, x) if c.reads(0) else None, _positions(c, x, MaxPoolIndices(kernel, strided, dilated, pads, ceil))]
     elif kind == "average":
         op = AvgPool(kernel, strided, dilated, pads, ceil, count_include_pad=bool(c.attr("count_include_pad", 0)))
     else:
         op = LpPool(c.attr("p", 2), kernel, strided, dilated, pads, ceil)
-    return c.put(op, x)
+    return c.unframed(c.put(op, x), given) if framed else c.put(op, x)
 
 
 def _positions(c: Call, x: Live, op: Op) -> Live | Numbered:
@@ -148,9 +153,11 @@ def batch_norm(c: Call) -> Results:
             "BatchNormalization with spatial=0 (removed in opset 9) is not converted; export the model with a newer "
             "opset"
         )
-    x = c.images(c.live())
+    given = c.live()
+    x, framed = c.frames(given)
     statistics = [c.param(c.known(k, what)) for k, what in enumerate(("scale", "bias", "mean", "variance"), 1)]
-    return c.put(BatchNorm(c.attr("epsilon", 1e-5)), x, *statistics)
+    y = c.put(BatchNorm(c.attr("epsilon", 1e-5)), x, *statistics)
+    return c.unframed(y, given) if framed else y
 
 
 def instance_norm(c: Call) -> Results:

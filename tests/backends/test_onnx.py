@@ -728,3 +728,38 @@ def test_axes_of_the_batch_that_are_missing_or_wrong(options: Any, text: str) ->
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
     with pytest.raises((ConversionError, InputError), match=text):
         to_graph(proto, **options)
+
+
+# ----- frames of films ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_windows_on_frames_that_were_joined_with_the_batch(rank: int) -> None:
+    """(N, T, C, *S) is reshaped to (N * T, C, *S), as a module that is applied to each frame has it, and back."""
+    space, kernel = (7, 6)[:rank], (3, 2)[:rank]
+    weights = {"one": np.array([-1, 2, *space], I64), "w": noise(4, 2, *kernel), "b": noise(4, seed=1), "g": noise(4, seed=2), "m": noise(4, seed=3),
+               "v": noise(4, seed=4) ** 2 + F4(0.5), "back": np.array([-1, 3, 4, 2, *(1,) * (rank - 1)], I64)}
+    nodes = [
+        node("Reshape", "x one", "f"), node("Conv", "f w b", "c", strides=[2, 1][:rank], pads=[1] * 2 * rank), node("BatchNormalization", "c g b m v", "n"),
+        node("MaxPool", "n", "p", kernel_shape=[2] * rank, strides=[2, 3][:rank]), node("AveragePool", "p", "a", kernel_shape=[1, 2][:rank]),
+        node("Reshape", "a back", "y"),
+    ]
+    proto = model(nodes, {"x": noise(2, 3, 2, *space)}, "y", weights)
+    x = noise(2, 3, 2, *space)
+    graph = to_graph(proto, x)
+    agrees(graph, proto, noise(4, 3, 2, *space, seed=9))
+    assert graph.inputs["x"].shape[0] is None
+    seed = noise(2, *graph(x).shape[1:], seed=5).astype(float)
+    direction, step = noise(*x.shape, seed=6).astype(float), 1e-6
+    ends = [float((graph(x + sign * step * direction) * seed).sum()) for sign in (1, -1)]
+    found = float((input_gradients(graph, x, [seed])["x"] * direction).sum())
+    np.testing.assert_allclose(found, (ends[0] - ends[1]) / (2 * step), rtol=1e-6)                 # central differences; no kink is that near
+
+
+def test_windows_on_the_parts_of_one_sample() -> None:
+    nodes = [node("Conv", "x w", "c"), node("Relu", "c", "r"), node("GlobalMaxPool", "r", "p")]
+    with pytest.raises(ConversionError, match=r"GlobalMaxPool takes \(N, C, ...\)"):
+        to_graph(model(nodes, {"x": [3, 2, 5]}, "p", {"w": noise(4, 2, 3)}), unbatched=True)
+    proto = model(nodes[:2], {"x": [3, 2, 5]}, "r", {"w": noise(4, 2, 3)})
+    x = noise(3, 2, 5)
+    np.testing.assert_allclose(to_graph(proto, x, unbatched=True)(x[None])[0], opinions(proto, {"x": x})["onnx.reference"][0], rtol=1e-5, atol=1e-6)
