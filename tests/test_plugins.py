@@ -14,7 +14,7 @@ import pytest
 import xaicore
 from tests.graph.graphs import assert_same, cnn
 from xaicore import plugins
-from xaicore.errors import BackendError, FileRefused, InputError
+from xaicore.errors import BackendError, FileRefused, InputError, NothingChecked
 from xaicore.graph import Builder, Graph, files
 from xaicore.ops import ReLU
 
@@ -210,6 +210,12 @@ def test_an_unknown_arithmetic_is_refused(tmp_path: Path) -> None:
     files.save(fake_graph(), tmp_path / "m.json")
     with pytest.raises(InputError, match=r"astype\('float16'\)"):
         plugins.load(tmp_path / "m.json", dtype="float16")
+
+
+def test_an_own_file_has_no_framework_to_be_verified_with(tmp_path: Path) -> None:
+    files.save(fake_graph(), tmp_path / "m.json")
+    with pytest.raises(NothingChecked, match=r"m\.json is xaicore's own file: there is no framework"):
+        plugins.load(tmp_path / "m.json", verify=True)
 
 
 def test_a_file_that_is_only_called_json_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from xaicore.errors import BackendError, FileRefused, InputError, Unrecorded
+from xaicore.errors import BackendError, FileRefused, InputError, NothingChecked, Unrecorded
 from xaicore.graph import Graph
 from xaicore.graph.files import load as load_json
 
@@ -89,6 +89,8 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False, **op
     if suffix == ".json":
         if options:
             raise InputError(f"xaicore's own files take no {', '.join(options)}; give the path and dtype alone")
+        if verify:
+            raise NothingChecked(f"{path.name} is xaicore's own file: there is no framework to compare it with; load it without verify")
         return load_json(path).astype(dtype)
     if suffix in READERS:
         graph = _backend(READERS[suffix]).load(path, dtype=dtype, verify=verify, **options)

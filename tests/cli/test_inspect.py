@@ -138,3 +138,59 @@ def test_families_exist() -> None:
     from xaicore.rules import RULE_SETS
 
     assert set(FAMILIES.values()) <= set(RULE_SETS)
+
+
+# ----- --verify -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def onnx_file(folder: Path) -> Path:
+    """A small network as an ONNX file."""
+    pytest.importorskip("onnx")
+    from tests.backends.onnx_models import model, node
+
+    rng = np.random.default_rng(3)
+    weights = {k: rng.normal(size=s).astype("float32") for k, s in (("w", (3, 4)), ("v", (2, 3)))}
+    nodes = [node("Gemm", "x w", "h", transB=1), node("Relu", "h", "r"), node("Gemm", "r v", "y", transB=1)]
+    path = folder / "small.onnx"
+    path.write_bytes(model(nodes, {"x": np.zeros((1, 4), "float32")}, "y", weights).SerializeToString())
+    np.save(folder / "fed.npy", rng.normal(size=(3, 4)).astype("float32"))
+    np.save(folder / "wide.npy", rng.normal(size=(3, 5)).astype("float32"))
+    return path
+
+
+@pytest.mark.parametrize("words", [(), ("fed.npy",)], ids=["drawn", "given"])
+def test_verify_says_what_was_compared(run: Run, onnx_file: Path, words: tuple[str, ...]) -> None:
+    ran = run("inspect", onnx_file, "--verify", *words)
+    assert ran.code == 0
+    assert "  verified: 3 of 3 nodes compared with onnx.reference: they agree, " in ran.out
+    document = json.loads(run("inspect", onnx_file, "--json", "--verify", *words).out)
+    assert document["verified"]["compared"] == ["h", "r", "y"]
+    assert document["verified"]["worst"] < 1e-6
+    assert json.loads(run("inspect", onnx_file, "--json").out)["verified"] is None
+
+
+def test_verify_names_the_first_node_that_differs(run: Run, onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import xaicore_onnx.lower as lower
+
+    from xaicore.ops import LeakyReLU
+
+    monkeypatch.setitem(lower.TABLE, "Relu", lambda c: (c.put(LeakyReLU(0.5), c.live())))
+    ran = run("inspect", onnx_file, "--verify", "fed.npy")
+    assert ran.code == 1
+    assert "node 'r' (LeakyReLU(slope=0.5)" in ran.err
+    assert "is the first that differs" in ran.err
+    assert "Everything compared before it agrees, its input 'h' too" in ran.err
+
+
+@pytest.mark.parametrize("name", ["digits", "grey.json"])
+def test_verify_without_a_framework_checks_nothing(run: Run, folder: Path, name: str) -> None:
+    ran = run("inspect", name, "--verify")
+    assert ran.code == 5
+    assert "no framework to compare" in ran.err
+
+
+def test_verify_on_an_input_that_does_not_fit(run: Run, onnx_file: Path) -> None:
+    ran = run("inspect", onnx_file, "--verify", "wide.npy")
+    assert ran.code == 2
+    assert "has shape (3, 5), but the file says 4 for axis 1" in ran.err

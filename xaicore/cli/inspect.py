@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xaicore.graph import Graph
     from xaicore.graph.graph import Node
+    from xaicore.graph.verify import Verification
     from xaicore.rules.ruleset import RuleSet
 
 FAMILIES = {"gradient": "gradient", "guided": "guided_backprop", "lrp": "lrp.epsilon", "deeplift": "deeplift.rescale"}
@@ -27,23 +28,28 @@ ADVICE = {
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL and --plan."""
+    """MODEL, --verify and --plan."""
     from xaicore.cli.shared import MODEL_HELP
 
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("--verify", nargs="?", const="", metavar="INPUT",
+                        help="run the framework beside the graph, on INPUT or on drawn numbers, and name the first node that differs")
     parser.add_argument("--plan", metavar="ID", help="also print which rule of this rule set each node gets (xaicore rules lists them)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the tables; with --plan, exit code 3 when a node has no rule."""
+    """Prints the tables; with --verify, exit code 1 for a difference and 5 without a framework; with --plan, 3 when a node has no rule."""
     from xaicore.cli import shared
     from xaicore.show import table
 
-    graph = shared.open_model(args.model)
+    graph, checked = shared.open_model(args.model), None
+    if args.verify is not None:
+        graph, checked = verified(args.model, graph, args.verify)
     found = survey(graph)
     planned = None if args.plan is None else plan(graph, args.plan, found.shapes)
     if args.json:
         document = {"model": shared.describe(graph), "meta": dict(graph.meta), "outputs": found.outputs, "operators": found.records(),
+                    "verified": None if checked is None else asdict(checked),
                     "to_do": found.to_do(), "layers": found.layers.records(), "notes": found.notes}
         shared.dump({**document, **({} if planned is None else {"plan": table.plan(planned).records()})})
         return 0
@@ -54,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     for one in found.outputs:
         head = f"; a {one['head']}, so by default {one['explained']!r} before it is explained" if one["head"] else ""
         shared.say(f"  output  {one['name']}  {one['shape'] or ''}{head}")
+    if checked is not None:
+        shared.say(f"  verified: {checked}")
     for key, value in graph.meta.items():
         if "." not in key:
             shared.say(f"  {key}: {value}")
@@ -70,6 +78,23 @@ def run(args: argparse.Namespace) -> int:
         shared.say()
         shared.show(table.plan(planned))
     return 0
+
+
+def verified(model: str, graph: Graph, name: str) -> tuple[Graph, Verification]:
+    """The graph again, converted with ``verify``, and what was compared; on the input file ``name``, or on drawn numbers for ""."""
+    from xaicore.cli import inputs, shared
+    from xaicore.errors import NothingChecked
+    from xaicore.graph.verify import recorded
+
+    if model == shared.SHIPPED:
+        raise NothingChecked("the CNN that comes with xaicore is in xaicore's own format: there is no framework to compare it with; "
+                             "verify a file")
+    example: dict[str, Any] = {} if not name else {"example": inputs.read_input(name, graph)}
+    with recorded() as found:
+        graph = shared.open_model(model, verify=True, **example)
+    if not found:
+        raise NothingChecked(f"the reader of {model} compared nothing; convert the live model with xaicore.from_model(model, example)")
+    return graph, found[-1]
 
 
 # ----- who supports what ------------------------------------------------------------------------------------------------

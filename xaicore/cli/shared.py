@@ -172,15 +172,15 @@ def add_arithmetic(parser: argparse._ActionsContainer) -> None:
                         help="arithmetic; exact: rational numbers, no rounding (slow; for small networks)")
 
 
-def open_model(name: str, dtype: str = "float64") -> Graph:
-    """The graph of a model file, or of the CNN that is shipped; errors are those of ``xaicore.load``."""
+def open_model(name: str, dtype: str = "float64", **options: Any) -> Graph:
+    """The graph of a model file, or of the CNN that is shipped; errors and ``options`` are those of ``xaicore.load``."""
     from xaicore.plugins import load
 
     if name == SHIPPED and not Path(name).exists():
         from xaicore.data import digits_model
 
         return digits_model(dtype)
-    return load(name, dtype=dtype)
+    return load(name, dtype=dtype, **options)
 
 
 def describe(graph: Graph) -> dict[str, Any]:

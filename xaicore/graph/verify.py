@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 import numpy as np
 
 from xaicore.errors import Mismatch, NothingChecked
-from xaicore.graph.graph import Graph
+from xaicore.graph.graph import Graph, Node
 from xaicore.graph.run import check_feeds, evaluate
 from xaicore.numerics import Array
 
@@ -19,8 +22,44 @@ HIDDEN = -1e29
 """Below this number a score is masked: its exponential is 0, and it does not matter how low it is (-3e38, -1e30 and their sums)."""
 
 
-def verify(graph: Graph, feeds: Mapping[str, Array], expected: Mapping[str, Array], source: str, tolerance: float | None = None) -> None:
-    """Raises Mismatch at the first node whose value differs from the framework's.
+@dataclass(frozen=True)
+class Verification:
+    """What one ``verify`` compared, and found to agree.
+
+    source    the framework's name
+    compared  the nodes whose values both sides know, of ``nodes`` in the graph
+    worst     the largest difference, over the largest absolute value of its node;  at  the node that has it
+    """
+
+    source: str
+    compared: tuple[str, ...]
+    nodes: int
+    worst: float
+    at: str
+
+    def __str__(self) -> str:
+        where = f", {self.worst:.2g} of the largest value at most (at {self.at!r})" if self.at else ", whole numbers and flags alone"
+        return f"{len(self.compared)} of {self.nodes} nodes compared with {self.source}: they agree{where}"
+
+
+_records: ContextVar[list[Verification] | None] = ContextVar("verifications", default=None)
+
+
+@contextmanager
+def recorded() -> Iterator[list[Verification]]:
+    """The list of all that is verified inside: how a command line tells what ``load(path, verify=True)`` compared."""
+    found: list[Verification] = []
+    token = _records.set(found)
+    try:
+        yield found
+    finally:
+        _records.reset(token)
+
+
+def verify(
+    graph: Graph, feeds: Mapping[str, Array], expected: Mapping[str, Array], source: str, tolerance: float | None = None,
+) -> Verification:
+    """Raises Mismatch at the first node whose value differs from the framework's; says what was compared when none does.
 
     ``expected`` maps node names to the framework's values in the graph's layout; names that the graph lacks are
     ignored, but all outputs must be there. ``source`` is the framework's name, for the message.
@@ -31,7 +70,8 @@ def verify(graph: Graph, feeds: Mapping[str, Array], expected: Mapping[str, Arra
     order = [n.name for n in graph.nodes if n.name in expected]
     values = evaluate(graph, check_feeds(graph, feeds), keep=set(order))
     nodes = {n.name: n for n in graph.nodes}
-    for name in order:
+    worst, at_worst = 0.0, ""
+    for k, name in enumerate(order):
         theirs, ours = np.asarray(expected[name]), values[name]
         where = f"node {name!r} ({nodes[name].op}; layer {nodes[name].layer or '?'}; from {nodes[name].origin or source})"
         if theirs.shape != ours.shape:
@@ -53,10 +93,27 @@ def verify(graph: Graph, feeds: Mapping[str, Array], expected: Mapping[str, Arra
             continue
         gap = np.abs(np.where(finite, theirs, 0).astype(float) - np.where(finite, ours, 0).astype(float))
         scale = max(float(np.abs(theirs[finite]).max()), 1e-6)         # below 1e-6 a value is rounding of something larger
+        if float(gap.max()) / scale >= worst:
+            worst, at_worst = float(gap.max()) / scale, name
         if float(gap.max()) > limit * scale:
             at = tuple(int(k) for k in np.unravel_index(int(gap.argmax()), gap.shape))
             raise Mismatch(
                 f"{where} is the first that differs: at {at} {source} has {theirs[at]!r}, the graph {ours[at]!r} "
                 f"(difference {gap.max():.3g}, allowed {limit * scale:.3g} = {limit:g} of the largest value). "
-                f"Everything before it agrees. from_model(..., verify=False) converts anyway; do not trust the result"
+                f"{_before(order[:k], nodes[name])}. from_model(..., verify=False) converts anyway; do not trust the result"
             )
+    found = Verification(source, tuple(order), len(graph.nodes), worst, at_worst)
+    records = _records.get()
+    if records is not None:
+        records.append(found)
+    return found
+
+
+def _before(agree: Sequence[str], node: Node) -> str:
+    """What is known to be right: its own inputs, where they were compared, else the last value before it."""
+    if not agree:
+        return "Nothing before it could be compared"
+    direct = [i for i in node.inputs if i in agree]
+    if direct:
+        return f"Everything compared before it agrees, its input{'s' if len(direct) > 1 else ''} {', '.join(map(repr, direct))} too"
+    return f"Everything compared before it agrees, last {agree[-1]!r}"
