@@ -16,6 +16,7 @@ from xaicore_keras import lower_shape as shape
 from xaicore_keras import lower_spatial as spatial
 from xaicore_keras.activations import OPERATIONS, activation_operation
 from xaicore_keras.convert import Call, Lowering
+from xaicore_keras.lower_conv_lstm import conv_lstm
 from xaicore_keras.lower_recurrent import RECURRENT
 
 
@@ -32,7 +33,7 @@ LAYERS: Mapping[str, Lowering] = {
     "Dense": layers.dense, "EinsumDense": layers.einsum_dense, "Embedding": layers.embedding,
     "MultiHeadAttention": attention.multi_head_attention, "GroupedQueryAttention": attention.grouped_query_attention,
     "Attention": attention.attention_layer, "AdditiveAttention": attention.additive_attention,
-    **RECURRENT, "TimeDistributed": layers.time_distributed, "SpectralNormalization": layers.wrapped,
+    **RECURRENT, **_ranks("ConvLSTM#", conv_lstm), "TimeDistributed": layers.time_distributed, "SpectralNormalization": layers.wrapped,
     # convolution
     **_ranks("Conv#", spatial.conv), **_ranks("DepthwiseConv#", spatial.depthwise, "12"),
     **_ranks("SeparableConv#", spatial.separable, "12"), **_ranks("Conv#Transpose", spatial.conv_transpose),
@@ -84,7 +85,6 @@ EXPORT = (
     "program = torch.export.export(model, (torch.as_tensor(x),)); graph = xaicore.from_model(program, x)"
 )
 
-_RECURRENT = ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "StackedRNNCells")
 _STRINGS = ("StringLookup", "TextVectorization", "Hashing", "HashedCrossing", "IntegerLookup", "CategoryEncoding", "Discretization")
 
 
@@ -93,8 +93,6 @@ def reject(c: Call) -> ConversionError:
     home, _, name = c.op.kind.rpartition(".")
     if home == "keras.layers" and name == "Lambda":
         return c.refuse("is a Python function, which Keras does not record", f"call keras.ops on the tensors instead; or {EXPORT}")
-    if home == "keras.layers" and name in _RECURRENT:
-        return c.refuse("is a recurrent layer of a kind that is not converted", EXPORT)
     if home == "keras.layers" and name in _STRINGS:
         return c.refuse("maps strings or categories to indices", "take it out of the model, and feed the model what it gives")
     if c.op.is_layer and not home.startswith("keras."):

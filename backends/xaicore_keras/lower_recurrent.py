@@ -74,7 +74,7 @@ class Pass:
 
 def recurrent(c: Call) -> Value | tuple[Value, ...]:
     """LSTM, GRU, SimpleRNN, and RNN around a cell."""
-    mask, initial = _mask(c), _initial(c)
+    mask, initial = _mask(c), initial_of(c)
     done = one_way(c, c.own(c.x), _heeded(c, mask, initial), initial, whole="" if c.op.return_sequences else "steps")
     found = [done.every if c.op.return_sequences else done.last]
     if c.op.return_sequences and c.op.go_backwards:
@@ -85,7 +85,7 @@ def recurrent(c: Call) -> Value | tuple[Value, ...]:
 
 def bidirectional(c: Call) -> tuple[Value, ...]:
     """Both ways, put together by ``merge_mode``; a layer that goes backwards has its outputs back in the order of time."""
-    x, mask, initial = c.own(c.x), _mask(c), _initial(c)
+    x, mask, initial = c.own(c.x), _mask(c), initial_of(c)
     ways, half = [c.inside(c.op.forward_layer), c.inside(c.op.backward_layer)], len(initial) // 2
     if not all(one.op.kind in ROWS for one in ways):
         raise c.refuse(f"wraps a {ways[0].op.kind}", f"wrap one of {', '.join(sorted(k.rpartition('.')[2] for k in ROWS))}")
@@ -169,16 +169,16 @@ def _cell(c: Call) -> tuple[str, Call]:
 
 
 def _operator(c: Call, kind: str, backwards: bool, output: str) -> Op:
-    activation = _function(c, c.op.activation)
+    activation = function_of(c, c.op.activation)
     if kind == "SimpleRNN":
         return RNN(backwards, activation)
-    gate = _function(c, c.op.recurrent_activation)
+    gate = function_of(c, c.op.recurrent_activation)
     if kind == "GRU":
         return GRU(backwards, "after" if c.op.reset_after else "before", gate, activation)
     return LSTM(backwards, output, gate, activation, activation)  # type: ignore[arg-type]
 
 
-def _function(c: Call, function: object) -> Op:
+def function_of(c: Call, function: object) -> Op:
     """An activation as an operator."""
     known = function if isinstance(function, Function) else Function(str(getattr(function, "name", function or "linear")))
     if isinstance(function, Layer) or known.settings or known.name not in FUNCTIONS:
@@ -208,7 +208,7 @@ def _weights(c: Call, kind: str) -> list[str]:
 # ----- states and masks -------------------------------------------------------------------------------------------
 
 
-def _initial(c: Call) -> list[Value]:
+def initial_of(c: Call) -> list[Value]:
     """The initial states that the call is given."""
     given = c.arg(1, "initial_state")
     found = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]

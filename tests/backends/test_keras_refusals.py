@@ -91,8 +91,6 @@ class Loud(keras.layers.Dense):
 REFUSED = {
     "Lambda": (lambda: chain((4,), layers.Lambda(lambda x: x * 2, name="double")),
                r"layer 'double' \(keras.layers.Lambda\) is a Python function.*keras.ops.*torch.export"),
-    "ConvLSTM": (lambda: chain((4, 5, 3), layers.ConvLSTM1D(2, 3, name="rnn")),
-                 r"layer 'rnn' \(keras.layers.ConvLSTM1D\) is a recurrent layer of a kind.*torch.export"),
     "own layer": (lambda: chain((4,), Twice(name="twice")), r"layer 'twice' \(.*Twice\) is a class of your own.*Functional model"),
     "subclass of a layer": (lambda: chain((4,), Loud(3, name="loud")), r"layer 'loud' \(.*Loud\) is a class of your own"),
     "nested own model": (lambda: function(Own(), (4,)), r"Own\) is a class of your own"),
