@@ -61,6 +61,19 @@ def test_every_method_draws_and_writes(run: Run, folder: Path, method: str) -> N
     assert Path("a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_layers_of_maps_and_neurons(run: Run, folder: Path) -> None:
+    """A layer in a setting, two of them, a neuron as target, a neuron of a layer."""
+    ran = run("explain", "digits", "digit_3.png", "-m", "grad_cam:layer=relu2", "-m", "grad_cam", "-m", "smoe:layer=[relu1,relu3]", "-o", "a.npz")
+    assert ran.code == 0, ran.err
+    with np.load("a.npz") as stored:
+        assert (stored["grad_cam:layer=relu2"] != stored["grad_cam"]).any()
+        about = json.loads(str(stored["about"]))
+    assert [r["settings"]["layer"] for r in about["results"]] == ["relu2", "relu4", ["relu1", "relu3"]]
+    ran = run("explain", "digits", "digit_3.png", "--target", "relu3:5,1,2", "-m", "gradient", "-o", "b.png")
+    assert (ran.code, "(5, 1, 2) of 'relu3'" in ran.out) == (0, True)
+    assert run("explain", "digits", "digit_3.png", "--layer", "relu5", "-m", "conductance:neuron=3", "-m", "conductance").code == 0
+
+
 def test_npz_and_safetensors_hold_the_same_exact_numbers(run: Run, folder: Path) -> None:
     ran = run("explain", "grey.json", "grey.npy", *PAIR, "-o", "a.npz", "-o", "a.safetensors", "--target", "2")
     assert (ran.code, ran.err) == (0, "wrote a.npz\nwrote a.safetensors\n")

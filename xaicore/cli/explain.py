@@ -33,10 +33,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                         help="write .png (contact sheet), .html (page), .npz, .safetensors or .json; may be repeated")
     what = parser.add_argument_group("what is explained")
     what.add_argument("--target", metavar="T",
-                      help="class index (default: the largest); 3,1,2 in a spatial output; [3,5] one for each sample; name:3")
+                      help="class index (default: the largest); 3,1,2 in a spatial output; [3,5] one for each sample; name:3 of an output, "
+                           "or of a layer: a neuron")
     what.add_argument("--output", choices=("logit", "probability", "log_probability"), default="logit",
                       help="scale of the explained number")
-    what.add_argument("--layer", metavar="NAME", help="attribute to this layer's value instead of the input (xaicore inspect lists them)")
+    what.add_argument("--layer", metavar="NAME", help="attribute to this layer's value instead of the input (xaicore inspect lists them); class-activation maps are made "
+                           "at it")
     what.add_argument("--baseline", metavar="B",
                       help="for methods that have one: zero, mean (of the input), a number, or a file read like INPUT")
     image = parser.add_argument_group("images")
@@ -96,7 +98,8 @@ def explained(
                 settings.setdefault("seed", seed)
             if row.baseline and baseline is not None:
                 settings.setdefault("baseline", baseline)
-            results[one.label] = explain(graph, feeds, one.method, progress=callback, **options, **settings)
+            own = {**options, **settings}                               # a layer among the settings wins
+            results[one.label] = explain(graph, feeds, one.method, progress=callback, **own)
     finally:
         if bar is not None:
             bar.stop()

@@ -142,7 +142,7 @@ def parsed(text: str) -> Any:
 
 
 def target(text: str | None) -> Any:
-    """--target: an index, "1,2" for a spatial output, "[3,5]" with one for each sample, "boxes:3" for a named output.
+    """--target: an index, "1,2" for a spatial output, "[3,5]" with one for each sample, "boxes:3" for a named output or layer.
 
     >>> target("3"), target("3,1,2"), target("[3,5]"), target("boxes:3")
     (3, (3, 1, 2), [3, 5], ('boxes', 3))
@@ -159,7 +159,7 @@ def target(text: str | None) -> Any:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--target {text!r} cannot be read; give a class index such as 3, or 3,1,2 for an entry of a spatial output, "
-                         f"or [3,5] with one index for each sample, or name:3 for one of several outputs") from None
+                         f"or [3,5] with one index for each sample, or name:3 for one of several outputs, or a layer") from None
     return numbers[0] if len(numbers) == 1 else numbers
 
 
