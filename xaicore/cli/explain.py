@@ -37,8 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                            "or of a layer: a neuron")
     what.add_argument("--output", choices=("logit", "probability", "log_probability"), default="logit",
                       help="scale of the explained number")
-    what.add_argument("--layer", metavar="NAME", help="attribute to this layer's value instead of the input (xaicore inspect lists them); class-activation maps are made "
-                           "at it")
+    what.add_argument("--layer", metavar="NAME",
+                      help="attribute to this layer's value instead of the input (xaicore inspect lists them); class-activation maps are "
+                           "made at it")
     what.add_argument("--baseline", metavar="B",
                       help="for methods that have one: zero, mean (of the input), a number, or a file read like INPUT")
     image = parser.add_argument_group("images")
