@@ -46,7 +46,7 @@ def linear(rng, features=4, dtype="float64"):
 @settings(max_examples=8)
 @given(data=st.data())
 def test_w41_efficiency_dummy_and_linearity(data):
-    """Exact enumeration, rationals."""
+    """W41: Exact enumeration, rationals."""
     graph, x = drawn(data, mlps("any"), (2, 2))
     x0 = exact(data.draw(inputs_of(graph, batch=(1, 1))))[0]
     a = xc.explain(graph, x, "shapley.exact", target=0, baseline=x0)
@@ -63,7 +63,7 @@ def test_w41_efficiency_dummy_and_linearity(data):
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w41_symmetry_and_monotonicity(seed):
-    """Two inputs that are added before anything else, with equal values; and a function whose every marginal gain is larger."""
+    """W41: Two inputs that are added before anything else, with equal values; and a function whose every marginal gain is larger."""
     rng = np.random.default_rng(seed)
     b = Builder(dtype="exact")
     x = b.input("x", (None, 3))
@@ -85,7 +85,7 @@ def test_w41_symmetry_and_monotonicity(seed):
 @settings(max_examples=8)
 @given(data=st.data())
 def test_w42_kernel_shap_of_all_coalitions_is_shapley(data):
-    """To the last digit, whatever the network; and the multiplier form of the theorem."""
+    """W42: To the last digit, whatever the network; and the multiplier form of the theorem."""
     graph, x = drawn(data, mlps("any"), (2, 2))
     own = {"baseline": exact(data.draw(inputs_of(graph, batch=(1, 1))))[0], "target": 1}
     a = xc.explain(graph, x, "kernel_shap", **own)
@@ -100,7 +100,7 @@ def test_w42_kernel_shap_of_all_coalitions_is_shapley(data):
 @settings(max_examples=8)
 @given(data=st.data())
 def test_w43_lime_full_factorial_uniform_is_banzhaf(data):
-    """Unregularised least squares on all coalitions with equal weights; for two players that is Shapley, too."""
+    """W43: Unregularised least squares on all coalitions with equal weights; for two players that is Shapley, too."""
     graph, x = drawn(data, mlps("any"))
     m = x.shape[1]
     a = xc.explain(graph, x, "lime", target=0, draw="all", kernel="uniform")
@@ -122,7 +122,7 @@ def superpixels(rng):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_w44_four_ways_to_the_shapley_value_of_ten_superpixels(seed):
-    """Exact, KernelSHAP of all coalitions, Owen on the flat hierarchy, the integral of the multilinear extension: to 1e-10."""
+    """W44: Exact, KernelSHAP of all coalitions, Owen on the flat hierarchy, the integral of the multilinear extension: to 1e-10."""
     rng = np.random.default_rng(seed)
     images, names = digits_images()
     n = int(rng.integers(len(images)))
@@ -144,7 +144,7 @@ def test_w44_four_ways_to_the_shapley_value_of_ten_superpixels(seed):
 @settings(max_examples=6)
 @given(data=st.data())
 def test_w45_reveal_cancel_is_shapley_for_one_relu_of_two_opposite_inputs(data):
-    """One unit, two contributions of opposite sign; with equal signs, or more units (NET B), it is not."""
+    """W45: One unit, two contributions of opposite sign; with equal signs, or more units (NET B), it is not."""
     a, b, c = (F(data.draw(st.integers(1, 40)), 8) for _ in range(3))
     graph = mlp([[[1, -1]], [[1]]], [[c - 3], None], "exact")
     x = exact(np.array([[a, b]], dtype=object))
@@ -152,6 +152,7 @@ def test_w45_reveal_cancel_is_shapley_for_one_relu_of_two_opposite_inputs(data):
 
 
 def test_w45_not_in_general():
+    """W45."""
     assert list(values(NET_B.astype("exact"), X_B.astype(int), "deeplift.reveal_cancel")[0]) == [F(13, 3), F(-1, 3)]
     assert list(values(NET_B.astype("exact"), X_B.astype(int), "shapley.exact")[0]) == [F(9, 2), F(-1, 2)]
 
@@ -159,7 +160,7 @@ def test_w45_not_in_general():
 @settings(max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w46_reveal_cancel_is_rescale_when_every_unit_sees_one_sign(seed):
-    """Positive weights and positive differences: no unit has contributions that cancel."""
+    """W46: Positive weights and positive differences: no unit has contributions that cancel."""
     rng = np.random.default_rng(seed)
     w = [abs(exact(numbers(rng, s))) for s in ((4, 3), (3, 4), (1, 3))]
     graph = mlp(w, [exact(numbers(rng, (4,))), exact(numbers(rng, (3,))), None], "exact")
@@ -173,7 +174,7 @@ def test_w46_reveal_cancel_is_rescale_when_every_unit_sees_one_sign(seed):
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w47_linear_functions(seed):
-    """IG = DeepLIFT = Shapley = KernelSHAP = LIME = occlusion = ablation = w (x - x0), of the same baseline."""
+    """W47: IG = DeepLIFT = Shapley = KernelSHAP = LIME = occlusion = ablation = w (x - x0), of the same baseline."""
     rng = np.random.default_rng(seed)
     graph, w = linear(rng, dtype="exact")
     x, x0 = exact(numbers(rng, (2, 4))), exact(numbers(rng, (4,)))
@@ -190,7 +191,7 @@ def test_w47_linear_functions(seed):
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w48_occlusion_of_one_feature_is_shapley_for_additive_functions(seed):
-    """f = Σ_i g_i(x_i), each g_i a sum of hinges."""
+    """W48: f = Σ_i g_i(x_i), each g_i a sum of hinges."""
     rng = np.random.default_rng(seed)
     b = Builder(dtype="exact")
     x = b.input("x", (None, 3))
@@ -208,6 +209,7 @@ def test_w48_occlusion_of_one_feature_is_shapley_for_additive_functions(seed):
 @settings(max_examples=5)
 @given(data=st.data())
 def test_w57_shapley_does_not_see_the_order_of_hidden_units(data):
+    """W57."""
     graph, x = drawn(data, mlps("any", hidden=(1, 1)))
     w, c, v = (graph.params[k] for k in ("w0", "b0", "w_out"))
     order = list(range(len(w)))[::-1]
@@ -219,7 +221,7 @@ def test_w57_shapley_does_not_see_the_order_of_hidden_units(data):
 
 
 def test_n14_there_are_many_shapley_values():
-    """The same game rules, another baseline: NET B at (2, 1) from (0, 0) and from (1, 1), and from the mean over both."""
+    """N14: The same game rules, another baseline: NET B at (2, 1) from (0, 0) and from (1, 1), and from the mean over both."""
     graph = NET_B.astype("exact")
     first = values(graph, [[2, 1]], "shapley.exact")[0]
     second = values(graph, [[2, 1]], "shapley.exact", baseline=1)[0]
@@ -230,7 +232,7 @@ def test_n14_there_are_many_shapley_values():
 
 
 def test_n15_lime_depends_on_its_seed_and_its_width():
-    """On the digits network: from seed to seed an explanation moves by a good part of its size, and so it does from width to width."""
+    """N15: On the digits network: from seed to seed an explanation moves by a good part of its size, and so it does from width to width."""
     images, names = digits_images()
     graph, x = digits_model(), images[3:4].astype(float)
     own = {"target": int(names[3]), "mask": 4, "samples": 60}
@@ -245,7 +247,7 @@ def test_n15_lime_depends_on_its_seed_and_its_width():
 
 
 def test_e66_and_e67_kernels():
-    """LIME's kernel at d = 0.5: width .25 (library), 1 (captum), 45 (xplique); Shapley's for four players."""
+    """E66, E67: LIME's kernel at d = 0.5: width .25 (library), 1 (captum), 45 (xplique); Shapley's for four players."""
     from xaicore.methods.lime import KERNELS
     from xaicore.methods.surrogate import kernel
 

@@ -32,7 +32,7 @@ def quadratic(a, b, dtype="float64"):
 
 
 def test_e44():
-    """f = x1 x2 + x1², the others without mean: ACE of x1 = 1 is 1 - 1/3, the mean of α² over [-1, 1] or [0, 1]."""
+    """E44: f = x1 x2 + x1², the others without mean: ACE of x1 = 1 is 1 - 1/3, the mean of α² over [-1, 1] or [0, 1]."""
     graph = quadratic(np.array([[1.0, 0.5], [0.5, 0.0]]), np.zeros(2))
     sets = np.array([[-1.0, 1], [1, -1], [0, 2], [0, -2]])
     for low in (-1, 0):
@@ -44,7 +44,7 @@ def test_e44():
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w49_linear_functions(seed):
-    """ACE = LinearSHAP = IG from the mean, for an interval that is symmetric about the mean of each input; whatever the order."""
+    """W49: ACE = LinearSHAP = IG from the mean, for an interval that is symmetric about the mean of each input; whatever the order."""
     rng = np.random.default_rng(seed)
     w = exact(numbers(rng, (2, 3)))
     b = Builder(dtype="exact")
@@ -61,7 +61,7 @@ def test_w49_linear_functions(seed):
 @settings(max_examples=8)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_w50_second_order_is_exact_for_quadratic_functions(seed):
-    """Rationals: order 2 is the mean over the background with the input set, order 1 is not."""
+    """W50: Rationals: order 2 is the mean over the background with the input set, order 1 is not."""
     rng = np.random.default_rng(seed)
     graph = quadratic(exact(numbers(rng, (3, 3))), exact(numbers(rng, (3,))), "exact")
     x, sets = exact(numbers(rng, (2, 3))), exact(numbers(rng, (4, 3)))
@@ -87,7 +87,7 @@ def test_w50_second_order_is_exact_for_quadratic_functions(seed):
 
 @given(data=st.data())
 def test_n18_relu_networks_have_no_second_order(data):
-    """Piecewise linear in the logits: order 2 is order 1, bit for bit. The probability is curved."""
+    """N18: Piecewise linear in the logits: order 2 is order 1, bit for bit. The probability is curved."""
     graph = data.draw(st.one_of(mlps("any"), cnns()))
     x, sets = data.draw(inputs_of(graph)), data.draw(inputs_of(graph, batch=(2, 4)))
     own = {"target": 1, "background": sets, "steps": 2}
@@ -96,6 +96,7 @@ def test_n18_relu_networks_have_no_second_order(data):
 
 
 def test_n18_the_curvature_of_a_softmax():
+    """N18."""
     graph, x, sets = cnn(head=True), image(1), image(4, seed=3)
     own = {"target": 1, "background": sets, "steps": 2, "output": "probability"}
     first, second = (np.asarray(xc.explain(graph, x, "ace", order=k, **own)) for k in (1, 2))

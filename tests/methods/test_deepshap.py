@@ -29,7 +29,7 @@ def exact(values):
 @settings(max_examples=6)
 @given(data=st.data(), variant=st.sampled_from(["rescale", "reveal_cancel"]))
 def test_w40_the_mean_over_the_background(data, variant):
-    """DeepLIFT by loops (the twin) for every reference, rationals; complete with respect to the mean output."""
+    """W40: DeepLIFT by loops (the twin) for every reference, rationals; complete with respect to the mean output."""
     from xaicore.oracle.twins import ReluNet
 
     graph = data.draw(mlps("any", hidden=(1, 2))).astype("exact")

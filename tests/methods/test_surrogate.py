@@ -149,6 +149,22 @@ def test_endpoints():
     assert gaps["none"] > 1e-3
 
 
+def test_players_that_are_as_in_the_background():
+    """They get exactly 0, in each sample its own, and the others are nearer to the exact values for it."""
+    graph, x = cnn(), image(2)
+    x[0, :, :2] = 0
+    x[1, :, 2:] = 0
+    own = {"target": 1, "mask": "positions"}
+    truth = xc.explain(graph, x, "shapley.exact", **own).extras["players"]
+    a = xc.explain(graph, x, "kernel_shap", samples=400, **own).extras["players"]
+    b = xc.explain(graph, x, "kernel_shap", samples=400, endpoints="weight", **own).extras["players"]
+    assert not a[0, :8].any()
+    assert not a[1, 8:].any()
+    assert np.abs(a - truth).max() < np.abs(b - truth).max()
+    same = xc.explain(graph, np.zeros((1, 2, 4, 4)), "kernel_shap", **own)
+    assert not np.asarray(same).any()
+
+
 def test_few_features():
     """shap's num_features: the others get 0, and the sum is still f(x) - v(nobody)."""
     a = xc.explain(cnn(), image(2), "kernel_shap", target=1, mask=4, samples=300, features=3)

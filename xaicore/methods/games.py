@@ -86,6 +86,15 @@ class Game:
         """The number of entries of each player, (M,)."""
         return sum((np.bincount(v.reshape(-1), minlength=self.count) for v in self.labels.values()), np.zeros(self.count, dtype=int))
 
+    def differing(self) -> Array:
+        """(N, M): does a player have an entry at which x and what stands for it when it is absent are not the same?"""
+        out = np.zeros((self.task.size, self.count), dtype=bool)
+        for k, labels in self.labels.items():
+            differ = (self.absent[k] != self.task.feeds[k][None]).any(axis=0).reshape(self.task.size, -1)
+            for n, row in enumerate(differ):
+                out[n] |= np.bincount(labels.reshape(-1), weights=row, minlength=self.count) > 0
+        return out
+
     def spread(self, phi: Array, how: str) -> dict[str, Array]:
         """(N, M) in the shape of the inputs: each entry of a player gets an equal "share" of it, or all of it ("repeat")."""
         chosen("spread", how, SPREADS)

@@ -30,7 +30,8 @@ def kernel_shap(task: Task, samples: int | None = None, mask: Any = None, baseli
                φ are the Shapley values
     draw       "paired": sizes that fit in whole, from the smallest and largest on, then random coalitions, each with its
                complement, of the other sizes; "drawn": all at random, with a size in proportion to (M-1) / (k (M-k))
-    endpoints  "constraint": the condition on the sum is eliminated exactly; "weight": nobody and all are rows with weight 10^6 of
+    endpoints  "constraint": the condition on the sum is eliminated exactly, and so are players that are the same in x and in all of
+               the background, who get 0; "weight": nobody and all are rows with weight 10^6 of
                a fit with an intercept, so the sum is right to about 1e-6; "none": a fit without them, not complete
     features   fit only this many players, chosen by the lasso; the others get 0
     mask, baseline, background, seed, spread    as for shapley.sampling
@@ -53,11 +54,14 @@ def kernel_shap(task: Task, samples: int | None = None, mask: Any = None, baseli
     v = g.values(np.concatenate([ends, z]))
     empty, full, rest = v[:, 0], v[:, 1], v[:, 2:]
     w = np.array([scalar(one, v) for one in weights], dtype=v.dtype)
-    rows = numbers(z, v)
+    rows, differing = numbers(z, v), g.differing()
     phi = filled((task.size, m), 0, v)
     for n in range(task.size):
-        keep = list(range(m)) if features is None else SELECTIONS["lasso"](rows, rest[n], w, features) if m > 1 else [0]
-        keep = keep or [0]                                              # all values are equal, so that the lasso chose nobody
+        keep = np.flatnonzero(differing[n]) if endpoints == "constraint" else np.arange(m)
+        if features is not None and features < len(keep):
+            keep = keep[SELECTIONS["lasso"](rows[:, keep], rest[n], w, features)]
+        if not len(keep):                                               # x is its own baseline, or the lasso chose nobody
+            keep = np.arange(m)[:1]
         if endpoints == "constraint":
             phi[n, keep] = constrained(rows[:, keep], rest[n] - empty[n], w, full[n] - empty[n])
             continue
