@@ -15,6 +15,7 @@ import numpy as np
 from xaicore import ops
 from xaicore.errors import ConversionError
 from xaicore.graph.graph import Graph
+from xaicore_keras.emit_recurrent import RECURRENT
 from xaicore_keras.emitter import Emitter, check_arithmetic
 
 Emit = Callable[..., None]
@@ -381,7 +382,7 @@ def cast(dtype: str) -> Emit:
 K = keras.ops
 EMITTERS: Mapping[type[ops.Op], Emit] = {
     ops.Dense: dense, ops.MatMul: matmul, ops.Einsum: einsum, ops.Embedding: embedding, ops.Conv: conv, ops.ConvTranspose: conv_transpose,
-    ops.MaxPool: pool(False), ops.AvgPool: pool(True), ops.GlobalAvgPool: everywhere("GlobalAveragePooling", keepdims=True),
+    **RECURRENT, ops.MaxPool: pool(False), ops.AvgPool: pool(True), ops.GlobalAvgPool: everywhere("GlobalAveragePooling", keepdims=True),
     ops.GlobalMaxPool: everywhere("GlobalMaxPooling", keepdims=True), ops.AdaptiveAvgPool: everywhere("AdaptiveAveragePooling"),
     ops.AdaptiveMaxPool: everywhere("AdaptiveMaxPooling"), ops.Resize: resize,
     ops.BatchNorm: batch_norm, ops.LayerNorm: layer_norm, ops.GroupNorm: group_norm, ops.InstanceNorm: group_norm, ops.RMSNorm: rms_norm,

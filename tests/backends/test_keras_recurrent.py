@@ -14,7 +14,7 @@ from xaicore.errors import ConversionError, Inapplicable
 from xaicore.ops import GRU, LSTM, RNN
 
 import xaicore as xc  # isort: skip
-from xaicore_keras import load, to_graph  # isort: skip
+from xaicore_keras import emit, load, to_graph  # isort: skip
 
 __all__ = ["double"]
 pytestmark = MARKS
@@ -261,3 +261,13 @@ def test_kinds() -> None:
     graph = to_graph(chain(layers.SimpleRNN(H, name="simple")), draw())
     assert [n.layer for n in graph.nodes if isinstance(n.op, RNN)] == ["simple"]
     assert {"simple/kernel", "simple/recurrent_kernel", "simple/bias"} <= set(graph.params)
+
+
+def test_there_and_back() -> None:
+    """Masks, both directions, the forms of a GRU: emitted layers are the ones that the graph came from."""
+    made = chain(layers.Masking(0.0), layers.LSTM(H, return_sequences=True), layers.Bidirectional(layers.GRU(2, return_sequences=True)),
+                 layers.GRU(2, reset_after=False, recurrent_activation="hard_sigmoid"))
+    graph, x = to_graph(made, draw()), draw(2, PADDED)
+    back = emit(graph)
+    assert close(run_keras(back, (x,))[0].detach().numpy(), graph(x))
+    assert [type(one).__name__ for one in back.layers if type(one).__name__ in ("LSTM", "GRU")] == ["LSTM", "GRU", "GRU", "GRU"]
