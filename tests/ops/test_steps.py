@@ -75,19 +75,20 @@ def test_a_determinant_has_no_rule_and_says_so() -> None:
     with pytest.raises(UncoveredNode, match=r"no row covers node 'det'.*Add one in front: rules.before\(\(op\(Det\), <rule>\)\)"):
         xc.explain(graph, [[[1, 2], [3, 4]]], "lrp.epsilon")
     assert np.asarray(xc.explain(graph, [[[1, 2], [2, 4]]], "gradient")).tolist() == [[[4, -2], [-2, 1]]]
+    assert graph([[[0, 1], [1, 0]], [[0, 2], [0, 3]], [[0, 2], [5, 7]]]).tolist() == [-1, 0, -10]
 
 
 def test_quantisation_passes_what_it_says() -> None:
     """Halves go to the even number; the slope is 1 in the range; LRP passes everything, DeepLIFT the true quotient."""
-    graph = one(FakeQuantize(-2, 1), (5,), F(1, 2), 0)
-    x = [[F(1, 4), F(3, 4), F(-1, 4), F(5, 4), -1]]
-    assert graph(x).tolist() == [[0, F(1, 2), 0, F(1, 2), -1]]
-    slopes = np.array([xc.explain(graph, x, "gradient", target=k)["x"][0].tolist() for k in range(5)], dtype=object)
-    assert slopes.tolist() == np.diag([1, 0, 1, 0, 1]).tolist()         # 3/4 is the level 2, beyond the range
-    assert np.asarray(xc.explain(graph, x, "lrp.zero", target=3)).tolist() == [[0, 0, 0, F(1, 2), 0]]
+    graph = one(FakeQuantize(-2, 1), (6,), F(1, 2), 0)
+    x = [[F(1, 4), F(3, 4), F(-1, 4), F(5, 4), -1, F(1, 2)]]
+    assert graph(x).tolist() == [[0, F(1, 2), 0, F(1, 2), -1, F(1, 2)]]
+    slopes = np.array([xc.explain(graph, x, "gradient", target=k)["x"][0].tolist() for k in range(6)], dtype=object)
+    assert slopes.tolist() == np.diag([1, 0, 1, 0, 1, 1]).tolist()      # 3/4 is the level 2, beyond the range; -1 and 1/2 are its ends
+    assert np.asarray(xc.explain(graph, x, "lrp.zero", target=3)).tolist() == [[0, 0, 0, F(1, 2), 0, 0]]
     a = xc.explain(graph, x, "deeplift.rescale", target=3, baseline=0)
     assert a.gap().tolist() == [0]
-    assert np.asarray(a).tolist() == [[0, 0, 0, F(1, 2), 0]]
+    assert np.asarray(a).tolist() == [[0, 0, 0, F(1, 2), 0, 0]]
 
 
 def test_a_zero_vector_has_a_norm_without_slope() -> None:
