@@ -149,6 +149,9 @@ def test_blur_ig_by_loops(data):
     for n in range(2):
         slow = twins.blur_ig(lambda v: np.asarray(xc.explain(graph, v[None], target=1))[0], x[n], 2, 6, "constant")
         assert close(np.asarray(a)[n], slow, 1e-10, scale=max(1e-3, abs(slow).max()))
+        pair = twins.blur_ig_by_slopes(lambda v: np.asarray(xc.explain(graph, v[None], target=1))[0], x[n], 2, 6)
+        theirs = np.asarray(xc.explain(graph, x, "blur_ig", target=1, sigma=2, steps=6, quadrature="pair"))[n]
+        assert close(theirs, pair, 1e-8, scale=max(1e-3, abs(pair).max()))
     assert a.extras["curve"].shape == (2, 6)
     assert close(a.extras["sigmas"], 2 * (1 - (np.arange(6) + 0.5) / 6), 1e-14)
 
@@ -158,6 +161,8 @@ def test_blur_ig_is_complete_in_the_limit():
     assert gaps[1] < 0.01
     assert gaps[1] < gaps[0]
     assert xc.explain(cnn(), image(1), "blur_ig", target=0).settings["sigma"] == 4 / 6
+    pair = xc.explain(cnn(), image(2), "blur_ig", target=0, steps=400, quadrature="pair")
+    assert abs(pair.gap()).max() < 0.1                                  # its slopes add an error of their own
 
 
 # ----- guided path ------------------------------------------------------------------------------------------------

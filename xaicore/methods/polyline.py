@@ -21,10 +21,11 @@ STEPS: Mapping[str, tuple[float, ...]] = MappingProxyType({"midpoint": (0.5,), "
 """name -> where in a step its gradient is taken: the mean over these."""
 
 
-def path_integral(task: Task, point: Point, steps: int, rule: str) -> tuple[dict[str, Array], Array]:
+def path_integral(task: Task, point: Point, steps: int, rule: str, moves: Point | None = None) -> tuple[dict[str, Array], Array]:
     """(A by input name, f at the places of the gradients (N, K)) for a path of each sample from P_0 to P_steps.
 
-    Complete up to the error of the quadrature, and exactly for an affine f, whatever the path.
+    Complete up to the error of the quadrature, and exactly for an affine f, whatever the path. ``moves`` gives what stands for
+    P_{j+1} - P_j in place of this difference.
     """
     within = STEPS[rule]
     step = np.tile(np.repeat(np.arange(steps), len(within)), task.size)
@@ -33,9 +34,13 @@ def path_integral(task: Task, point: Point, steps: int, rule: str) -> tuple[dict
     sums = {name: task.feeds[name] * scalar(0, task.feeds[name]) for name in task.wrt}
     values = []
     for part, grads, f in sweep(task, rows, lambda part: point(rows[part], place[part])):
-        start, end = (point(rows[part], step[part] + at) for at in (0.0, 1.0))
+        if moves is None:
+            start, end = (point(rows[part], step[part] + at) for at in (0.0, 1.0))
+            moved = {name: end[name] - start[name] for name in task.wrt}
+        else:
+            moved = moves(rows[part], step[part])
         for name, g in grads.items():
-            np.add.at(sums[name], rows[part], (end[name] - start[name]) * g / scalar(len(within), g))
+            np.add.at(sums[name], rows[part], moved[name] * g / scalar(len(within), g))
         values.append(f)
     return sums, np.concatenate(values).reshape(task.size, -1)
 
