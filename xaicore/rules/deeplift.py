@@ -318,7 +318,7 @@ def _after_convolution(node: object, view: View) -> bool:
     from xaicore.ops import Dense, Einsum, MatMul
 
     assert isinstance(node, Node)
-    nodes = {n.name: n for n in view.graph.nodes}
+    nodes = view.nodes
     stack: list[str] = list(node.inputs)
     while stack:
         name = stack.pop()

@@ -27,18 +27,28 @@ class View:
         """The nodes by name."""
         return {n.name: n for n in self.graph.nodes}
 
+    @cached_property
+    def _feeding(self) -> Mapping[str, list[str]]:
+        """For each node what it reads actively."""
+        return {n.name: [i for i, on in zip(n.inputs, self.active[n.name]) if on] for n in self.graph.nodes}
+
+    @cached_property
+    def _reading(self) -> Mapping[str, list[str]]:
+        """For each node what reads it actively."""
+        readers: dict[str, list[str]] = {n.name: [] for n in self.graph.nodes}
+        for name, inputs in self._feeding.items():
+            for i in inputs:
+                if i in readers:
+                    readers[i].append(name)
+        return readers
+
     def upstream(self, node: Node) -> set[str]:
         """The names of all active nodes from which the signal reaches ``node``."""
-        return self._closure(node, {n.name: [i for i, on in zip(n.inputs, self.active[n.name]) if on] for n in self.graph.nodes})
+        return self._closure(node, self._feeding)
 
     def downstream(self, node: Node) -> set[str]:
         """The names of all nodes that the signal reaches from ``node``."""
-        readers: dict[str, list[str]] = {n.name: [] for n in self.graph.nodes}
-        for n in self.graph.nodes:
-            for i, on in zip(n.inputs, self.active[n.name]):
-                if on and i in readers:
-                    readers[i].append(n.name)
-        return self._closure(node, readers)
+        return self._closure(node, self._reading)
 
     @staticmethod
     def _closure(node: Node, edges: Mapping[str, list[str]]) -> set[str]:
