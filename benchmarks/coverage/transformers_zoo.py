@@ -54,7 +54,7 @@ MODELS_AND_CONFIGS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
     "LlamaForCausalLM": ("LlamaConfig", GROUPED, "ids"), "MistralForCausalLM": ("MistralConfig", {**GROUPED, "sliding_window": 4}, "ids"),
     "Qwen2ForCausalLM": ("Qwen2Config", GROUPED, "ids"), "Qwen3ForCausalLM": ("Qwen3Config", GROUPED, "ids"),
     "GemmaForCausalLM": ("GemmaConfig", GROUPED, "ids"), "Gemma2ForCausalLM": ("Gemma2Config", {**GROUPED, "sliding_window": 4}, "ids"),
-    "PhiForCausalLM": ("PhiConfig", TEXT, "ids"), "Phi3ForCausalLM": ("Phi3Config", {**GROUPED, "head_dim": None}, "ids"),
+    "PhiForCausalLM": ("PhiConfig", TEXT, "ids"), "Phi3ForCausalLM": ("Phi3Config", {k: v for k, v in GROUPED.items() if k != "head_dim"}, "ids"),
     "FalconForCausalLM": ("FalconConfig", TEXT, "ids"), "StableLmForCausalLM": ("StableLmConfig", GROUPED, "ids"),
     "MambaForCausalLM": ("MambaConfig", {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4, "vocab_size": 61, "use_cache": False}, "ids"),
     # encoder and decoder
