@@ -20,11 +20,20 @@ from xaicore.ops import (
     GELU,
     SELU,
     Abs,
+    Acos,
+    Acosh,
     Add,
+    Asin,
+    Asinh,
+    Atan,
+    Atanh,
+    Bitwise,
+    BitwiseNot,
     Ceil,
     Clip,
     Compare,
     Cos,
+    Cosh,
     Detach,
     Div,
     Erf,
@@ -34,6 +43,8 @@ from xaicore.ops import (
     HardSigmoid,
     HardSwish,
     Identity,
+    IsInf,
+    IsNaN,
     LeakyReLU,
     Log,
     Log1p,
@@ -41,6 +52,7 @@ from xaicore.ops import (
     Maximum,
     Minimum,
     Mish,
+    Mod,
     Mul,
     Neg,
     Not,
@@ -56,12 +68,15 @@ from xaicore.ops import (
     Sign,
     SiLU,
     Sin,
+    Sinh,
     Softplus,
     Softsign,
     Split,
     Sqrt,
     Sub,
+    Tan,
     Tanh,
+    Threshold,
     ToBool,
     ToInt,
     Where,
@@ -221,13 +236,27 @@ def _softsign_argument(c: Context) -> Any:
     return None
 
 
-def remainder(c: Context, x: Any, other: Any) -> Value:
-    """x - other * floor(x / other)."""
-    if kind_of(c.result().dtype) != "float":
-        raise ConversionError("the remainder of whole numbers is not supported")
-    (left, right), layout = c.align(x, other)
-    whole = c.add(Floor(), c.add(Div(), left, right, part="quotient"), part="whole")
-    return Value(c.add(Sub(), left, c.add(Mul(), right, whole, part="multiple")), layout)
+def base(number: float, c: Context, x: Any) -> Value:
+    """number ** x."""
+    return power(c, number, c.active(x))
+
+
+def log_of(number: float, c: Context, x: Any) -> Value:
+    """The logarithm to a base: log(x) / log(base)."""
+    log = c.emit(Log(), c.as_float(c.active(x)), part="log")
+    return c.emit(Mul(), log, c.constant(np.asarray(1 / math.log(number)), "scale"))
+
+
+def trunc(c: Context, x: Any) -> Value:
+    """Towards 0: sign(x) * floor(|x|)."""
+    x = c.active(x)
+    size = c.add(Floor(), c.add(Abs(), x.name, part="size"), part="whole")
+    return Value(c.add(Mul(), c.add(Sign(), x.name, part="sign"), size), x.layout, x.kind)
+
+
+def isinf(c: Context, x: Any) -> Value:
+    """Is it infinite?"""
+    return c.emit(IsInf(), c.active(x))
 
 
 def power(c: Context, x: Any = None, exponent: Any = None) -> Value:
@@ -261,17 +290,13 @@ def masked_fill(c: Context, x: Any, mask: Any, value: Any) -> Value:
 
 
 def logical_not(c: Context, x: Any) -> Value:
-    """not x; of booleans also bitwise."""
-    if kind_of(c.result().dtype) != "bool":
-        raise ConversionError("bitwise operations on whole numbers are not supported")
-    return c.emit(Not(), c.active(x))
+    """not x; of whole numbers every bit."""
+    return c.emit(Not() if kind_of(c.result().dtype) == "bool" else BitwiseNot(), c.active(x))
 
 
-def logical(op: Op, c: Context, x: Any, other: Any) -> Value:
-    """and, or, xor; of booleans also bitwise."""
-    if kind_of(c.result().dtype) != "bool":
-        raise ConversionError("bitwise operations on whole numbers are not supported")
-    return binary(op, c, x, other)
+def logical(op: Logical, c: Context, x: Any, other: Any) -> Value:
+    """and, or, xor; of whole numbers bit by bit."""
+    return binary(op if kind_of(c.result().dtype) == "bool" else Bitwise(op.kind), c, x, other)
 
 
 def take(make: Callable[..., Op]) -> Callable[..., Value]:
@@ -290,11 +315,16 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     # functions of one number
     "exp": take(Exp), "expm1": take(Expm1), "log": take(Log), "log1p": take(Log1p), "sqrt": take(Sqrt), "rsqrt": take(Rsqrt),
     "reciprocal": take(Reciprocal), "abs": take(Abs), "neg": take(Neg), "erf": take(Erf), "sin": take(Sin), "cos": take(Cos),
+    "tan": take(Tan), "asin": take(Asin), "acos": take(Acos), "atan": take(Atan), "sinh": take(Sinh), "cosh": take(Cosh),
+    "asinh": take(Asinh), "acosh": take(Acosh), "atanh": take(Atanh), "exp2": partial(base, 2.0), "log2": partial(log_of, 2.0),
+    "log10": partial(log_of, 10.0), "trunc": trunc, "isnan": take(IsNaN), "isinf": isinf,
+    "threshold": take(lambda threshold, value: Threshold(float(threshold), float(value))),
     "floor": take(Floor), "ceil": take(Ceil), "round": take(Round), "sign": take(Sign), "sgn": take(Sign), "square": square,
     "_to_copy": cast, "type_as": cast, "detach": detach, "nan_to_num": nan_to_num,
     # functions of two
     "add": partial(sum_of_two, Add()), "sub": partial(sum_of_two, Sub()), "rsub": rsub, "mul": partial(binary, Mul()), "div": div,
-    "floor_divide": partial(div, rounding_mode="floor"), "remainder": remainder, "pow": power,
+    "floor_divide": partial(div, rounding_mode="floor"), "remainder": partial(binary, Mod()),
+    "fmod": partial(binary, Mod("trunc")), "pow": power,
     "maximum": partial(binary, Maximum()), "minimum": partial(binary, Minimum()), "lerp": lerp,
     "where": where, "masked_fill": masked_fill,
     **{kind: partial(binary, Compare(kind)) for kind in ("eq", "ne", "lt", "le", "gt", "ge")},

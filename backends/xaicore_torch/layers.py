@@ -7,6 +7,7 @@ table at the end says which function lowers which operator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from xaicore.ops import (
     Embedding,
     GlobalAvgPool,
     GlobalMaxPool,
+    GridSample,
     GroupNorm,
     InstanceNorm,
     LayerNorm,
@@ -231,6 +233,42 @@ def upsample_linear(c: Context, x: Any, output_size: Any, align_corners: bool, s
     return _upsampled(c, x, Resize(c.shape()[2:], "linear", coordinates, scales=given))
 
 
+def upsample_exact(c: Context, x: Any, output_size: Any, scale_factors: Any = None, **scales: float | None) -> Value:
+    """Nearest neighbour by the middles of the pixels."""
+    return _upsampled(c, x, Resize(c.shape()[2:], "nearest", "half_pixel", "round_prefer_ceil", _scales(scale_factors, scales)))
+
+
+def upsample_cubic(
+    c: Context, x: Any, output_size: Any, align_corners: bool, scale_factors: Any = None, **scales: float | None,
+) -> Value:
+    """Bicubic."""
+    coordinates, given = ("align_corners", ()) if align_corners else ("half_pixel", _scales(scale_factors, scales))
+    return _upsampled(c, x, Resize(c.shape()[2:], "cubic", coordinates, scales=given, cubic=-0.75))
+
+
+def resampled(
+    mode: str, c: Context, x: Any, output_size: Any, align_corners: bool, scale_factors: Any = None, **scales: float | None,
+) -> Value:
+    """Bilinear and bicubic with a filter that widens where the picture shrinks."""
+    coordinates, given = ("align_corners", ()) if align_corners else ("half_pixel", _scales(scale_factors, scales))
+    op = Resize(c.shape()[2:], mode, coordinates, scales=given, cubic=-0.5, exclude_outside=True, antialias=True)  # type: ignore[arg-type]
+    return _upsampled(c, x, op)
+
+
+def grid_sample(c: Context, x: Any, grid: Any, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Value:
+    """x read at the places of a grid."""
+    image = c.batch_first(x)
+    places = c.batch_first(grid).name if isinstance(grid, Value) else c.operand(grid, Layout(_grid_shape(c, image), c.batch))
+    modes: Any = ("linear", "nearest", "cubic")
+    paddings: Any = ("zeros", "border", "reflection")
+    return Value(c.add(GridSample(modes[interpolation_mode], paddings[padding_mode], align_corners), image.name, places),
+                 Layout(c.shape(), c.batch))
+
+
+def _grid_shape(c: Context, image: Value) -> tuple[int, ...]:
+    return (c.batch, *c.shape()[2:], len(image.layout.shape) - 2)
+
+
 def _scales(together: Any, single: Mapping[str, float | None]) -> tuple[float, ...]:
     return tuple(together or (s for s in single.values() if s is not None))
 
@@ -265,7 +303,10 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "adaptive_avg_pool1d": adaptive_avg_pool, "adaptive_avg_pool2d": adaptive_avg_pool, "adaptive_avg_pool3d": adaptive_avg_pool,
     "_adaptive_avg_pool2d": adaptive_avg_pool, "_adaptive_avg_pool3d": adaptive_avg_pool,
     "adaptive_max_pool1d": adaptive_max_pool, "adaptive_max_pool2d": adaptive_max_pool, "adaptive_max_pool3d": adaptive_max_pool,
-    "embedding": embedding,
+    "embedding": embedding, "grid_sampler": grid_sample,
+    "_upsample_nearest_exact1d": upsample_exact, "_upsample_nearest_exact2d": upsample_exact, "_upsample_nearest_exact3d": upsample_exact,
+    "upsample_bicubic2d": upsample_cubic, "_upsample_bilinear2d_aa": partial(resampled, "linear"),
+    "_upsample_bicubic2d_aa": partial(resampled, "cubic"),
     "upsample_nearest1d": upsample_nearest, "upsample_nearest2d": upsample_nearest, "upsample_nearest3d": upsample_nearest,
     "upsample_linear1d": upsample_linear, "upsample_bilinear2d": upsample_linear, "upsample_trilinear3d": upsample_linear,
 }

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from xaicore.errors import ConversionError, XaicoreError, nearest
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import prune
-from xaicore.ops import Identity, LocalResponseNorm, Op
+from xaicore.ops import Identity, LocalResponseNorm, Op, Shrink
 from xaicore_torch import arithmetic, layers, positions, products, recurrent, reductions, shapes
 from xaicore_torch.context import Const, Context, Value
 from xaicore_torch.places import NOTHING
@@ -29,6 +29,7 @@ SHAPE_ONLY = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "ne
 """Operators that read no more than the shape of their first argument, so that their result is a constant."""
 
 WHOLE: Mapping[type, Callable[[Any], Op]] = {
+    torch.nn.Hardshrink: lambda m: Shrink(float(m.lambd)), torch.nn.Softshrink: lambda m: Shrink(float(m.lambd), float(m.lambd)),
     torch.nn.LocalResponseNorm: lambda m: LocalResponseNorm(m.size, m.alpha, m.beta, m.k),
 }
 """Modules that torch takes apart although there is one operator for them: class -> operator, from the live module."""

@@ -15,22 +15,18 @@ from xaicore.errors import ConversionError
 from xaicore.graph.layout import Layout
 from xaicore.ops import (
     Abs,
-    Add,
     ArgMax,
     ArgMin,
-    Detach,
-    Exp,
-    Log,
+    LogSumExp,
     Maximum,
     Mean,
     Minimum,
+    Norm,
     Op,
-    Pow,
     ReduceMax,
     ReduceMin,
+    ReduceProd,
     Sqrt,
-    Squeeze,
-    Sub,
     Sum,
     ToBool,
     Variance,
@@ -99,31 +95,21 @@ def quantifier(make: Callable[..., Op], c: Context, x: Any, dim: Any = None, kee
 
 
 def vector_norm(c: Context, x: Any, ord: Any, dim: Any, keepdim: bool) -> Value:
-    """The 1-, 2- or infinity-norm."""
+    """(sum |x|^p)^(1/p), or the largest |x|."""
     x, axes = _reduced(c, x, dim)
     layout = _reduced_layout(c, x, dim, keepdim)
     order = c.number(ord)
-    if order == 2:
-        return c.emit(Sqrt(), c.emit(Sum(axes, keepdim), c.emit(Pow(2), x, part="squares"), layout=layout, part="sum"), layout=layout)
-    if order not in (1, math.inf):
-        raise ConversionError(f"the {order}-norm is not supported; the orders are 1, 2 and infinity")
-    return c.emit((Sum if order == 1 else ReduceMax)(axes, keepdim), c.emit(Abs(), x, part="sizes"), layout=layout)
-
-
-def logsumexp(c: Context, x: Any, dim: Any, keepdim: bool) -> Value:
-    """log(sum(exp(x - m))) + m, with the maximum m held constant, since it cancels."""
-    x, axes = _reduced(c, x, dim)
-    shift = c.add(Detach(shared=True), c.add(ReduceMax(axes, True), x.name, part="maximum"), part="shift")
-    powers = c.add(Exp(), c.add(Sub(), x.name, shift, part="shifted"), part="powers")
-    logs = c.add(Log(), c.add(Sum(axes, True), powers, part="sum"), part="log")
-    if keepdim:
-        return Value(c.add(Add(), logs, shift), x.layout.resized(c.shape()))
-    return Value(c.add(Squeeze(axes), c.add(Add(), logs, shift, part="shifted_back")), x.layout.without(_dims(x, dim)))
+    if order == math.inf:
+        return c.emit(ReduceMax(axes, keepdim), c.emit(Abs(), x, part="sizes"), layout=layout)
+    if order < 1:
+        raise ConversionError(f"the {order}-norm is not supported; orders from 1 to infinity are")
+    return c.emit(Norm(axes, keepdim, float(order)), x, layout=layout)
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
     "sum": partial(reduction, Sum), "mean": partial(reduction, Mean), "amax": partial(reduction, ReduceMax),
     "amin": partial(reduction, ReduceMin), "max": partial(extreme, ReduceMax, Maximum()), "min": partial(extreme, ReduceMin, Minimum()),
     "var": variance, "std": deviation, "var_mean": variance_and_mean, "any": partial(quantifier, ReduceMax),
-    "all": partial(quantifier, ReduceMin), "linalg_vector_norm": vector_norm, "logsumexp": logsumexp,
+    "all": partial(quantifier, ReduceMin), "linalg_vector_norm": vector_norm, "logsumexp": partial(reduction, LogSumExp),
+    "prod": partial(reduction, ReduceProd),
 }

@@ -270,7 +270,7 @@ def index(c: Context, x: Any, indices: Sequence[Any]) -> Value:
     return _indexed(c, joined, given[0], Const((torch.from_numpy(flat),), "positions"))
 
 
-def _indexed(c: Context, x: Any, dim: int, at: Any) -> Value:
+def _indexed(c: Context, x: Any, dim: int, at: Any, part: str = "") -> Value:
     if isinstance(x, Const) and isinstance(at, Value) and dim == 0 and x.tensor.ndim == 2 and at.kind == "int":
         return embedding(c, x, at)
     x = c.active(x)
@@ -286,7 +286,18 @@ def _indexed(c: Context, x: Any, dim: int, at: Any) -> Value:
     shape, here = x.layout.shape, tuple(positions.shape)
     moved = x.layout.axis + (len(here) - 1 if k < x.layout.axis else 0)
     layout = replace(x.layout, shape=(*shape[:k], *here, *shape[k + 1 :]), axis=moved)
-    return c.emit(Gather(axis), x, c.constant(np.asarray(positions.numpy()), "positions"), layout=layout)
+    return c.emit(Gather(axis), x, c.constant(np.asarray(positions.numpy()), "positions"), layout=layout, part=part)
+
+
+def unfold(c: Context, x: Any, dimension: int, size: int, step: int) -> Value:
+    """Windows of one axis on a new last axis: x.unfold(dim, size, step)."""
+    value = c.active(x)
+    k = value.layout.framework_axis(dimension)
+    starts = torch.arange(0, value.layout.shape[k] - size + 1, step)
+    seen = _indexed(c, value, k, Const((starts[:, None] + torch.arange(size),), "positions"), part="windows")
+    order = [j for j in range(len(seen.layout.shape)) if j != k + 1]
+    layout, op = seen.layout.permute([*order, k + 1])
+    return c.emit(op, seen, layout=layout)
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
@@ -296,5 +307,5 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "slice": slice_, "select": select, "split": split, "split_with_sizes": split, "unbind": unbind,
     "cat": cat, "stack": stack, "slice_scatter": slice_scatter, "select_scatter": select_scatter, "copy": copy,
     "flip": flip, "roll": roll, "pad": padded, "constant_pad_nd": padded, "index_select": index_select, "index": index,
-    "_unsafe_index": index,
+    "_unsafe_index": index, "unfold": unfold,
 }

@@ -76,6 +76,8 @@ MODELS_AND_CONFIGS: Mapping[str, tuple[str, Mapping[str, Any], str]] = {
         "SegformerConfig", {"num_encoder_blocks": 2, "depths": [1, 1], "sr_ratios": [2, 1], "hidden_sizes": [16, 32], "patch_sizes": [7, 3],
                             "strides": [4, 2], "num_attention_heads": [1, 2], "mlp_ratios": [2, 2], "decoder_hidden_size": 16}, "image"),
     "CLIPModel": ("CLIPConfig", CLIP, "image and ids"), "SiglipModel": ("SiglipConfig", CLIP, "image and ids"),
+    "CLIPVisionModelWithProjection": ("CLIPVisionConfig", {**IMAGE, "projection_dim": 16}, "image"),
+    "CLIPTextModelWithProjection": ("CLIPTextConfig", {**TEXT, "projection_dim": 16}, "ids"), "SiglipVisionModel": ("SiglipVisionConfig", IMAGE, "image"),
     "Wav2Vec2ForSequenceClassification": (
         "Wav2Vec2Config", {**TEXT, "conv_dim": [16, 16], "conv_kernel": [10, 3], "conv_stride": [5, 2], "num_conv_pos_embeddings": 4,
                            "num_conv_pos_embedding_groups": 2, "classifier_proj_size": 16, "apply_spec_augment": False}, "sound"),

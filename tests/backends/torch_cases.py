@@ -58,7 +58,7 @@ def attention(**settings: Any) -> Part:
 
 
 ACTIVATIONS: Mapping[str, Part] = {
-    "relu": nn.ReLU(), "relu6": nn.ReLU6(), "relu6_function": F.relu6, "leaky_relu": nn.LeakyReLU(0.2), "prelu": nn.PReLU(), "prelu_channels": nn.PReLU(4),
+    "relu": nn.ReLU(), "relu6": nn.ReLU6(), "relu6_function": F.relu6, "leaky_relu": nn.LeakyReLU(0.2), "prelu": nn.PReLU(), "threshold": nn.Threshold(0.1, 2.0), "prelu_channels": nn.PReLU(4),
     "elu": nn.ELU(1.5), "selu": nn.SELU(), "celu": nn.CELU(0.5), "hardtanh": nn.Hardtanh(-0.5, 0.8), "sigmoid": nn.Sigmoid(),
     "hardsigmoid": nn.Hardsigmoid(), "hardswish": nn.Hardswish(), "tanh": nn.Tanh(), "gelu": nn.GELU(), "gelu_tanh": nn.GELU("tanh"),
     "silu": nn.SiLU(), "mish": nn.Mish(), "softplus": nn.Softplus(2.0), "softplus_low": nn.Softplus(1.0, 0.5), "softsign": nn.Softsign(),
@@ -72,7 +72,10 @@ ACTIVATIONS: Mapping[str, Part] = {
 
 POINTWISE: Mapping[str, Part] = {
     "exp": torch.exp, "expm1": torch.expm1, "abs": torch.abs, "neg": torch.neg, "erf": torch.erf, "sin": torch.sin, "cos": torch.cos,
-    "floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "sign": torch.sign, "square": torch.square, "sgn": torch.sgn,
+    "floor": torch.floor, "ceil": torch.ceil, "round": torch.round, "tan": torch.tan, "asin": lambda x: x.tanh().asin(), "acos": lambda x: x.tanh().acos(), "atan": torch.atan, "sinh": torch.sinh,
+    "cosh": torch.cosh, "asinh": torch.asinh, "acosh": lambda x: (x.abs() + 1.1).acosh(), "atanh": lambda x: (x.tanh() * 0.9).atanh(), "exp2": torch.exp2,
+    "log2": lambda x: (x.abs() + 1).log2(), "log10": lambda x: (x.abs() + 1).log10(), "trunc": lambda x: x.trunc() * x, "finite": lambda x: torch.where(x.isnan() | x.isinf(), 0.0, x),
+    "fmod": lambda x: x.fmod(0.7), "whole_remainder": lambda x: (x * 9).long() % 4 * x, "bits": lambda x: ((x * 9).long() & 5 | ~(x * 3).long()) * x, "sign": torch.sign, "square": torch.square, "sgn": torch.sgn,
     "sqrt": lambda x: (x.abs() + 1).sqrt(), "rsqrt": lambda x: (x.abs() + 1).rsqrt(), "log": lambda x: (x.abs() + 1).log(),
     "log1p": lambda x: x.abs().log1p(), "reciprocal": lambda x: (x.abs() + 1).reciprocal(), "cube": lambda x: x**3,
     "power": lambda x: (x.abs() + 1) ** 1.7, "base": lambda x: 2**x, "nan_to_num": torch.nan_to_num,
@@ -103,7 +106,7 @@ REDUCTIONS: Mapping[str, Part] = {
     "std": lambda x: x.std((1, 2)), "var_mean": lambda x: torch.stack(torch.var_mean(x, (2, 3)), 1),
     "any": lambda x: x.sum(1) * (x > 1).any(1), "all": lambda x: x.sum(1) * (x > -1).all(1),
     "norm": lambda x: x.norm(dim=1), "norm_1": lambda x: torch.linalg.vector_norm(x, 1, (2, 3)), "norm_inf": lambda x: torch.linalg.vector_norm(x, torch.inf, 1, keepdim=True),
-    "normalize": lambda x: F.normalize(x, dim=1), "logsumexp": lambda x: x.logsumexp((1, 2)), "logsumexp_kept": lambda x: x.logsumexp(-1, keepdim=True),
+    "norm_3": lambda x: torch.linalg.vector_norm(x, 3, (1, 2)), "prod": lambda x: x.prod(2), "prod_kept": lambda x: x[..., :3].prod(-1, keepdim=True), "normalize": lambda x: F.normalize(x, dim=1), "logsumexp": lambda x: x.logsumexp((1, 2)), "logsumexp_kept": lambda x: x.logsumexp(-1, keepdim=True),
 }
 
 SHAPES: Mapping[str, Part] = {
@@ -121,11 +124,16 @@ SHAPES: Mapping[str, Part] = {
     "roll": lambda x: x.roll((1, -2), (2, 3)), "roll_round": lambda x: x.roll(6, 2).roll(1, 1), "flip": lambda x: x.flip(1, -1),
     "pad": lambda x: F.pad(x, (1, 2), value=3.0), "pad_crop": lambda x: F.pad(x, (-1, 2, 0, 1)), "pad_reflect": nn.ReflectionPad2d((1, 2, 0, 1)),
     "pad_replicate": nn.ReplicationPad2d((1, 0, 2, 1)), "pad_circular": nn.CircularPad2d((1, 2, 0, 3)), "pad_zero": nn.ZeroPad2d(1),
-    "index_select": lambda x: x.index_select(2, POSITIONS[0]), "index": lambda x: x[:, :, POSITIONS], "index_bool": lambda x: x[:, torch.tensor([True, False, True, True])],
+    "index_select": lambda x: x.index_select(2, POSITIONS[0]), "index": lambda x: x[:, :, POSITIONS], "index_unsafe": lambda x: torch.ops.aten._unsafe_index(x, [None, None, POSITIONS]), "index_bool": lambda x: x[:, torch.tensor([True, False, True, True])],
     "assigned": assigned, "index_two": lambda x: x[:, :, POSITIONS, 1 - POSITIONS],
     "arange": lambda x: x * torch.arange(x.shape[2], dtype=x.dtype)[:, None], "zeros_like": lambda x: x + torch.zeros_like(x) + torch.full_like(x, 2.0),
     "upsample": nn.Upsample(scale_factor=2), "upsample_size": nn.Upsample((9, 5)), "bilinear": nn.Upsample(scale_factor=1.5, mode="bilinear"),
     "bilinear_corners": nn.Upsample((9, 4), mode="bilinear", align_corners=True), "bilinear_size": nn.Upsample((4, 11), mode="bilinear"),
+    "exact": nn.Upsample((9, 5), mode="nearest-exact"), "exact_scale": nn.Upsample(scale_factor=1.5, mode="nearest-exact"), "bicubic": nn.Upsample(scale_factor=1.5, mode="bicubic"),
+    "bicubic_corners": nn.Upsample((9, 4), mode="bicubic", align_corners=True), "bilinear_filtered": lambda x: F.interpolate(x, (3, 4), mode="bilinear", antialias=True),
+    "bicubic_filtered": lambda x: F.interpolate(x, (9, 3), mode="bicubic", antialias=True), "windows": lambda x: x.unfold(2, 3, 2), "windows_twice": lambda x: x.unfold(3, 4, 1).unfold(2, 2, 2),
+    "grid": lambda x: F.grid_sample(x, STACK[None, :, :, :2].tanh().expand(x.shape[0], -1, -1, -1), align_corners=False),
+    "grid_active": lambda x: F.grid_sample(x[:, :2], x[:, 2:].permute(0, 2, 3, 1).tanh(), mode="bicubic", padding_mode="border", align_corners=True),
 }
 
 PRODUCTS: Mapping[str, Part] = {
@@ -164,13 +172,13 @@ WINDOWS: Mapping[str, Part] = {
 SIGNALS: Mapping[str, Part] = {
     "conv": nn.Conv1d(4, 3, 3, 2, 1), "conv_transpose": nn.ConvTranspose1d(4, 3, 3, 2, 1, 1), "batch_norm": nn.BatchNorm1d(4), "max_pool": nn.MaxPool1d(3, 2, 1),
     "avg_pool": nn.AvgPool1d(3, 2, 1, count_include_pad=False), "adaptive_avg": nn.AdaptiveAvgPool1d(3), "adaptive_max": nn.AdaptiveMaxPool1d(3),
-    "lp_pool": nn.LPPool1d(2, 2), "upsample": nn.Upsample(scale_factor=2), "linear": nn.Upsample(scale_factor=2, mode="linear"), "pad_reflect": nn.ReflectionPad1d((2, 1)),
+    "lp_pool": nn.LPPool1d(2, 2), "upsample": nn.Upsample(scale_factor=2), "linear": nn.Upsample(scale_factor=2, mode="linear"), "exact": nn.Upsample(5, mode="nearest-exact"), "pad_reflect": nn.ReflectionPad1d((2, 1)),
 }
 
 VOLUMES: Mapping[str, Part] = {
     "conv": nn.Conv3d(4, 3, (2, 3, 1), padding=(0, 1, 1)), "conv_transpose": nn.ConvTranspose3d(4, 2, 2, stride=2), "batch_norm": nn.BatchNorm3d(4),
     "max_pool": nn.MaxPool3d(2, 1), "avg_pool": nn.AvgPool3d((1, 2, 2)), "adaptive_avg": nn.AdaptiveAvgPool3d((2, 1, 3)), "adaptive_max": nn.AdaptiveMaxPool3d(1),
-    "unpool": lambda x: F.max_unpool3d(*F.max_pool3d(x, (1, 2, 1), return_indices=True), (1, 2, 1)), "upsample": nn.Upsample(scale_factor=2), "trilinear": nn.Upsample(scale_factor=2, mode="trilinear"), "pad_replicate": nn.ReplicationPad3d(1),
+    "unpool": lambda x: F.max_unpool3d(*F.max_pool3d(x, (1, 2, 1), return_indices=True), (1, 2, 1)), "upsample": nn.Upsample(scale_factor=2), "exact": nn.Upsample((4, 3, 5), mode="nearest-exact"), "trilinear": nn.Upsample(scale_factor=2, mode="trilinear"), "pad_replicate": nn.ReplicationPad3d(1),
 }
 
 ROWS: Mapping[str, Part] = {
@@ -180,7 +188,6 @@ ROWS: Mapping[str, Part] = {
 }
 
 APART: Mapping[str, Part] = {
-    "threshold": nn.Threshold(0.1, 2.0),
     "addcmul": lambda x: torch.addcmul(x, x.tanh(), x, value=0.5),
     "addcdiv": lambda x: torch.addcdiv(x, x, x.abs() + 1, value=0.5),
     "clip": lambda x: torch.clip(x, 0.1, 2),
@@ -198,7 +205,6 @@ APART: Mapping[str, Part] = {
     "channel_shuffle": nn.ChannelShuffle(2),
     "rot90": lambda x: torch.rot90(x, 1, (2, 3)),
     "hstack": lambda x: torch.hstack([x, x * 2]),
-    "upsample_exact": nn.Upsample((9, 5), mode="nearest-exact"),
     "mv": lambda x: torch.mv(x[:, 0, 0], MATRIX[0]),
     "baddbmm": lambda x: torch.baddbmm(x[:, 0, :, :6], x[:, 1], x[:, 2].mT, beta=0.5, alpha=2),
     "tensordot": lambda x: torch.tensordot(x, MATRIX, dims=([3], [1])),
