@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__, formatter_class=plain)
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(SETS)}")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="names to measure (may be given more than once)")
-    parser.add_argument("--failed", action="store_true", help="measure again what failed")
+    parser.add_argument("--failed", action="store_true", help="measure again what failed, and nothing else")
     parser.add_argument("--fresh", action="store_true", help="measure again what has a result")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--table", action="store_true", help="only write docs/coverage.md")
@@ -56,9 +56,12 @@ def main(argv: list[str] | None = None) -> int:
         if asked.list:
             print("\n".join(names))
             continue
-        again = asked.fresh or (asked.failed and (lambda row: bool(failing(row))))
         for m in names:
-            if m in known and not (again is True or (callable(again) and again(known[m]))):
+            if asked.failed:
+                wanted = m in known and bool(failing(known[m]))
+            else:
+                wanted = asked.fresh or m not in known
+            if not wanted:
                 continue
             row = run(zoo, m, backend, asked.seconds, asked.gib, asked.trace)
             known[m] = row
