@@ -108,7 +108,7 @@ class Recorder:
         parts: dict[str, Layer] = {}
         for name in list(config):
             own = getattr(op, name, None)
-            if isinstance(own, keras.Layer) and name != "activation":
+            if isinstance(own, keras.Layer) and not name.endswith("activation"):
                 parts[name] = self.layer(own)
             elif callable(own) and (name.endswith("activation")):
                 config[name] = self._function(own)

@@ -30,6 +30,7 @@ def keras_subject(model: Any, inputs: Sequence[Array], *, leaf: str = "", reduce
 
     randomise(model)
     calibrate(model, inputs)
+    temper(model, inputs)
     names = [t._keras_history.operation.name for t in model.inputs]
 
     def convert() -> Graph:
@@ -116,6 +117,19 @@ def calibrate(model: Any, inputs: Sequence[Array], seed: int = 1) -> None:
             call(model, [torch.from_numpy(x) for x in more])
     for norm in norms:
         del norm.call
+
+
+def temper(model: Any, inputs: Sequence[Array]) -> None:
+    """The logits of a dense softmax head brought to 3 at most: a saturated softmax is 0 and 1 whatever the input."""
+    head = model.layers[-1]
+    if not isinstance(head, keras.layers.Dense) or head.activation is not keras.activations.softmax:
+        return
+    head.activation = keras.activations.linear
+    with torch.no_grad():
+        (logits,) = call(model, [torch.from_numpy(x) for x in inputs])
+    head.activation = keras.activations.softmax
+    for w in head.weights:
+        w.assign(w.value.detach() * (3 / float(logits.abs().max())))
 
 
 def draw(*shape: int, seed: int = 0) -> Array:

@@ -27,6 +27,13 @@ def _convnext_xlarge(size: int) -> Any:
     )
 
 
+def _nasnet_mobile(size: int) -> Any:
+    from keras.src.applications.nasnet import NASNet
+
+    return NASNet((size, size, 3), penultimate_filters=1056, num_blocks=4, stem_block_filters=32, skip_reduction=False, filter_multiplier=2,
+                  weights=None, classes=CLASSES, default_size=224)
+
+
 DEEP: Mapping[str, tuple[str, Callable[[int], Any]]] = {"ConvNeXtXLarge": ("9 of 27 blocks in its third stage", _convnext_xlarge)}
 """The one of 350 million parameters, which float64 does not hold in the memory limit twice: what was made smaller, and how."""
 
@@ -43,6 +50,8 @@ def subject(name: str) -> Subject:
     if name in DEEP:
         reduced, build = DEEP[name]
         model = build(size)
+    elif name == "NASNetMobile":                # its constructor refuses on torch for a fault in loading weights; the network is this call
+        model = _nasnet_mobile(size)
     else:
         model = MODELS[name](weights=None, input_shape=(size, size, 3), classes=CLASSES)
     return keras_subject(model, [np.random.default_rng(1).uniform(0, 255, (SAMPLES, size, size, 3))], reduced=reduced)
