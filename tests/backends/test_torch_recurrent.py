@@ -181,3 +181,26 @@ def test_refusals() -> None:
     varying = model(nn.GRU(X, H, batch_first=True), initial=lambda x: torch.arange(x.shape[0] * H).reshape(1, -1, H).to(x.dtype))
     with pytest.raises(ConversionError, match="differs from sample to sample"):
         to_graph(varying, draw(N, T, X))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_the_way_through_onnx_has_the_same_relevance(kind: str, first: bool) -> None:
+    """Issue 3: to 1e-6, here of the largest entry; weights go through the file in double precision."""
+    import io
+    import warnings
+
+    onnx = pytest.importorskip("onnx")
+    from xaicore_onnx import to_graph as from_onnx
+
+    made = model(LAYERS[kind][0](X, H, 2, batch_first=first, bidirectional=True), lambda found: found[0][:, -1] if first else found[0][-1])
+    x, out = draw(N, T, X), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(made, (x,), out, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "N"}})
+    one, two = to_graph(made, x), from_onnx(onnx.load_from_string(out.getvalue()), x.numpy())
+    assert [type(n.op) for n in two.nodes if isinstance(n.op, (LSTM, GRU))] == [type(n.op) for n in one.nodes if isinstance(n.op, (LSTM, GRU))]
+    for method, settings in (("lrp.zero", {"bias": "ignore"}), ("lrp.epsilon", {}), ("deeplift.rescale", {"baseline": 0}), ("gradient", {})):
+        a, b = (np.asarray(xc.explain(g, x.numpy(), method, target=1, **settings)) for g in (one, two))
+        assert np.abs(a - b).max() <= 1e-6 * np.abs(a).max()

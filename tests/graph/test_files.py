@@ -377,6 +377,11 @@ def test_a_parameter_that_is_not_what_it_says_is_refused(entry: Any, text: str, 
     ({"fields": {"cmd": 1}}, "no field 'cmd'"), ({"op": "Conv", "fields": {"stride": [0]}}, "at least 1"),
     ({"op": "Conv", "fields": {"stride": [10**30]}}, "not a field value"), ({"op": "GELU", "fields": {"approximate": "x"}}, "approximate"),
     ({"op": "Einsum", "fields": {"equation": "->"}}, "Einsum"), ({"op": "MaxPool", "fields": {}}, "kernel"),
+    ({"op": "RNN", "fields": {"activation": {"op": "System", "fields": {}}}}, "unknown operator 'System'"),
+    ({"op": "RNN", "fields": {"activation": {"op": "Softmax", "fields": {}}}}, "no function of one number"),
+    ({"op": "RNN", "fields": {"activation": {"op": "Tanh", "fields": {"x": 1}}}}, "no field 'x'"),
+    ({"op": "RNN", "fields": {"activation": "Tanh"}}, "activation='Tanh', which is not"),
+    ({"op": "RNN", "fields": {"activation": {"op": ["Tanh"], "fields": {}}}}, "malformed"),
     ({"inputs": []}, "takes 1 inputs"), ({"inputs": ["nowhere"]}, "'nowhere', which nothing before it defines"),
     ({"inputs": ["fc"]}, "nothing before it"), ({"name": "x"}, "defined twice"),
 ])
@@ -399,6 +404,12 @@ def test_what_is_no_document_is_refused(raw: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth", [10, 300, 600, 900, 2000])
 def test_deep_nesting_inside_a_field_is_refused(depth: int, tmp_path: Path) -> None:
     text = json.dumps(changed(document(), ("nodes", 2, "fields", "kernel"), "HERE")).replace('"HERE"', "[" * depth + "]" * depth)
+    refused(text, tmp_path)
+
+
+def test_operators_within_operators_end_somewhere(tmp_path: Path) -> None:
+    start, end = '{"op": "RNN", "fields": {"activation": ', "}}"
+    text = json.dumps(changed(document(), ("nodes", 0, "fields", "value"), "HERE")).replace('"HERE"', start * 2000 + "1" + end * 2000)
     refused(text, tmp_path)
 
 
