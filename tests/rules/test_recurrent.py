@@ -26,7 +26,7 @@ from xaicore.ops import (
     Squeeze,
     Sub,
     Tanh,
-    recurrent,
+    recurrence,
 )
 from xaicore.oracle import twins_recurrent as twins
 from xaicore.rules import RULE_SETS
@@ -200,7 +200,7 @@ def test_the_way_back_in_parts_is_the_same(kind: str, monkeypatch: pytest.Monkey
     xs = [sequence(1, 5), *weights(gates, X, np.random.default_rng(0)), np.full((1, H), 0.5), *([np.full((5, H), 0.25)] * (len(op.STATES) - 1))]
     y = op.forward(*xs)
     whole = [op.vjp(i, y, y, *xs) for i in range(len(xs))]
-    monkeypatch.setattr(recurrent, "REMEMBERED", 10 * y.nbytes // 5 * 2)   # two samples at a time
+    monkeypatch.setattr(recurrence, "REMEMBERED", 10 * y.nbytes // 5 * 2)   # two samples at a time
     parts = [op.vjp(i, y, y, *xs) for i in range(len(xs))]
     assert all(a.shape == b.shape and close(a, b) for a, b in zip(whole, parts))
 
