@@ -91,7 +91,7 @@ def test_settings_have_the_designs_names():
     known = set("""eps gamma alpha low high bias variant baseline steps quadrature samples sigma noise seed layer window stride fill mask
         segments reduce output batch_size speed keep pool attention gates hidden flat_input input root threshold fallback""".split())
     extra = {k for m in xc.METHODS.values() for k in m.settings} - known
-    documented = {"of", "area", "min_pixels", "alphas", "neuron", "fraction", "max_dist", "spacing", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
+    documented = {"of", "tokens", "area", "min_pixels", "alphas", "neuron", "fraction", "max_dist", "spacing", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
                    "kernel", "width", "selection", "ridge", "convention", "grid", "probability", "sparsity", "smoothness", "power", "rate"}

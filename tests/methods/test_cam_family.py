@@ -13,7 +13,7 @@ from xaicore import Builder
 from xaicore.errors import ExactnessError, Inapplicable, InputError, ShapeError, UnknownName
 from xaicore.methods.cam import SECOND_ORDER
 from xaicore.methods.maps import NORMALIZE, RESIZE, min_max
-from xaicore.ops import Conv, Dense, Flatten, GlobalAvgPool, MaxPool, Mean, ReLU, Reshape, Transpose
+from xaicore.ops import Conv, Dense, Flatten, GlobalAvgPool, MaxPool, Mean, Pad, ReLU, Reshape, Transpose
 from xaicore.oracle import map_twins as twins
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 from xaicore.trace import forward
@@ -347,14 +347,55 @@ def test_progress_is_told(method, batch_size, rng):
     assert close(found, np.asarray(xc.explain(graph, x, method, target=0)), 1e-13)
 
 
+# ----- tokens -----------------------------------------------------------------------------------------------------
+
+
+def with_tokens(rng, lead=1, size=(3, 3)):
+    """conv -> relu -> tokens (N, lead + h w, 3), the first of them empty -> dense: a picture as a transformer has it."""
+    b = Builder()
+    h, w = size
+    y = b.add(ReLU(), b.add(Conv(), b.input("x", (None, 2, h, w)), b.param("k", numbers(rng, (3, 2, 1, 1)))), name="maps")
+    y = b.add(Transpose((0, 2, 1)), b.add(Reshape((3, h * w)), y))
+    y = b.add(Pad(((lead, 0), (0, 0))), y, name="tokens")
+    return b.build(b.add(Dense(), b.add(Flatten(), y), b.param("w", numbers(rng, (2, 3 * (lead + h * w)))), b.param("b", numbers(rng, (2,)))))
+
+
+@pytest.mark.parametrize("method", [*FAMILY, "guided_grad_cam"])
+def test_a_layer_of_tokens_is_a_map(method, rng):
+    """The same maps from (N, T, C) as from the (N, C, H, W) that the tokens are made of; squares, and rectangles that are named."""
+    for lead, size, tokens in ((1, (3, 3), 1), (0, (3, 3), 0), (2, (2, 4), (2, 2, 4))):
+        graph, x = with_tokens(rng, lead, size), rng.normal(size=(2, 2, *size))
+        one = xc.explain(graph, x, method, target=0, layer="maps")
+        other = xc.explain(graph, x, method, target=0, layer="tokens", tokens=tokens)
+        assert close(other, np.asarray(one), 1e-12)
+        assert close(other.layers["tokens"], one.layers["maps"], 1e-12)
+    with pytest.raises(InputError, match="tokens=1 says how to read a layer of tokens; name it with layer="):
+        xc.explain(graph, x, method, target=0, tokens=1)
+    for tokens, error, words in ((1, ShapeError, "10 tokens less 1 are 9, which make no grid of 2 x 4"), ((1, 2), InputError, "tokens="),
+                                 ("1", InputError, "tokens='1'"), (2, ShapeError, "10 tokens less 2 are 8, which make no square")):
+        with pytest.raises(error, match=words):
+            xc.explain(graph, x, method, target=0, layer="tokens", tokens=(1, 2, 4) if tokens == 1 else tokens)
+    with pytest.raises(ShapeError, match=r"is for a layer of tokens \(N, T, C\), and this one has shape \(2, 3, 2, 4\)"):
+        xc.explain(graph, x, method, target=0, layer="maps", tokens=1)
+
+
+def test_cam_of_pooled_tokens(rng):
+    """A mean over tokens and a linear head: CAM, as for a global average pool."""
+    b = Builder()
+    y = b.add(ReLU(), b.add(Conv(), b.input("x", (None, 2, 3, 3)), b.param("k", numbers(rng, (3, 2, 1, 1)))), name="maps")
+    y = b.add(Transpose((0, 2, 1)), b.add(Reshape((3, 9)), y), name="tokens")
+    graph = b.build(b.add(Dense(), b.add(Mean((1,)), y), b.param("w", numbers(rng, (2, 3)))))
+    x = rng.normal(size=(2, 2, 3, 3))
+    assert close(xc.explain(graph, x, "cam", target=1, layer="tokens", tokens=0), np.asarray(xc.explain(graph, x, "cam", target=1, layer="maps")), 1e-13)
+
+
 # ----- refusals ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", [*FAMILY, "cam", "guided_grad_cam", "smoe", "fastcam"])
 def test_what_every_map_refuses(method, rng):
     graph, x = pooled(rng, 3), rng.normal(size=(1, 2, 3, 3))
-    with pytest.raises(Inapplicable, match=f"{method if method != 'fastcam' else 'smoe'} needs a value with spatial axes, and no convolution"
-                       if method not in ("guided_grad_cam",) else "grad_cam needs a value"):
+    with pytest.raises(Inapplicable, match=f"{method} needs a value with spatial axes, and no convolution"):
         xc.explain(NET_B, X_B, method)
     with pytest.raises(Inapplicable, match=r"layer 'fc1' has shape \(1, 2\); feature maps"):
         xc.explain(NET_B, X_B, method, layer="fc1")

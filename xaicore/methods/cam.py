@@ -7,7 +7,9 @@ under its name. ``layers`` holds the map before resizing and scaling, (N, 1, *S)
 layer      the value A (N, C, *S) with one to three spatial axes; by default the output of the last convolution with
            more than one position (of any convolution, if none has) that is not the explained value itself, after
            what follows it entry by entry (normalisation, activation, residual sum, concatenation) and before the
-           next pooling. On a transformer name it
+           next pooling
+tokens     for a layer of tokens (N, T, C), as transformers have them: how many stand before those of the picture (1 for a
+           class token), which make a square, or (that number, height, width); None: the layer is (N, C, *S)
 relu       True cuts off the negative part of the map
 upsample   a name of maps.RESIZE, "bilinear" (linear along every axis), "bilinear_corners", "nearest", or None
 normalize  a name of maps.NORMALIZE, or None, the default: no paper scales its map, and most libraries do
@@ -22,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +60,7 @@ def weighted(a: Array, weights: Array) -> Array:
 
 def cam(
     task: Task, layer: str | None = None, relu: bool = False, upsample: str | None = "bilinear", normalize: str | None = None,
+    tokens: Any = None,
 ) -> Attribution:
     """M = Σ_k w_k A_k,  for a network that ends in f = Σ_k w_k mean_s A_k(s) + b: a global average pool and a linear head.
 
@@ -69,7 +73,7 @@ def cam(
     reads the weight of a layer that the user names.
     """
     finish = Finish(relu, upsample, normalize)
-    name = last_before_pooling(task, "cam") if layer is None else feature_map(task, "cam", layer)
+    name = last_before_pooling(task, "cam") if layer is None and tokens is None else feature_map(task, "cam", layer, tokens)
     inner, _ = task.at_layer(name)
     assert inner.trace is not None
     for node in inner.graph.nodes:
@@ -77,7 +81,7 @@ def cam(
         if any(active) and not node.op.affine(active):
             raise Inapplicable(f"cam: node {node.name!r} ({node.op}) behind layer {name!r} is not affine, and CAM is for a global average "
                                f"pool and a linear head; use hires_cam or grad_cam")
-    a, g = value_and_gradient(task, "cam", name)
+    a, g = value_and_gradient(task, "cam", name, tokens)
     w = np.asarray(g.sum(axis=_space(g)))
     each = _spread(w / scalar(prod(g.shape[2:]), g), g)
     if (abs(g - each) > _rounding(g) * abs(g).max(initial=0)).any():
@@ -123,7 +127,7 @@ WEIGHTS: Mapping[str, Weigh] = MappingProxyType({"mean": _mean, "sum": _sum, "gu
 
 def grad_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
-    weights: str = "mean", counterfactual: bool = False,
+    weights: str = "mean", counterfactual: bool = False, tokens: Any = None,
 ) -> Attribution:
     """L = ReLU(Σ_k α_k A_k),  α_k = 1/Z Σ_s ∂f/∂A_k(s) over the Z positions s of channel k.
 
@@ -134,16 +138,20 @@ def grad_cam(
     ``extras["weights"]`` is α (N, C). Source: selvaraju2017, eq. 1 and 2. Differs: pytorch-grad-cam and torch-cam have
     normalize="min_max_first", tf-keras-vis and keras-vis "min_max", PAIR "max"; captum leaves out relu and resizes by "nearest".
     """
-    finish, weigh = Finish(relu, upsample, normalize), WEIGHTS[chosen("weights", weights, WEIGHTS)]
-    name = feature_map(task, "grad_cam", layer)
-    a, g = value_and_gradient(task, "grad_cam", name)
+    return _grad_cam(task, "grad_cam", layer, Finish(relu, upsample, normalize), weights, counterfactual, tokens)
+
+
+def _grad_cam(task: Task, method: str, layer: str | None, finish: Finish, weights: str, counterfactual: bool, tokens: Any) -> Attribution:
+    weigh = WEIGHTS[chosen("weights", weights, WEIGHTS)]
+    name = feature_map(task, method, layer, tokens)
+    a, g = value_and_gradient(task, method, name, tokens)
     alpha = weigh(a, -g if counterfactual else g)
-    return finish(task, "grad_cam", name, weighted(a, alpha), {"weights": alpha})
+    return finish(task, method, name, weighted(a, alpha), {"weights": alpha})
 
 
 def guided_grad_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str = "bilinear", normalize: str | None = None,
-    weights: str = "mean",
+    weights: str = "mean", tokens: Any = None,
 ) -> Attribution:
     """A = (Grad-CAM in the size of x) ⊙ guided backpropagation.
 
@@ -153,10 +161,10 @@ def guided_grad_cam(
     if upsample is None:
         raise InputError("guided_grad_cam multiplies the map with an attribution of the input, so upsample=None has no meaning; use "
                          "'bilinear' or 'nearest'")
-    map_ = grad_cam(task, layer, relu, upsample, normalize, weights)
+    map_ = _grad_cam(task, "guided_grad_cam", layer, Finish(relu, upsample, normalize), weights, False, tokens)
     guided = propagate(replace(task, keep="inputs"), guided_backprop(), "guided_grad_cam")
     values = {k: np.asarray(v * guided.values[k]) for k, v in map_.values.items()}
-    return replace(map_, values=values, method="guided_grad_cam")
+    return replace(map_, values=values)
 
 
 # ----- Grad-CAM++ -------------------------------------------------------------------------------------------------
@@ -207,7 +215,7 @@ SECOND_ORDER: Mapping[str, Weigh] = MappingProxyType({
 
 def grad_cam_plus_plus(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
-    weights: str = "paper", score: str = "exp",
+    weights: str = "paper", score: str = "exp", tokens: Any = None,
 ) -> Attribution:
     """L = ReLU(Σ_k w_k A_k),  w_k = Σ_s α_k(s) ReLU(e^f g),  α = g² / (2 g² + g³ Σ A_k),  g = ∂f/∂A_k(s).
 
@@ -223,8 +231,8 @@ def grad_cam_plus_plus(
     """
     finish, weigh = Finish(relu, upsample, normalize), SECOND_ORDER[chosen("weights", weights, SECOND_ORDER)]
     factor = _exponential(task.result) if chosen("score", score, ("exp", "linear")) == "exp" else None
-    name = feature_map(task, "grad_cam_plus_plus", layer)
-    a, g = value_and_gradient(task, "grad_cam_plus_plus", name)
+    name = feature_map(task, "grad_cam_plus_plus", layer, tokens)
+    a, g = value_and_gradient(task, "grad_cam_plus_plus", name, tokens)
     w = weigh(a, g)
     w = w if factor is None else w * factor[:, None]
     return finish(task, "grad_cam_plus_plus", name, weighted(a, w), {"weights": w})
@@ -247,19 +255,21 @@ def _exponential(f: Array) -> Array:
 
 def layer_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
+    tokens: Any = None,
 ) -> Attribution:
     """L = ReLU(Σ_k ReLU(∂f/∂A_k) ⊙ A_k): each position has its own weight, the positive part of its gradient.
 
     Settings as in the head of this file; also for early layers. Source: jiang2021. Same as: pytorch-grad-cam, torch-cam
     (which joins several layers by the maximum of tanh(2 L / max L)), tf-keras-vis.
     """
-    finish, name = Finish(relu, upsample, normalize), feature_map(task, "layer_cam", layer)
-    a, g = value_and_gradient(task, "layer_cam", name)
+    finish, name = Finish(relu, upsample, normalize), feature_map(task, "layer_cam", layer, tokens)
+    a, g = value_and_gradient(task, "layer_cam", name, tokens)
     return finish(task, "layer_cam", name, (positive(g) * a).sum(axis=1, keepdims=True))
 
 
 def hires_cam(
     task: Task, layer: str | None = None, relu: bool = False, upsample: str | None = "bilinear", normalize: str | None = None,
+    tokens: Any = None,
 ) -> Attribution:
     """L = Σ_k ∂f/∂A_k ⊙ A_k, gradient times value summed over channels.
 
@@ -267,13 +277,14 @@ def hires_cam(
     f - b, what the paper calls faithful. Source: draelos2020. Differs: pytorch-grad-cam has relu=True; its elementwise
     Grad-CAM cuts off each term, which this has not.
     """
-    finish, name = Finish(relu, upsample, normalize), feature_map(task, "hires_cam", layer)
-    a, g = value_and_gradient(task, "hires_cam", name)
+    finish, name = Finish(relu, upsample, normalize), feature_map(task, "hires_cam", layer, tokens)
+    a, g = value_and_gradient(task, "hires_cam", name, tokens)
     return finish(task, "hires_cam", name, (g * a).sum(axis=1, keepdims=True))
 
 
 def xgrad_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
+    tokens: Any = None,
 ) -> Attribution:
     """L = ReLU(Σ_k w_k A_k),  w_k = Σ_s g A_k(s) / Σ_s A_k(s),  g = ∂f/∂A_k(s): the gradient's mean, weighted by the activation.
 
@@ -281,7 +292,7 @@ def xgrad_cam(
     0 gets the weight 0. ``extras["weights"]`` is w (N, C). Source: fu2020. Differs: the authors' code adds 1e-6 to the
     denominator, pytorch-grad-cam 1e-7, torch-cam 1e-8.
     """
-    finish, name = Finish(relu, upsample, normalize), feature_map(task, "xgrad_cam", layer)
-    a, g = value_and_gradient(task, "xgrad_cam", name)
+    finish, name = Finish(relu, upsample, normalize), feature_map(task, "xgrad_cam", layer, tokens)
+    a, g = value_and_gradient(task, "xgrad_cam", name, tokens)
     w = divide((g * a).sum(axis=_space(a)), a.sum(axis=_space(a)))
     return finish(task, "xgrad_cam", name, weighted(a, w), {"weights": w})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
+from math import isqrt, prod
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import Inapplicable, InputError
+from xaicore.errors import Inapplicable, InputError, ShapeError
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.methods.propagate import channels_last
 from xaicore.methods.sweep import chosen
@@ -127,13 +127,42 @@ def as_fed(task: Task, name: str, x: Array) -> Array:
     return np.moveaxis(x, 1, -1) if channels_last(task.graph.meta, name) else x
 
 
-def value_and_gradient(task: Task, method: str, layer: str) -> tuple[Array, Array]:
+def value_and_gradient(task: Task, method: str, layer: str, tokens: Any = None) -> tuple[Array, Array]:
     """A and ∂f/∂A at a layer, both (N, C, *S)."""
     assert task.trace is not None
     signals = task.pull(task.trace, gradient(), task.weights, [layer])
     if layer not in signals.values:
         raise Inapplicable(f"{method}: no signal passes layer {layer!r} on the way from {task.value!r} to the input; name another layer")
-    return task.trace[layer], signals.values[layer]
+    return pixels(task.trace[layer], tokens), pixels(signals.values[layer], tokens)
+
+
+def pixels(x: Array, tokens: Any) -> Array:
+    """Feature maps (N, C, *S): the value as it is, or of tokens (N, T, C) those behind the first, as a grid of pixels."""
+    if tokens is None:
+        return x
+    lead, grid = token_grid(x.shape, tokens)
+    return np.ascontiguousarray(np.moveaxis(x[:, lead:].reshape(len(x), *grid, x.shape[2]), -1, 1))
+
+
+def token_grid(shape: tuple[int, ...], tokens: Any) -> tuple[int, tuple[int, ...]]:
+    """(how many tokens come before the pixels, the grid of the others) for a value of (N, T, C) and the setting ``tokens``.
+
+    A number is how many come before, and the others make a square; (number, height, width) says which rectangle.
+    """
+    given = tuple(tokens) if isinstance(tokens, (tuple, list)) else (tokens,)
+    whole_numbers = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in given)
+    if not whole_numbers or len(given) not in (1, 3) or given[0] < 0 or any(v < 1 for v in given[1:]):
+        raise InputError(f"tokens={tokens!r} must be the number of tokens before those of the picture (1 for a class token), or that "
+                         f"number with height and width of the grid")
+    if len(shape) != 3:
+        raise ShapeError(f"tokens={tokens!r} is for a layer of tokens (N, T, C), and this one has shape {shape}; leave it out")
+    count = shape[1] - given[0]
+    side = isqrt(max(count, 0))
+    grid = tuple(int(v) for v in given[1:]) or (side, side)
+    if count < 1 or prod(grid) != count:
+        raise ShapeError(f"tokens={tokens!r}: {shape[1]} tokens less {given[0]} are {count}, which make no "
+                         + (f"grid of {grid[0]} x {grid[1]}" if len(given) == 3 else "square; give (number before, height, width)"))
+    return given[0], grid
 
 
 # ----- which layer ------------------------------------------------------------------------------------------------
@@ -142,9 +171,11 @@ ALONG = (Identity, Dropout, BatchNorm, GroupNorm, InstanceNorm, LocalResponseNor
 """Operators, besides elementwise ones, behind which a feature map is still the same feature map."""
 
 
-def feature_map(task: Task, method: str, layer: str | None) -> str:
+def feature_map(task: Task, method: str, layer: str | None, tokens: Any = None) -> str:
     """The named value, when it is feature maps (N, C, *S) on the way to f; by default the last such value (last_feature_map)."""
     if layer is None:
+        if tokens is not None:
+            raise InputError(f"tokens={tokens!r} says how to read a layer of tokens; name it with layer=")
         return last_feature_map(task, method)
     name = task.graph.find(layer)
     assert task.trace is not None
@@ -154,6 +185,8 @@ def feature_map(task: Task, method: str, layer: str | None) -> str:
                            f"expected")
     if not task.trace.carries(name):
         raise Inapplicable(f"{method}: layer {layer!r} does not depend on the input; name another layer")
+    if tokens is not None:
+        token_grid(shape, tokens)
     return name
 
 

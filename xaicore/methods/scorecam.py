@@ -16,7 +16,7 @@ from xaicore.errors import ExactnessError, Inapplicable, InputError
 from xaicore.graph.passes import extend
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import weighted
-from xaicore.methods.maps import Finish, as_fed, at_inputs, feature_map, min_max
+from xaicore.methods.maps import Finish, as_fed, at_inputs, feature_map, min_max, pixels, token_grid
 from xaicore.methods.sweep import chosen, column, quiet, reference, scores, whole
 from xaicore.methods.task import Task
 from xaicore.numerics import Array, filled, is_exact, scalar
@@ -34,11 +34,11 @@ ORDERS = ("upsample_first", "normalize_first")
 
 def score_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
-    weights: str = "softmax", order: str = "upsample_first", baseline: Any = 0,
+    weights: str = "softmax", order: str = "upsample_first", baseline: Any = 0, tokens: Any = None,
 ) -> Attribution:
     """L = ReLU(Σ_k w_k A_k),  w = softmax over k of f(x ⊙ H_k) - f(x0),  H_k = A_k in the size of x, scaled to [0, 1].
 
-    layer, relu, upsample, normalize  as for all maps (cam.py); with upsample=None masks are resized by "bilinear"
+    layer, relu, upsample, normalize, tokens  as for all maps (cam.py); with upsample=None masks are resized by "bilinear"
     weights   see WEIGHTS; "class_softmax" takes a second softmax where the model ends in one (output="probability")
     order     of the masks: "upsample_first", then min-max (the paper, pytorch-grad-cam, tf-keras-vis), or "normalize_first" (torch-cam)
     baseline  x0; it matters for weights="increase" only, a softmax does not see what is the same for all channels
@@ -47,12 +47,13 @@ def score_cam(
     both (N, C). Cost: one forward pass for every channel, and two. Also raises ExactnessError for a softmax in exact mode. Source:
     wang2020. Differs: pytorch-grad-cam has no x0 and masks by upsample="bilinear_corners".
     """
-    return _score_cam(task, "score_cam", layer, Finish(relu, upsample, normalize), weights, order, baseline, None)
+    return _score_cam(task, "score_cam", layer, Finish(relu, upsample, normalize), weights, order, baseline, None, tokens)
 
 
 def faster_score_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
     weights: str = "softmax", order: str = "upsample_first", baseline: Any = 0, top: int = 10,
+    tokens: Any = None,
 ) -> Attribution:
     """Score-CAM with the ``top`` channels alone whose activations vary most over the positions (standard deviation, first of equals).
 
@@ -61,19 +62,19 @@ def faster_score_cam(
     weights are "class_softmax".
     """
     top = whole("top", top, 1)
-    return _score_cam(task, "faster_score_cam", layer, Finish(relu, upsample, normalize), weights, order, baseline, top)
+    return _score_cam(task, "faster_score_cam", layer, Finish(relu, upsample, normalize), weights, order, baseline, top, tokens)
 
 
-def _score_cam(task: Task, method: str, layer: str | None, finish: Finish, weights: str, order: str, baseline: Any, top: int | None
-               ) -> Attribution:
+def _score_cam(task: Task, method: str, layer: str | None, finish: Finish, weights: str, order: str, baseline: Any, top: int | None,
+               tokens: Any) -> Attribution:
     chosen("weights", weights, WEIGHTS)
     first = chosen("order", order, ORDERS) == "normalize_first"
     if weights != "increase" and task.graph.dtype == "exact":
         raise ExactnessError(f"{method}: a softmax is not rational; use weights='increase', or graph.astype('float64')")
     start = reference(task, baseline, "baseline")
-    name = feature_map(task, method, layer)
+    name = feature_map(task, method, layer, tokens)
     assert task.trace is not None
-    a = task.trace[name]
+    a = pixels(task.trace[name], tokens)
     channels = _most_varied(a, a.shape[1] if top is None else min(top, a.shape[1]))
     rows, which = np.repeat(np.arange(task.size), channels.shape[1]), channels.reshape(-1)
     at_inputs(task, method, name, a[:1, :1], finish.upsample or "bilinear")     # refuses before the work what it cannot serve
@@ -120,11 +121,11 @@ def _probability(task: Task) -> Task:
 
 def ablation_cam(
     task: Task, layer: str | None = None, relu: bool = True, upsample: str | None = "bilinear", normalize: str | None = None,
-    weights: str = "relative", fill: Any = 0,
+    weights: str = "relative", fill: Any = 0, tokens: Any = None,
 ) -> Attribution:
     """L = ReLU(Σ_k w_k A_k),  w_k = (f(x) - f_k(x)) / f(x)  with f_k: channel k of the layer set to ``fill``.
 
-    layer, relu, upsample, normalize  as for all maps (cam.py)
+    layer, relu, upsample, normalize, tokens  as for all maps (cam.py)
     weights  "relative" (the paper, pytorch-grad-cam), or "difference", f(x) - f_k(x)
     fill     a number. pytorch-grad-cam takes 0 for a channel whose minimum is 0, else 1e7 less than the smallest value, which drives
              every unit behind it far beyond what it has seen
@@ -135,9 +136,10 @@ def ablation_cam(
     finish, relative = Finish(relu, upsample, normalize), chosen("weights", weights, ("relative", "difference")) == "relative"
     if np.ndim(fill):
         raise InputError(f"fill has shape {np.shape(fill)}; ablation_cam sets a whole channel to one number")
-    name = feature_map(task, "ablation_cam", layer)
+    name = feature_map(task, "ablation_cam", layer, tokens)
     inner, _ = task.at_layer(name)
-    a, f = inner.feeds[name], task.result
+    whole_value, f = inner.feeds[name], task.result
+    a = pixels(whole_value, tokens)
     value = inner.baseline({name: fill}, "fill")[name].reshape(-1)[0]
     if relative and (f == 0).any():
         raise Inapplicable(f"ablation_cam: f(x) = 0 for sample {int(np.argmax(f == 0))}, so there is no share of it; use "
@@ -145,8 +147,11 @@ def ablation_cam(
     rows, which = np.repeat(np.arange(len(a)), a.shape[1]), np.tile(np.arange(a.shape[1]), len(a))
 
     def ablated(part: slice) -> dict[str, Array]:
-        made = a[rows[part]]
-        made[np.arange(len(made)), which[part]] = value
+        made = whole_value[rows[part]]
+        if tokens is None:
+            made[np.arange(len(made)), which[part]] = value
+        else:
+            made[np.arange(len(made)), token_grid(made.shape, tokens)[0]:, which[part]] = value
         return {name: made}
 
     w = f[:, None] - scores(inner, rows, ablated).reshape(a.shape[:2])
@@ -159,11 +164,11 @@ def ablation_cam(
 
 def eigen_cam(
     task: Task, layer: str | None = None, relu: bool = False, upsample: str | None = "bilinear", normalize: str | None = None,
-    center: bool = False,
+    center: bool = False, tokens: Any = None,
 ) -> Attribution:
     """L = M v,  M (Z, C) the activations, a row for each position, v the first right singular vector of M: no class, no gradient.
 
-    layer, relu, upsample, normalize  as for all maps (cam.py)
+    layer, relu, upsample, normalize, tokens  as for all maps (cam.py)
     center  True subtracts each channel's mean over the positions first: the first principal component (pytorch-grad-cam)
 
     A singular vector has no sign; here it is the one with which the map goes along with the mean over the channels (Σ_s L M̄ ≥ 0),
@@ -174,9 +179,9 @@ def eigen_cam(
     finish = Finish(relu, upsample, normalize)
     if not isinstance(center, (bool, np.bool_)):
         raise InputError(f"center={center!r} must be True or False")
-    name = feature_map(task, "eigen_cam", layer)
+    name = feature_map(task, "eigen_cam", layer, tokens)
     assert task.trace is not None
-    a = task.trace[name]
+    a = pixels(task.trace[name], tokens)
     if is_exact(a):
         raise ExactnessError("eigen_cam: singular vectors are not rational; use graph.astype('float64')")
     m = np.swapaxes(a.reshape(*a.shape[:2], -1), 1, 2)

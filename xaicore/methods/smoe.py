@@ -126,25 +126,30 @@ def smoe(
     SMOE(c A) = c SMOE(A), both up to the 1e-7 that is added to A. Inapplicable without feature maps, InputError for weights that do
     not fit, ExactnessError in exact mode for what is not rational. Cost: one forward pass. Source: mundhenk2019.
     """
+    return _smoe_map(task, "smoe", layer, statistic, normalize, weights, upsample)
+
+
+def _smoe_map(task: Task, method: str, layer: str | Sequence[str] | None, statistic: str, normalize: str | None,
+              weights: Sequence[float] | None, upsample: str) -> Attribution:
     for setting, value, known in (("statistic", statistic, STATISTICS), ("upsample", upsample, RESIZE)):
         chosen(setting, value, known)
     if normalize is not None:
         chosen("normalize", normalize, SCALES)
     if task.graph.dtype == "exact" and (statistic not in ("mean", "max") or normalize in ("gaussian", "gamma")):
-        raise ExactnessError("smoe: logarithms, roots and distribution functions are not rational; use statistic='mean' or 'max' with "
+        raise ExactnessError(f"{method}: logarithms, roots and distribution functions are not rational; use statistic='mean' or 'max' with "
                              "normalize=None or 'min_max', or graph.astype('float64')")
-    names = layers_of(task, "smoe", layer)
+    names = layers_of(task, method, layer)
     assert task.trace is not None
     parts = _weights(weights, len(names), task.trace[names[0]])
     raw = {k: STATISTICS[statistic](positive(task.trace[k])) for k in names}
     sized: dict[str, list[Array]] = {}
     for m in raw.values():
         scaled = m if normalize is None else SCALES[normalize](m)
-        for k, v in at_inputs(task, "smoe", names[0], scaled[:, None], upsample).items():
+        for k, v in at_inputs(task, method, names[0], scaled[:, None], upsample).items():
             sized.setdefault(k, []).append(v)
     stacks = {k: np.concatenate(v, axis=1) for k, v in sized.items()}
     values = {k: as_fed(task, k, (v * parts.reshape(1, -1, *(1,) * (v.ndim - 2))).sum(axis=1, keepdims=True)) for k, v in stacks.items()}
-    return Attribution(values, task.result, "smoe", task.graph, task.feeds, task.target, {"layer": list(names)}, task.words,
+    return Attribution(values, task.result, method, task.graph, task.feeds, task.target, {"layer": list(names)}, task.words,
                        layers=Layers(task.graph, {k: m[:, None] for k, m in raw.items()}), extras={"maps": stacks})
 
 
@@ -169,12 +174,12 @@ def fastcam(
     chosen("cam", cam, CAMS)
     if not isinstance(inverse, (bool, np.bool_)):
         raise InputError(f"inverse={inverse!r} must be True or False")
-    base = smoe(task, layer, statistic, normalize, weights, upsample)
+    base = _smoe_map(task, "fastcam", layer, statistic, normalize, weights, upsample)
     names = list(base.layers)
     map_ = CAMS[cam](task, layer=names[-1], upsample=upsample, normalize="min_max")
     shared = [k for k in base.values if k in map_.values]
     values = {k: base.values[k] * (scalar(1, map_.values[k]) - map_.values[k] if inverse else map_.values[k]) for k in shared}
-    return replace(base, values=values, method="fastcam", extras={"smoe": base.values, "cam": map_.values})
+    return replace(base, values=values, extras={"smoe": base.values, "cam": map_.values})
 
 
 def layers_of(task: Task, method: str, layer: str | Sequence[str] | None) -> tuple[str, ...]:
