@@ -68,8 +68,8 @@ class GRU(Recurrence):
     x (N, T, I), w (3 H, I), u (3 H, H), b (3 H,), c (3 H,), [h (N or 1, H), [mask (N or 1, T)]] -> all h_t (N, T, H), the rows of
     w, u, b and c in the order r, z, n. ``reverse`` goes from the last time step to the first.
     Raises ShapeError for inputs that do not fit, InputError for a mask that is not boolean.
-    Source: Cho et al. 2014, where z and 1 - z are exchanged; "after" is cuDNN's form. Same as: torch.nn.GRU ("after"); Keras GRU
-    (reset_after) and ONNX GRU (linear_before_reset), both with the rows z, r, h.
+    Source: Cho et al. 2014 ("before"; Chung et al. 2014 exchange z and 1 - z); "after" is cuDNN's form. Same as: torch.nn.GRU
+    ("after"); Keras GRU (reset_after) and ONNX GRU (linear_before_reset), both with the rows z, r, h.
     """
 
     reverse: bool = False
