@@ -130,6 +130,13 @@ def test_exact_arithmetic_writes_rationals(run: Run, folder: Path) -> None:
     assert any(isinstance(v, str) and "/" in v for v in result["values"]["x"][0])
 
 
+def test_a_background_arrives(run: Run, folder: Path) -> None:
+    """The input as the only sample of the set: nothing differs. A method with a baseline alone keeps its own."""
+    found = json.loads(run("explain", "grey.json", "grey.png", "-m", "deep_shap", "-m", "shapley.exact:mask=2", "-m", "deeplift.rescale",
+                           "--background", "grey.png", "--json").out)["results"]
+    assert [one["baseline_output"] == pytest.approx(one["output"], abs=1e-12) for one in found] == [True, True, False]  # a sum in another order
+
+
 def test_layer_baseline_output_and_seed_arrive(run: Run, folder: Path) -> None:
     at_layer = json.loads(run("explain", "grey.json", "grey.png", "--layer", "features.0", "-m", "integrated_gradients", "--json").out)
     assert at_layer["results"][0]["shapes"] == {"conv": [1, 3, 8, 8]}
@@ -195,6 +202,7 @@ def test_the_same_run_writes_the_same_bytes(run: Run, folder: Path) -> None:
     (("grey.json", "grey.png", "--target", "[1,2]"), 2, "2 targets were given for a batch of 1"),
     (("grey.json", "grey.png", "--layer", "features.7"), 2, "no layer or node is called 'features.7'"),
     (("grey.json", "grey.png", "--baseline", "0"), 2, "none of the chosen methods compares with a baseline"),
+    (("grey.json", "grey.png", "--background", "grey.png"), 2, "none of the chosen methods averages over a set of samples"),
     (("grey.json", "grey.png", "--batch-size", "0"), 2, "batch_size=0"),
     (("grey.json", "grey.png", "--scale", "1"), 2, "two numbers are expected"),
     (("grey.json", "grey.png", "--mean", "a,b"), 2, "--mean 'a,b' cannot be read"),

@@ -42,6 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
                            "made at it")
     what.add_argument("--baseline", metavar="B",
                       help="for methods that have one: zero, mean (of the input), a number, or a file read like INPUT")
+    what.add_argument("--background", metavar="FILE",
+                      help="for methods that average over a set of samples instead of one baseline: the set, a file read like INPUT")
     image = parser.add_argument_group("images")
     image.add_argument("--resize", action="store_true", help="scale the image to the size that the model takes")
     image.add_argument("--scale", metavar="LOW,HIGH", help="what black and white become (default: what the model says, else 0,1)")
@@ -69,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     feeds = inputs.read_input(args.input, graph, pixels)
     based = _baseline(args.baseline, graph, feeds, wanted, pixels)
     results = explained(graph, feeds, wanted, target=target, output=args.output, layer=args.layer, batch_size=args.batch_size,
-                        seed=args.seed, baseline=based)
+                        seed=args.seed, baseline=based, background=_background(args.background, graph, wanted, pixels))
     product = outputs.Product(results, _title(graph, args), command(args), args.over, args.one_scale)
     outputs.write_all(paths, product)
     if args.json:
@@ -82,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def explained(
-    graph: Graph, feeds: Mapping[str, Array], wanted: Sequence[Request], seed: int = 0, baseline: Any = None, **options: Any,
+    graph: Graph, feeds: Mapping[str, Array], wanted: Sequence[Request], seed: int = 0, baseline: Any = None,
+    background: Any = None, **options: Any,
 ) -> dict[str, Attribution]:
     """Label -> result of every request, with a progress bar in a terminal."""
     from xaicore.cli.shared import progress
@@ -97,7 +100,9 @@ def explained(
             settings = {k: _per_channel(v, graph, feeds) if k in ("low", "high", "baseline") else v for k, v in one.settings.items()}
             if "seed" in row.settings:
                 settings.setdefault("seed", seed)
-            if row.baseline and baseline is not None:
+            if "background" in row.settings and background is not None:
+                settings.setdefault("background", background)
+            elif row.baseline and baseline is not None:
                 settings.setdefault("baseline", baseline)
             own = {**options, **settings}                               # a layer among the settings wins
             results[one.label] = explain(graph, feeds, one.method, progress=callback, **own)
@@ -133,7 +138,7 @@ def command(args: argparse.Namespace) -> str:
 
     words = ["xaicore", "explain", args.model, args.input]
     words += [w for m in args.method for w in ("-m", m)]
-    for option in ("target", "layer", "baseline", "scale", "mean", "std"):
+    for option in ("target", "layer", "baseline", "background", "scale", "mean", "std"):
         if getattr(args, option) is not None:
             words += [f"--{option}", str(getattr(args, option))]
     for option, usual in (("output", "logit"), ("dtype", "float64"), ("batch_size", None), ("seed", 0)):
@@ -193,6 +198,20 @@ def _baseline(text: str | None, graph: Graph, feeds: Mapping[str, Array], wanted
     except ValueError:
         there = read_input(text, graph, pixels)
         return {k: v[0] if len(v) == 1 else v for k, v in there.items() if k in graph.float_inputs}
+
+
+def _background(text: str | None, graph: Graph, wanted: Iterable[Request], pixels: Any) -> Any:
+    """--background as explain takes it: sets of samples by input name. InputError when no method would use it."""
+    from xaicore.cli.inputs import read_input
+    from xaicore.errors import InputError
+    from xaicore.methods.table import METHODS
+
+    if text is None:
+        return None
+    if not any("background" in METHODS[one.method].settings for one in wanted):
+        raise InputError(f"--background {text}: none of the chosen methods averages over a set of samples (deep_shap, kernel_shap, "
+                         f"shapley.* and others do); leave it out")
+    return {k: v for k, v in read_input(text, graph, pixels).items() if k in graph.float_inputs}
 
 
 def _mean(x: Array) -> Array:
