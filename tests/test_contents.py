@@ -94,7 +94,7 @@ def test_settings_have_the_designs_names():
     documented = {"of", "tokens", "area", "min_pixels", "alphas", "neuron", "fraction", "max_dist", "spacing", "ddof", "multiply", "relu", "upsample", "overlap", "border", "mode", "channels", "score", "max_pieces", "counterfactual", "weights",
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
-                   "kernel", "width", "selection", "ridge", "convention", "grid", "probability", "sparsity", "smoothness", "power", "rate"}
+                   "kernel", "width", "selection", "ridge", "lasso", "convention", "grid", "probability", "sparsity", "smoothness", "power", "rate"}
     documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference", "estimator"}
     assert extra <= documented, extra - documented
 

@@ -236,6 +236,8 @@ def test_functions_that_fail():
         xc.from_function(lambda x: x[:, 7], shape)([[1.0, 2.0]])
     with pytest.raises(ShapeError, match=r"returned shape \(\) for a batch of 1"):
         xc.from_function(lambda x: x.sum(), shape)([[1.0, 2.0]])
+    with pytest.raises(InputError, match="not a function: wrap it, graph = xaicore.from_function"):
+        xc.explain(lambda x: x, [[1.0, 2.0]], "lime")
     with pytest.raises(InputError, match="takes a Python function, not int"):
         xc.from_function(3, shape)
 

@@ -79,6 +79,17 @@ def test_the_lasso_against_coordinate_descent():
         assert np.abs(beta - (a + b) / 2).max() < 1e-5
 
 
+@pytest.mark.parametrize("penalty", [0.01, 0.3, 2.0, 1e6])
+def test_the_lasso_is_scikit_learns(penalty):
+    from sklearn.linear_model import Lasso
+
+    z, y, w = fitted(np.random.default_rng(6), rows=30)
+    beta, c = regression.lasso(z, y, w, penalty)
+    theirs = Lasso(alpha=penalty, tol=1e-14, max_iter=10**6).fit(z, y, sample_weight=w)
+    assert close(beta, theirs.coef_, 1e-6, scale=1)                     # the coordinate descent stops at a duality gap of 1e-14 |y|²
+    assert close([c], [theirs.intercept_], 1e-6, scale=1)
+
+
 def test_choices_of_columns():
     """Three columns of ten carry y, two of them strongly: each way finds them; forward selection against all pairs."""
     rng = np.random.default_rng(0)
@@ -249,6 +260,22 @@ def test_tables():
         xc.explain(f, data[:1], "lime", representation="numbers", background=data, mask=2)
 
 
+def test_penalties_and_mean_colours():
+    """captum's lasso leaves few weights; an absent segment in its mean colour: only what differs inside the segment is lost."""
+    graph, x = cnn(), image(1)
+    own = {"target": 1, "mask": 4, "samples": 300}
+    free, few = (np.asarray(xc.explain(graph, x, "lime", lasso=v, **own)) for v in (1e-9, 0.05))
+    assert close(free, np.asarray(xc.explain(graph, x, "lime", **own)), 1e-5)
+    assert (few == 0).sum() > (free == 0).sum()
+    flat = np.repeat(np.repeat(image(1)[:, :, :2, :2], 2, axis=2), 2, axis=3)         # 2 x 2 blocks of one colour
+    a = xc.explain(graph, flat, "shapley.exact", target=1, mask=2, baseline="mean")
+    assert not np.asarray(a).any()
+    b = xc.explain(graph, x, "shapley.exact", target=1, mask=2, baseline="mean")
+    means = x.reshape(1, 2, 2, 2, 2, 2).mean(axis=(3, 5))
+    assert close(b.baseline["image"], np.repeat(np.repeat(means, 2, axis=2), 2, axis=3), 1e-12)
+    assert close(np.asarray(b), np.asarray(xc.explain(graph, x, "shapley.exact", target=1, mask=2, baseline=b.baseline["image"])), 1e-12)
+
+
 def test_a_constant_function():
     f = xc.from_function(lambda x: np.full(len(x), 3.0), (None, 4))
     for own in ({}, {"features": 2}):
@@ -268,6 +295,7 @@ def test_bad_input():
         ({"width": 1e-4, "samples": 20, "mask": 2}, InputError, "every sample but x itself has the weight 0"),
         ({"ridge": -1}, InputError, "ridge=-1 must be a finite number of at least 0"),
         ({"draw": "all", "mask": "entries"}, InputError, r"evaluates the 2\^32 = 4,294,967,296 coalitions"),
+        ({"ridge": 1, "lasso": 1}, InputError, "are two penalties for one fit; give one of them"),
         ({"features": 0}, InputError, "features=0 must be a whole number of at least 1"),
     ):
         with pytest.raises(error, match=message):

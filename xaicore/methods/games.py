@@ -123,7 +123,7 @@ def game(task: Task, mask: Any = None, baseline: Any = 0, background: Any = None
                 a whole number k, or one for each axis of space: space is cut into k parts along each axis.
                 None: each entry of an input (N, F); of an input with space (N, C, *S), as many equal parts along every axis as
                 give ``limit`` parts at most
-    baseline    a number, one sample, a batch, or a mapping by input name
+    baseline    a number, one sample, a batch, or a mapping by input name; "mean": of each channel of a player over its own entries
     background  a set of samples (B, ...) instead, or a mapping by input name: v is the mean over them (with an axis more,
                 (B, N, ...), each sample has its own)
 
@@ -132,7 +132,7 @@ def game(task: Task, mask: Any = None, baseline: Any = 0, background: Any = None
     """
     labels, count = _players(task, mask, limit)
     if background is None:
-        start = reference(task, baseline, "baseline")
+        start = _means(task, labels, baseline) if isinstance(baseline, str) else reference(task, baseline, "baseline")
         return Game(task, labels, count, {k: v[None] for k, v in start.items()}, start)
     return Game(task, labels, count, backgrounds(task, background, baseline))
 
@@ -228,6 +228,23 @@ def _labels(task: Task, name: str, mask: Any, limit: int) -> Array:
     except ValueError:
         raise ShapeError(f"the mask of input {name!r} has shape {given.shape}; {shape}, the shape of one sample, is expected, or one that "
                          f"broadcasts to it (all samples have the same players)") from None
+
+
+def _means(task: Task, labels: Mapping[str, Array], word: str) -> dict[str, Array]:
+    """Every entry replaced by the mean of its player's entries in the same channel."""
+    chosen("baseline", word, ("mean",))
+    out = {}
+    for k, own in labels.items():
+        x, channel = task.feeds[k], channel_axis(task, k)
+        if x.dtype.kind not in "fO":
+            raise InputError(f"baseline='mean' is no whole number in general, and input {k!r} holds such; give one (the id of a padding)")
+        size = own.shape[channel] if channel is not None else 1
+        place = own if channel is None else own * size + np.arange(size).reshape(-1, *(1,) * (own.ndim - 1 - channel))
+        _, which, count = np.unique(place, return_inverse=True, return_counts=True)
+        sums = filled((task.size, len(count)), 0, x)
+        np.add.at(sums.T, which.reshape(-1), x.reshape(task.size, -1).T)
+        out[k] = np.asarray((sums / _row(count, x))[:, which.reshape(-1)].reshape(x.shape))
+    return out
 
 
 def _is_whole(v: Any) -> bool:

@@ -12,6 +12,7 @@ from xaicore.errors import ExactnessError, Inapplicable, InputError
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.games import Coalitions, Game, backgrounds, game, numbers
 from xaicore.methods.regression import SELECTIONS, least_squares, r_squared
+from xaicore.methods.regression import lasso as penalised
 from xaicore.methods.shapley import every_coalition
 from xaicore.methods.sweep import chosen, scores, whole
 from xaicore.methods.task import Task
@@ -33,7 +34,7 @@ REPRESENTATIONS = ("players", "numbers", "quartiles")
 
 def lime(task: Task, samples: int = 1000, mask: Any = None, baseline: Any = 0, background: Any = None, representation: str = "players",
          draw: str = "sizes", distance: str = "cosine", kernel: str = "paper", width: float | None = None, features: int | None = None,
-         selection: str = "lasso", ridge: float = 0, seed: int = 0, spread: str = "repeat") -> Attribution:
+         selection: str = "lasso", ridge: float = 0, lasso: float = 0, seed: int = 0, spread: str = "repeat") -> Attribution:
     """β of argmin Σ_z π(z) [f(z) - β z' - c]² + ridge |β|², z drawn around x, z' its simple form, π(z) = exp(-D(x, z)² / width²).
 
     representation  what z' is. "players": which parts of x are there (image segments, words, features), the others being taken
@@ -47,27 +48,30 @@ def lime(task: Task, samples: int = 1000, mask: Any = None, baseline: Any = 0, b
                     distances, else 0.75 √M
     features        how many players the model keeps (None: all), chosen by ``selection``: "lasso", the last kink of the lasso's
                     path with no more of them, "forward", greedily, or "highest", the largest weights of a ridge regression
-    ridge           on β, not on c; 0 is least squares
-    mask, baseline, background, seed, spread    as for shapley.sampling
+    ridge, lasso    penalties on β, not on c: as above, or (one of both) Σ π (...)² / (2 Σ π) + lasso |β|_1; with 0 it is least squares
+    baseline        what stands for an absent player; "mean": the mean of each of its channels over its own entries
+    mask, background, seed, spread    as for shapley.sampling
 
     Values in the shape of the inputs, a player's weight in each of its entries (spread="share" divides it). ``extras``: "players"
     β (N, M), "labels", "intercept" and "r2" (N,), the weighted R² of the fit: look at it before you believe β. Costs samples (B)
     forward passes for each sample. Another seed gives other weights: their spread is no part of this result. Raises InputError where
     the samples do not determine β, ExactnessError in exact mode unless kernel="uniform" and features=None. Source: ribeiro2016, eqs. 1
-    and 2, K-Lasso. Differs: lime's images draw="bernoulli", kernel="library", ridge=1, 1000 samples, absent segments in
-    their mean colour; its texts 5000, width 0.25 (100 times the distance, width 25); its tables representation="quartiles"
-    (drawn from a normal within each), "library", "euclidean", ridge=1, 5000. captum: "bernoulli", "input_cosine",
-    "library", width 1, lasso weights themselves, 25. xplique: "bernoulli", "input_euclidean", width 45, ridge=2, 150.
+    and 2, K-Lasso. Differs: lime's images draw="bernoulli", kernel="library", ridge=1, 1000 samples, baseline="mean"; its texts
+    5000, width 0.25 (100 times the distance, width 25); its tables representation="quartiles" (drawn from a normal within each),
+    "library", "euclidean", ridge=1, 5000. captum: "bernoulli", "input_cosine", "library", width 1, lasso=0.01, 25.
+    xplique: "bernoulli", "input_euclidean", width 45, ridge=2, 150.
     """
     for setting, value, known in (("representation", representation, REPRESENTATIONS), ("draw", draw, DRAWS),
                                   ("distance", distance, DISTANCES), ("kernel", kernel, KERNELS), ("selection", selection, SELECTIONS)):
         chosen(setting, value, known)
     at_least("ridge", ridge, 0)
+    if at_least("lasso", lasso, 0) and ridge:
+        raise InputError(f"ridge={ridge!r} and lasso={lasso!r} are two penalties for one fit; give one of them")
     if width is not None and at_least("width", width, 0) == 0:
         raise InputError("width=0 gives every sample but x itself the weight 0; give a positive number")
     if features is not None:
         whole("features", features, 1)
-    if task.graph.dtype == "exact" and (kernel != "uniform" or features is not None):
+    if task.graph.dtype == "exact" and (kernel != "uniform" or features is not None or lasso):
         raise ExactnessError("lime's kernel is an exponential and its choice of features compares roots, which is not rational; use "
                              "kernel='uniform' with features=None, or graph.astype('float64')")
     samples = whole("samples", samples, 2)
@@ -95,7 +99,8 @@ def lime(task: Task, samples: int = 1000, mask: Any = None, baseline: Any = 0, b
             told = told[SELECTIONS[selection](simple[n][:, told], y[n], w, features)]
         keep = told.tolist()
         if keep:
-            beta[n, keep], intercept[n] = least_squares(simple[n][:, keep], y[n], w, ridge)
+            z = simple[n][:, keep]
+            beta[n, keep], intercept[n] = penalised(z, y[n], w, lasso) if lasso else least_squares(z, y[n], w, ridge)
         else:
             intercept[n] = (w * y[n]).sum() / w.sum()
         fit[n] = r_squared(simple[n], y[n], w, beta[n], intercept[n])

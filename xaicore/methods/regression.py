@@ -124,6 +124,26 @@ def lasso_path(x: Array, y: Array) -> Iterator[tuple[float, Array]]:
         yield max(level, 0.0), beta.copy()
 
 
+def lasso(z: Array, y: Array, w: Array, penalty: float) -> tuple[Array, Any]:
+    """argmin over (β, c) of Σ_k w_k (y_k - z_k β - c)² / (2 Σ w) + penalty |β|_1: scikit-learn's objective, from the path.
+
+    Between two kinks of the path β is linear in λ = penalty Σ w.
+    """
+    total = w.sum()
+    level, beta = float(penalty * total), np.zeros(z.shape[1])
+    above: tuple[float, Array] | None = None
+    for here in lasso_path(*centred(z, y, w)):
+        beta = here[1]
+        if here[0] <= level:
+            if above is not None and above[0] > here[0]:
+                part = (above[0] - level) / (above[0] - here[0])
+                beta = above[1] + part * (here[1] - above[1])
+            break
+        above = here
+    beta = beta.astype(z.dtype)
+    return beta, (w * (y - z @ beta)).sum() / total
+
+
 def by_lasso(z: Array, y: Array, w: Array, count: int) -> list[int]:
     """The columns that the lasso uses at the last kink at which it uses no more than ``count``: K-Lasso."""
     best: Array = np.zeros(0, dtype=int)

@@ -132,11 +132,11 @@ def _dummy(case: Case) -> Finding:
 
 
 def _likewise(case: Case, extra: str) -> dict[str, Any]:
-    """Settings by input name, with the same for a second input as for the first; its players are others."""
+    """Settings by input name, with the same for a second input as for the first; where there are players it is one more."""
     own = {k: {**v, extra: v[case.input]} for k, v in case.settings.items() if isinstance(v, Mapping) and case.input in v}
-    if "mask" in own:
-        labels = [np.asarray(v) for v in own["mask"].values()]
-        own["mask"] = {**own["mask"], extra: own["mask"][case.input] - labels[0].min() + max(v.max() for v in labels) + 1}
+    labels = case.a.extras.get("labels")
+    if labels is not None and "mask" in case.has:
+        own["mask"] = {**labels, extra: np.full_like(labels[case.input], max(v.max() for v in labels.values()) + 1)}
     background = case.settings.get("background")
     if isinstance(background, np.ndarray):
         own["background"] = {case.input: background, extra: background}
