@@ -177,8 +177,8 @@ def make_task(
     if not isinstance(graph, Graph):
         kind = type(graph).__name__ if type(graph).__module__ == "builtins" else f"{type(graph).__module__}.{type(graph).__name__}"
         if isfunction(graph):
-            raise InputError("explain takes a Graph, not a function: wrap it, graph = xaicore.from_function(function, (None, ...)), for the "
-                             "methods that only evaluate it")
+            raise InputError("explain takes a Graph, not a function: wrap it, graph = xaicore.from_function(function, (None, ...)), for "
+                             "the methods that only evaluate it")
         raise InputError(f"explain takes a Graph, not {kind}: convert the model first, graph = xaicore.from_model(model, example_inputs), "
                          f"or read its file, graph = xaicore.load('model.onnx')")
     if output not in OUTPUTS:
