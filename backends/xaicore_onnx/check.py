@@ -188,8 +188,8 @@ def axes_of(declared: Sequence[tuple[str, Sizes, str]], given: Mapping[str, int]
 
 
 def _moved(sizes: Sizes, axis: int) -> Sizes:
-    """The batch axis first."""
-    return (sizes[axis], *sizes[:axis], *sizes[axis + 1:])
+    """The batch axis first; a single number has none, which ``batch_of`` refuses."""
+    return sizes if not sizes else (sizes[axis], *sizes[:axis], *sizes[axis + 1:])
 
 
 def batch_of(declared: Sequence[tuple[str, Sizes, str]], examples: Mapping[str, Array], unbatched: bool) -> tuple[int, bool]:
