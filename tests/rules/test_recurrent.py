@@ -74,7 +74,7 @@ def sigmoid(z):
 # ----- against the papers' loops ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bias", ["absorb", "ignore"])
+@pytest.mark.parametrize("bias", ["absorb", "ignore", "distribute"])
 @pytest.mark.parametrize("eps", [0, 0.01])
 def test_lstm_is_the_loop_of_arras(bias: str, eps: float) -> None:
     graph, params = network(LSTM(), 4, states=True)

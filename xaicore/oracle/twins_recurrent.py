@@ -41,13 +41,15 @@ class Cell:
         j = self.row(gate, k)
         return _dot(self.w[j], x) + self.b[j] + _dot(self.u[j], h) + self.c[j]
 
-    def spread(self, gate: int, k: int, x: Vector, h: Vector, r: Any, z: Any, eps: Any, r_x: list[Any], r_h: list[Any]) -> None:
-        """Adds the shares of r that the ε-rule with denominator z gives to x and h."""
+    def spread(
+        self, gate: int, k: int, x: Vector, h: Vector, r: Any, z: Any, eps: Any, r_x: list[Any], r_h: list[Any], more: Any = 0
+    ) -> None:
+        """Adds the shares of r that the ε-rule with denominator z gives to x and h, ``more`` (of the bias) to each besides its own."""
         j = self.row(gate, k)
         for i in range(len(x)):
-            r_x[i] = r_x[i] + _share(self.w[j][i] * x[i], z, r, eps)
+            r_x[i] = r_x[i] + _share(self.w[j][i] * x[i] + more, z, r, eps)
         for i in range(len(h)):
-            r_h[i] = r_h[i] + _share(self.u[j][i] * h[i], z, r, eps)
+            r_h[i] = r_h[i] + _share(self.u[j][i] * h[i] + more, z, r, eps)
 
     def bias(self, gate: int, k: int) -> Any:
         """Both biases of unit k of a gate."""
@@ -73,7 +75,7 @@ class LSTM(Cell):
         return found
 
     def relevance(self, xs: Matrix, r: Vector, eps: Any = 0, bias: str = "absorb") -> list[list[Any]]:
-        """The relevance of every x_t, from ``r`` at the last h."""
+        """The relevance of every x_t, from ``r`` at the last h. bias="distribute" is the authors' bias_factor of 1."""
         states = self.states(xs)
         r_h, r_c = list(r), [0 * v for v in r]
         out: list[list[Any]] = []
@@ -86,7 +88,8 @@ class LSTM(Cell):
                 z = self.total(2, k, x, h)
                 r_g = _share(i * self.tanh(z), c_new[k], r_c[k], eps)
                 r_c[k] = _share(f * c[k], c_new[k], r_c[k], eps)
-                self.spread(2, k, x, h, r_g, z - (self.bias(2, k) if bias == "ignore" else 0), eps, r_x, r_h)
+                more = self.bias(2, k) / (len(x) + len(h)) if bias == "distribute" else 0
+                self.spread(2, k, x, h, r_g, z - (self.bias(2, k) if bias == "ignore" else 0), eps, r_x, r_h, more)
             out.insert(0, r_x)
         return out
 
