@@ -15,7 +15,7 @@ from tests.nets import NET_A, X_A
 from tests.oracle.planted import cnn, image, pooled, saturated, tiny, tiny_image
 from xaicore.errors import XaicoreError
 from xaicore.methods.table import METHODS
-from xaicore.oracle.axioms import AXIOMS, Case
+from xaicore.oracle.axioms import AXIOMS, Case, check
 from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps
 
 SETTINGS = {
@@ -157,3 +157,17 @@ def test_promises_are_as_strong_as_they_are_true():
             measured |= {f"{v.method} {v.axiom}" for v in found if v.status != "does not apply"}
     assert sorted(measured - fails - set(UNDECIDED)) == []
     assert sorted(set(UNDECIDED) - (measured - fails)) == []
+
+
+def test_promises_with_settings():
+    """Noise around another method promises what both do; a map that is cut off or scaled is not linear, and nobody says so."""
+    assert set(METHODS["smoothgrad"].promised({})) == set(METHODS["smoothgrad"].promises)
+    around = METHODS["smoothgrad"].promised({"of": ("lrp.epsilon", {"eps": 0.1})})
+    assert around == ("batch_invariance", "determinism")
+    for method, own in (("smoothgrad", {"of": "lrp.epsilon"}), ("vargrad", {"of": "guided_backprop", "samples": 3}), ("hires_cam", {"relu": True}),
+                        ("hires_cam", {"normalize": "max"})):
+        report = check(cnn(), image(2), method, target=1, settings={method: own})
+        assert not report.broken, report
+        assert report.of(method, "linearity").status == "fails"
+        assert not report.of(method, "linearity").promised
+    assert check(cnn(), image(2), "hires_cam", target=1).of("hires_cam", "linearity").promised

@@ -73,6 +73,17 @@ class Method:
     cost: str = "1 forward, 1 backward"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def promised(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """What it promises with these settings: around another method (``of``) no more than that one does, and no linearity for a
+        map whose negative part is cut off or that is scaled."""
+        found, of = self.promises, settings.get("of", "gradient")
+        inner = of[0] if isinstance(of, tuple) and of else of
+        if "of" in self.settings and isinstance(inner, str) and inner in METHODS:
+            found = tuple(p for p in found if p in METHODS[inner].promises)
+        if "relu" in self.settings and (settings.get("relu") or settings.get("normalize")):
+            found = tuple(p for p in found if p != "linearity")
+        return found
+
 
 def _row(id: str, run: Callable[..., Attribution], *promises: str, source: str, layer: str = "cut",
          settings: Mapping[str, Any] | None = None, summary: str | None = None, free: bool = False,

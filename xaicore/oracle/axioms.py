@@ -304,7 +304,7 @@ def check(
     feeds = check_feeds(graph, sample_feeds(graph, batch=2, seed=seed) if x is None else x)
     verdicts: list[Verdict] = []
     for method in chosen:
-        promises = METHODS[method].promises
+        promises = METHODS[method].promised(own.get(method) or {})
         try:
             case = Case.of(graph, feeds, method, target, own.get(method), seed=seed)
         except XaicoreError as error:
