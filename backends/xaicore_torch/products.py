@@ -83,19 +83,23 @@ def matrices(c: Context, *xs: Any, shape: Sequence[int]) -> tuple[list[str], Lay
 
 
 def einsum(c: Context, equation: str, tensors: list[Any], **_: Any) -> Value:
-    """An explicit Einsum whose terms are written in the order of the graph's axes."""
+    """An explicit Einsum whose terms are written in the order of the graph's axes; what is merged with the batch has labels of its own."""
     terms, out = _explicit(equation, [len(v.layout.shape) if isinstance(v, Value) else v.tensor.ndim for v in tensors])
     sample = {term[v.layout.axis] for term, v in zip(terms, tensors) if isinstance(v, Value)}
-    merged = [v.layout.shown() for v in tensors if isinstance(v, Value) and v.layout.merged]
-    if merged:
-        raise ConversionError(f"an operand is {merged[0]}, with the batch N merged into another axis; split it before einsum")
+    merged = {(v.layout.before, v.layout.after) for v in tensors if isinstance(v, Value)}
+    if len(merged) > 1:
+        shapes = " and ".join(v.layout.shown() for v in tensors if isinstance(v, Value))
+        raise ConversionError(f"it combines values of shapes {shapes}, which have different axes merged with the batch N")
     (label,) = sample if len(sample) == 1 else ("",)
     if not label or label not in out or any(label in t for t, v in zip(terms, tensors) if isinstance(v, Const)):
         raise ConversionError(f"{equation!r} sums over the batch or pairs samples with each other; the batch needs its own label, kept")
     names = [v.name if isinstance(v, Value) else c.weight(v) for v in tensors]
-    written = [label + t.replace(label, "") if isinstance(v, Value) else t for t, v in zip(terms, tensors)]
-    op = Einsum(f"{','.join(written)}->{label}{out.replace(label, '')}")
-    return Value(c.add(op, *names), Layout(c.shape(), c.batch, out.index(label)))
+    before, after = merged.pop()
+    free = [s for s in "ZYXWVUTS" if s not in equation]
+    apart = (free[0] if before != 1 else "") + (free[1] if after != 1 else "")
+    written = [label + t.replace(label, apart) if isinstance(v, Value) else t for t, v in zip(terms, tensors)]
+    op = Einsum(f"{','.join(written)}->{label}{out.replace(label, apart)}")
+    return Value(c.add(op, *names), Layout(c.shape(), c.batch, out.index(label), before, after))
 
 
 def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

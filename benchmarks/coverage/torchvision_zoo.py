@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest.mock import patch
 
 import torchvision
+from torchvision.models.video import mvit
 
 from benchmarks.coverage.measure import Subject
 from benchmarks.coverage.torch_subject import draw, torch_subject
@@ -77,7 +79,9 @@ def _video(name: str) -> Subject:
     settings: dict[str, Any] = {"num_classes": CLASSES, "weights": None}
     frames, size = 8, 64 if name.startswith(("mvit", "swin")) else 32
     if name.startswith("mvit"):
-        settings |= {"spatial_size": (size, size), "temporal_size": frames}
+        inner = mvit._mvit
+        with patch.object(mvit, "_mvit", lambda *a, **k: inner(*a, **{**k, "spatial_size": (size, size), "temporal_size": frames})):
+            return torch_subject(torchvision.models.get_model(name, **settings), draw(3, frames, size, size), side=size)
     if name == "s3d":
         frames, size = 16, 224                                          # its last pool is 2 x 7 x 7
     return torch_subject(torchvision.models.get_model(name, **settings), draw(3, frames, size, size), side=size)

@@ -366,6 +366,45 @@ def test_gpt() -> None:
     check(Gpt(), draw(5, 6, 8))
 
 
+class T5(nn.Module):
+    """Token ids, RMS norms, a relative position bias in buckets that both layers share, no scale, a gated layer, a tied head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens, self.bias = nn.Embedding(11, 8), nn.Embedding(6, 2)
+        self.layers = nn.ModuleList(nn.ModuleDict({
+            "norm": nn.RMSNorm(8), "q": nn.Linear(8, 8, False), "k": nn.Linear(8, 8, False), "v": nn.Linear(8, 8, False), "o": nn.Linear(8, 8, False),
+            "gate": nn.Linear(8, 12, False), "up": nn.Linear(8, 12, False), "down": nn.Linear(12, 8, False)}) for _ in range(2))
+
+    def buckets(self, length: int) -> Any:
+        there = torch.arange(length)
+        far = there[None] - there[:, None]
+        small = far.abs() < 2
+        large = (2 + (far.abs().clamp(min=1).float() / 2).log2().long()).clamp(max=2)
+        return torch.where(small, far.abs(), large) + (far > 0) * 3
+
+    def forward(self, ids: Any) -> Any:
+        x = self.tokens(ids)
+        n, length, width = x.shape
+        bias = self.bias(self.buckets(length)).permute(2, 0, 1).unsqueeze(0)
+        for layer in self.layers:
+            y = layer["norm"](x)
+            q, k, v = (layer[name](y).view(n, length, 2, 4).transpose(1, 2) for name in "qkv")
+            scores = torch.matmul(q, k.transpose(3, 2)) + bias
+            mixed = torch.matmul(scores.float().softmax(-1).type_as(scores), v).transpose(1, 2).reshape(n, length, width)
+            x = x + layer["o"](mixed)
+            x = x + layer["down"](F.gelu(layer["gate"](x), approximate="tanh") * layer["up"](x))
+        return F.linear(x * width**-0.5, self.tokens.weight)
+
+
+def test_t5(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = torch.tensor([[1, 5, 2, 7, 0], [3, 3, 8, 0, 4], [9, 1, 1, 6, 2], [4, 0, 2, 2, 10], [7, 8, 9, 10, 1]])
+    monkeypatch.setitem(globals(), "FORWARD", 1e-6)                         # the softmax is torch's in float32
+    monkeypatch.setitem(globals(), "GRADIENT", 1e-5)
+    graph = check(T5(), ids, leaf="tokens")
+    assert [n.name for n in graph.nodes if isinstance(n.op, Embedding)] == ["tokens"]            # the bias was looked up when the graph was built
+
+
 @pytest.mark.parametrize("settings", [{"add_bias_kv": True, "add_zero_attn": True}, {"batch_first": True, "kdim": 3, "vdim": 5}], ids=str)
 def test_cross_attention(settings: dict[str, Any]) -> None:
     """nn.MultiheadAttention in all its forms, with the batch in the middle or in front, and a causal mask."""
@@ -439,6 +478,26 @@ class Fusion(nn.Module):
         seen = self.image(image)
         seen = torch.where((row.sum(1) > 0)[:, None], seen * 2, seen)
         return F.log_softmax(self.head(torch.cat([seen, F.softplus(self.row(row)), self.kind(kind)], -1)), -1)
+
+
+class Video(nn.Module):
+    """Convolutions over space, then over time, with a pool over both; gates by context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(3, 4, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False), nn.BatchNorm3d(4), nn.ReLU(inplace=True))
+        self.time, self.norm = nn.Conv3d(4, 4, (3, 1, 1), padding=(1, 0, 0), bias=False), nn.BatchNorm3d(4)
+        self.gate, self.head = nn.Linear(4, 4), nn.Linear(4, 5)
+
+    def forward(self, x: Any) -> Any:
+        x = F.max_pool3d(self.stem(x), (1, 3, 3), (1, 2, 2), (0, 1, 1))
+        y = self.norm(self.time(x)) + x
+        y = y * torch.sigmoid(self.gate(y.mean((2, 3, 4))))[:, :, None, None, None]
+        return self.head(F.adaptive_avg_pool3d(F.relu(y), 1).flatten(1))
+
+
+def test_video() -> None:
+    check(Video(), draw(5, 3, 4, 16, 16))
 
 
 def test_mixer() -> None:

@@ -145,6 +145,7 @@ PRODUCTS: Mapping[str, Part] = {
     "einsum": lambda x: torch.einsum("nchw,hw->nc", x, MATRIX), "einsum_both": lambda x: torch.einsum("nchw,nchv->nhwv", x, x.tanh()),
     "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("achw,wk", x, MATRIX.T),
     "einsum_moved": lambda x: torch.einsum("cnhw,ncvw->vnhc", x.transpose(0, 1), x).transpose(0, 1),
+    "einsum_merged": lambda x: torch.einsum("nhw,hk,nhv->nkwv", x.flatten(0, 1), MATRIX[:, :5], x.reshape(-1, 6, 7).tanh()).view(-1, 4, 5, 7, 7),
     "attention": attention(), "attention_causal": attention(is_causal=True, scale=0.3), "attention_bool": attention(attn_mask=torch.ones(6, 6).tril(1).bool()),
     "attention_masked_row": attention(attn_mask=torch.ones(6, 6).tril(-1).bool()), "attention_float": attention(attn_mask=MATRIX[:, :6]), "attention_active": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=x[:, :1] @ x[:, :1].mT),
     "attention_active_bool": lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=(x[:, :1, :1, :6] > -1)),
