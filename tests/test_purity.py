@@ -9,7 +9,7 @@ import pytest
 
 import xaicore as xc
 from tests.frozen import freeze
-from tests.methods.games import GAMES, maxima, rectified
+from tests.methods.games import GAMES, PATTERNS, maxima, rectified
 from tests.oracle.planted import cnn, exact, image, normed, several, tiny, tiny_image
 from xaicore import Builder, Graph
 from xaicore.graph.blocks import multi_head_attention
@@ -86,7 +86,7 @@ def networks() -> dict[str, tuple[Graph, dict[str, np.ndarray], Any]]:
 
 NETWORKS = networks()
 SETTINGS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -2, "high": 2}, "guided_ig": {"steps": 3},
-            "interior_gradients": {"steps": 5}, **GAMES}
+            "interior_gradients": {"steps": 5}, **GAMES, **PATTERNS}
 
 
 def run(method: str, graph: Graph, feeds: Any, target: Any) -> Attribution | str:

@@ -18,11 +18,13 @@ PATTERNED = np.random.default_rng(5).integers(-9, 10, (6, 2, 3, 3))
 GAMES = {
     "shapley.exact": {"mask": 2}, "shapley.interaction": {"mask": 2}, "shapley.owen": {"mask": 2},
     "shapley.sampling": {"mask": 2, "samples": 2}, "kernel_shap": {"mask": 2}, "lime": {"mask": 2, "samples": 40},
-    "patternnet": {"background": PATTERNED}, "pattern_attribution": {"background": PATTERNED},
     "gradient_shap": {"samples": 3}, "rise": {"samples": 40, "grid": 3}, "ace": {"low": -1, "high": 1, "steps": 3},
     "meaningful_perturbation": {"steps": 4, "fill": 0}, "feature_ablation": {"mask": 2}, "feature_permutation": {"mask": 2, "samples": 2},
 }
-RATIONAL = {**GAMES, "ace": {"quadrature": "midpoint", **GAMES["ace"]}, "lime": {"kernel": "uniform", **GAMES["lime"]}}
+PATTERNS = {"patternnet": {"background": PATTERNED}, "pattern_attribution": {"background": PATTERNED}}
+"""Settings for the one network that the samples fit, ``rectified``."""
+
+RATIONAL = {**GAMES, **PATTERNS, "ace": {"quadrature": "midpoint", **GAMES["ace"]}, "lime": {"kernel": "uniform", **GAMES["lime"]}}
 """The same, such that the method has a value in exact mode."""
 
 IRRATIONAL = {"lime": "exponential", "ace": "irrational", "meaningful_perturbation": "descent with square roots"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.methods.games import ALONE, GAMES, IRRATIONAL, SPECIAL, special
+from tests.methods.games import ALONE, GAMES, IRRATIONAL, PATTERNS, SPECIAL, special
 from tests.nets import NET_A, X_A
 from tests.oracle.planted import cnn, image, pooled, saturated, tiny, tiny_image
 from xaicore.errors import XaicoreError
@@ -23,7 +23,7 @@ SETTINGS = {
     "smoothgrad": {"samples": 3}, "smoothgrad_squared": {"samples": 3}, "vargrad": {"samples": 3},
     "interior_gradients": {"steps": 4}, "expected_gradients": {"steps": 5}, "blur_ig": {"steps": 4}, "guided_ig": {"steps": 3},
     "xrai": {"steps": 4},
-    "conductance": {"steps": 4}, "internal_influence": {"steps": 5}, **GAMES, "kernel_shap": {"samples": 60, "mask": 3}, "lime": {"samples": 60, "mask": 3},
+    "conductance": {"steps": 4}, "internal_influence": {"steps": 5}, **GAMES, **PATTERNS, "kernel_shap": {"samples": 60, "mask": 3}, "lime": {"samples": 60, "mask": 3},
 }
 """What a method must be told, and fewer evaluations where their number does not matter."""
 
