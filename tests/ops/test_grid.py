@@ -67,6 +67,13 @@ def test_a_grid_that_stays_needs_no_row(case: Case) -> None:
     assert complete_gap(graph, feeds, "integrated_gradients.exact").tolist() == [0, 0, 0]
 
 
+def test_differences_need_the_same_places() -> None:
+    """A grid that is fed as well, and reads other entries on its baseline."""
+    graph, feeds = summed(next(c for c in CASES if c.id == "GridSample-nearest-border"))
+    with pytest.raises(Inapplicable, match=r"node 'node' \(GridSample.*chooses otherwise on the baseline"):
+        complete_gap(graph, feeds)
+
+
 def fixed(graph, feeds):
     """The grid of the first sample as a parameter."""
     b = Builder(dtype="exact")

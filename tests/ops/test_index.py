@@ -102,6 +102,16 @@ def test_relevance_of_a_running_product() -> None:
     assert np.asarray(a).tolist() == [[F(15, 2), F(15, 2), F(15)]]
 
 
+def test_differences_of_the_largest_need_the_same_order() -> None:
+    """On the baseline (3, 4, 0) the largest is the second entry, on (0, 1, 9) the third: then no multiplier can say what changed."""
+    graph, x = one(TopK(1, 2), 3), [[2, 7, 5]]
+    a = xc.explain(graph, x, "deeplift.rescale", target=0, baseline=np.array([[3, 4, 0]]))
+    assert np.asarray(a).tolist() == [[0, 3, 0]]
+    for method in ("deeplift.rescale", "deeplift.reveal_cancel"):
+        with pytest.raises(Inapplicable, match=r"\(GatherElements.*chooses otherwise on the baseline than on the input"):
+            xc.explain(graph, x, method, target=0, baseline=np.array([[0, 1, 9]]))
+
+
 def test_relevance_of_the_largest() -> None:
     a = xc.explain(one(TopK(1, 2), 3), [[2, 7, 5]], "lrp.zero", target=1)
     assert np.asarray(a).tolist() == [[0, 0, 5]]

@@ -127,8 +127,8 @@ class TopK(_Top):
     """y = the ``k`` largest entries along ``axis`` in descending order (not ``largest``: the smallest, ascending).
 
     x (N, ..., L, ...) -> (N, ..., k, ...). With k = L it sorts. Of equal entries the first comes first.
-    The signal goes to the entries that were taken. Expands to GatherElements of TopKIndices: LRP conserves; DeepLIFT follows the
-    order of the input, and where the baseline has another one the attribution's gap shows the difference.
+    The signal goes to the entries that were taken. Expands to GatherElements of TopKIndices: LRP conserves; DeepLIFT completes
+    where the baseline takes the same entries, and refuses a baseline that does not.
     Raises ShapeError for the batch axis and for k larger than the axis.
     Same as: torch.topk (whose order among equals is not defined), ONNX TopK; its positions are TopKIndices.
     """

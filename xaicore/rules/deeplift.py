@@ -39,7 +39,6 @@ from xaicore.ops import (
     Softmax,
     Sub,
     Variance,
-    Where,
 )
 from xaicore.rules.linear import Affine
 from xaicore.rules.ruleset import Pair, Parts, Rule, RuleSet, sign_parts
@@ -91,18 +90,21 @@ linear = Rule("linear", _linear, "shrikumar2017")
 
 
 def same_choice(rule: Rule) -> Rule:
-    """``rule`` for a Where whose condition is the same on the input and on the baseline; Inapplicable where it is not.
+    """``rule`` for entries that a condition, an index or a grid chooses alike on the input and the baseline; Inapplicable where not.
 
-    There y - y0 = a - b0, and how much of it the condition is to blame for, no multiplier of a and b can say.
+    There y - y0 = a - b0, and how much of it the choice is to blame for, no multiplier of a and b can say.
     """
     def apply(step: Step, m: Multiplier) -> Parts:
-        turned = step.xs[0] != baseline_of(step).xs[0]
-        carried = m.plus + m.minus if isinstance(m, Pair) else m
-        if (turned & (carried != 0)).any():
-            where = f"node {step.node.name!r} (Where; layer {step.node.layer or '?'})"
-            raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, so DeepLIFT cannot share the difference; "
-                               f"choose a baseline that is masked where the input is, or lies on the same side of the condition, or use "
-                               f"another method, such as integrated_gradients")
+        o, ref = step.node.op, baseline_of(step)
+        chooses = [o.blocks(k) for k in range(len(step.xs))]
+        if any(on and not np.array_equal(x, x0) for on, x, x0 in zip(chooses, step.xs, ref.xs)):
+            alike = o.forward(*(x if on else x0 for on, x, x0 in zip(chooses, step.xs, ref.xs)))
+            carried = m.plus + m.minus if isinstance(m, Pair) else m
+            if ((alike != ref.y) & (carried != 0)).any():
+                where = f"node {step.node.name!r} ({type(o).__name__}; layer {step.node.layer or '?'})"
+                raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, so DeepLIFT cannot share the difference; "
+                                   f"choose a baseline that is masked where the input is, or lies on the same side of the condition, or "
+                                   f"use another method, such as integrated_gradients")
         return rule(step, m)
 
     return Rule(rule.label, apply, rule.source)
@@ -272,8 +274,7 @@ def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input
     """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017."""
     return RuleSet("deeplift.rescale", "multiplier", (
         (MAXIMA, cross_max),
-        (op(Where), same_choice(linear)),
-        (routes, linear),
+        (routes, same_choice(linear)),
         (affine, linear),
         (elementwise, rescale(threshold, fallback)),
         (bilinear, midpoint),
@@ -283,8 +284,7 @@ def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input
 def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallback: str) -> RuleSet:
     return RuleSet(name, "multiplier", (
         (MAXIMA, single(cross_max)),
-        (op(Where), same_choice(routes_pair)),
-        (routes, routes_pair),
+        (routes, same_choice(routes_pair)),
         (affine, linear_pair),
         (elementwise & reveals, reveal_cancel),
         (elementwise, rescale(threshold, fallback)),
