@@ -76,7 +76,7 @@ SETTINGS = {
 }
 
 
-QUICK = {("lstm", "deep-both-ways"), ("gru", "no-bias"), ("rnn-relu", "deep")}
+QUICK = {("lstm", "deep-both-ways"), ("gru", "no-bias")}
 
 
 @pytest.mark.parametrize(("kind", "settings"), [
@@ -99,7 +99,8 @@ def test_time_first_and_what_is_not_read() -> None:
     check(model(nn.GRU(X, H, 2), lambda found: found[0][-1] * found[1][1]), draw(N, T, X))
 
 
-@pytest.mark.parametrize("kind", ["lstm", pytest.param("gru", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_initial_states(kind: str) -> None:
     """One that depends on the input, and one that is a constant for all samples."""
     def depends(x: Any) -> Any:
@@ -167,6 +168,7 @@ def test_relevance_is_conserved_and_deeplift_complete(kind: str) -> None:
         assert np.abs(g.total() - (g.output - g.baseline_output)).max() <= 1e-9
 
 
+@pytest.mark.thorough
 def test_there_and_back() -> None:
     graph = to_graph(model(nn.GRU(X, H, batch_first=True, bidirectional=True)), draw(N, T, X))
     again = to_graph(emit(graph), draw(N, T, X))
