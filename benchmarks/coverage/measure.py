@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 import xaicore as xc
+from xaicore.errors import Inapplicable
 from xaicore.graph import Graph
 from xaicore.graph.run import check_feeds
 from xaicore.methods.explain import from_layer
+from xaicore.oracle.conservation import unexplained
 from xaicore.trace import Ledger, backward, forward
 
 Array = np.ndarray[Any, Any]
@@ -156,7 +158,18 @@ def _sums(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], target: 
         found[column] = float((gap / np.maximum(np.abs(start), 1e-300)).max())
         if found[column] > SUMS:
             found[f"{column}_lost"] = _lost(a.ledger)
+            if column == "lrp":
+                found["lrp_reason"] = _reason(xc.explain(graph, dict(feeds), method, target, wrt=list(wrt), **settings), method)
     return found
+
+
+def _reason(a: xc.Attribution, method: str) -> str:
+    """Why the rules' own definition keeps what was kept, "" if it does not: then relevance was lost."""
+    try:
+        unexplained(a, method)
+    except Inapplicable as reason:
+        return str(reason)
+    return ""
 
 
 def _lost(ledger: Ledger) -> dict[str, float]:

@@ -17,7 +17,7 @@ SIDES = (64, 96, 128)
 
 CHOSEN: Mapping[str, str] = {
     "beit": "beit_base_patch16_224", "byoanet": "halonet26t", "byobnet": "test_byobnet", "cait": "cait_xxs24_224", "coat": "coat_lite_tiny",
-    "convit": "convit_tiny", "convmixer": "convmixer_768_32", "convnext": "test_convnext", "cpubone": "cpubone_nano", "crossvit": "crossvit_tiny_240",
+    "convit": "convit_tiny", "convmixer": "convmixer_1024_20_ks9_p14", "convnext": "test_convnext", "cpubone": "cpubone_nano", "crossvit": "crossvit_tiny_240",
     "csatv2": "csatv2", "cspnet": "cs3darknet_s", "cspnext": "cspnext_tiny", "davit": "davit_tiny", "deepseek_vit": "deepseek_vit_412m",
     "deit": "deit_tiny_distilled_patch16_224", "densenet": "densenet121", "dla": "dla34", "dpn": "dpn68", "edgenext": "edgenext_xx_small",
     "efficientformer": "efficientformer_l1", "efficientformer_v2": "efficientformerv2_s0", "efficientnet": "test_efficientnet",
@@ -44,7 +44,7 @@ CHOSEN: Mapping[str, str] = {
 
 LESS: Mapping[str, Mapping[str, Any]] = {
     "deepseek_vit": {"depth": 4}, "gemma4_vit": {"depth": 4}, "qwen3_vit": {"depth": 4}, "naflexvit": {"depth": 4}, "beit": {"depth": 4},
-    "vision_transformer_sam": {"depth": 4, "global_attn_indexes": (1, 3)}, "convmixer": {"depth": 8},
+    "vision_transformer_sam": {"depth": 4, "global_attn_indexes": (1, 3)},
 }
 """Settings that make a model smaller where its smallest one is slow or has more than a hundred million parameters."""
 
