@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
                 wanted = asked.fresh or m not in known
             if not wanted:
                 continue
-            row = run(zoo, m, backend, asked.seconds, asked.gib, asked.trace)
+            row = {**run(zoo, m, backend, asked.seconds, asked.gib, asked.trace), "set_size": len(zoo.MODELS)}
             known[m] = row
             with open(RESULTS / f"{name}.jsonl", "a") as lines:
                 lines.write(json.dumps(row) + "\n")

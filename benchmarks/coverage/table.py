@@ -87,13 +87,14 @@ below each table stands which operators these are, and why.
 
 
 def _shares(sets: Mapping[str, Sequence[Row]]) -> list[str]:
-    lines = ["| set | backend | models | convert, forward and gradient agree | LRP conserves | or keeps by definition | DeepLIFT completes |",
+    lines = ["| set | backend | measured | convert, forward and gradient agree | LRP conserves | or keeps by definition | DeepLIFT completes |",
              "|---|---|---:|---:|---:|---:|---:|"]
     for name, rows in sets.items():
         right = [r for r in rows if not wrong(r)]
         sums = [sum(1 for r in right if c in r and r[c] <= SUMS) for c in COLUMNS]
         kept = sum(1 for r in right if r.get("lrp_reason"))
-        lines.append(f"| {name} | {rows[0]['backend']} | {len(rows)} | {len(right)} | {sums[0]} | {kept} | {sums[1]} |")
+        size = max(r.get("set_size", 0) for r in rows) or len(rows)
+        lines.append(f"| {name} | {rows[0]['backend']} | {len(rows)} of {size} | {len(right)} | {sums[0]} | {kept} | {sums[1]} |")
     return lines
 
 
