@@ -17,7 +17,7 @@ from tests.cases.case import Case, exact
 from tests.ops.attributed import complete_gap, lrp_gap, summed
 from xaicore.errors import Inapplicable, UncoveredNode
 from xaicore.graph import Builder, Graph
-from xaicore.ops import ArgMax, ArgMin, CumProd, Op, ScatterElements, TopK, TopKIndices
+from xaicore.ops import ArgMax, ArgMin, CumProd, GatherND, Op, ScatterElements, ScatterND, TopK, TopKIndices
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 COARSE = st.integers(0, 2)
@@ -49,6 +49,36 @@ def test_scatter_is_the_loop_that_it_stands_for(data: st.DataObject) -> None:
             assert op.vjp(0, g, y, x, at, updates)[n, k] == g[n, k] * slopes[0]
             for j, slope in zip(where[1:], slopes[1:]):
                 assert op.vjp(2, g, y, x, at, updates)[n, j] == g[n, k] * slope
+
+
+@EXAMPLES
+@given(st.data())
+def test_blocks_are_where_their_indices_say(data: st.DataObject) -> None:
+    """GatherND and ScatterND at any geometry: batches of 2 or 1, shared axes, deep and shallow indices, negative ones."""
+    sizes = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    shared = data.draw(st.integers(1, len(sizes)))
+    depth = data.draw(st.integers(1, len(sizes) + 1 - shared))
+    batches = data.draw(st.sampled_from([(2, 2), (2, 1), (1, 2)]))
+    lead, rest = sizes[: shared - 1], sizes[shared - 1 + depth :]
+    count = data.draw(st.lists(st.integers(1, 3), max_size=2))
+    x = exact(np.arange(1.0, 1 + batches[0] * np.prod(sizes)).reshape(batches[0], *sizes))
+    at = np.stack([data.draw(hnp.arrays(np.int64, (batches[1], *lead, *count), elements=st.integers(-n, n - 1)))
+                   for n in sizes[shared - 1 : shared - 1 + depth]], axis=-1)
+    op = GatherND(shared)
+    y = op.forward(x, at)
+    assert y.shape == (2, *lead, *count, *rest)
+    g, back = exact(np.arange(1.0, 1 + y.size).reshape(y.shape)), np.zeros(x.shape, object)
+    for k in np.ndindex(2, *lead, *count):
+        block = (k[0] % batches[0], *k[1:shared], *at[(k[0] % batches[1], *k[1:])])
+        assert np.array_equal(y[k], x[block])
+        back[block] = back[block] + g[k]
+    assert op.vjp(0, g, y, x, at).tolist() == back.tolist()
+    if shared == 1:
+        moved = x.repeat(2, axis=0) if batches[0] == 1 else x.copy()
+        for k in np.ndindex(2, *count):
+            block = (k[0], *at[(k[0] % batches[1], *k[1:])])
+            moved[block] = moved[block] + g[k]
+        assert ScatterND("add").forward(x, at, g).tolist() == moved.tolist()
 
 
 @EXAMPLES

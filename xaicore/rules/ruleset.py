@@ -50,7 +50,7 @@ class RuleSet:
                 and ends as the attribution; "probability" does the same from 1; "multiplier" starts at 1, and the attribution is
                 multiplier times (x - baseline)
     rules       rows (selector, rule); the first match wins
-    expand      operators that are decomposed into simpler ones first
+    expand      operators that are decomposed into simpler ones first; composite ones that no row covers are, too
     fold        first fold BatchNorm into the layer before it, and zero padding into the convolution behind it
     annotate    rows (selector, note): what a forward pre-pass notes at each node for the rules to read (RevealCancel)
     source      keys of rules/sources.py
@@ -124,7 +124,8 @@ class RuleSet:
         if self.fold:
             lines.append("  first: BatchNorm is folded into the layer before it, zero padding into the convolution behind it")
         if self.expand:
-            lines.append("  first: decomposed into simpler operators: " + ", ".join(k.__name__ for k in self.expand))
+            lines.append("  first: decomposed into simpler operators: " + ", ".join(k.__name__ for k in self.expand)
+                         + ", and composite ones without a row")
         lines += [f"  {k:3}  {selector.label:52} {rule.label}" for k, (selector, rule) in enumerate(self.rules)]
         return "\n".join(lines)
 
