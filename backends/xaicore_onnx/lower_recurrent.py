@@ -35,6 +35,7 @@ from xaicore.ops import (
     Softsign,
     Squeeze,
     Tanh,
+    Threshold,
     Unsqueeze,
     Where,
 )
@@ -51,9 +52,9 @@ ACTIVATIONS: Mapping[str, Callable[[float | None, float | None], Op]] = {
     "relu": lambda a, b: ReLU(), "tanh": lambda a, b: Tanh(), "sigmoid": lambda a, b: Sigmoid(), "softsign": lambda a, b: Softsign(),
     "softplus": lambda a, b: Softplus(), "leakyrelu": lambda a, b: LeakyReLU(0.01 if a is None else a),
     "hardsigmoid": lambda a, b: HardSigmoid(0.2 if a is None else a, 0.5 if b is None else b),
-    "elu": lambda a, b: ELU(1.0 if a is None else a),
+    "elu": lambda a, b: ELU(1.0 if a is None else a), "thresholdedrelu": lambda a, b: Threshold(1.0 if a is None else a, 0.0),
 }
-TAKES_ALPHA, TAKES_BETA = ("leakyrelu", "hardsigmoid", "elu"), ("hardsigmoid",)
+TAKES_ALPHA, TAKES_BETA = ("leakyrelu", "hardsigmoid", "elu", "thresholdedrelu"), ("hardsigmoid",)
 DEFAULTS: Mapping[str, tuple[str, ...]] = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
 
 # ----- from ONNX --------------------------------------------------------------------------------------------------

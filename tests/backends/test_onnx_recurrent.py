@@ -62,6 +62,7 @@ def layer(kind: str, first: bool = False, lengths: Any = None, states: bool = Fa
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn": ("RNN", {}), "rnn-both-relu": ("RNN", {"direction": "bidirectional", "activations": ["Relu", "Tanh"]}),
+    "rnn-threshold": ("RNN", {"activations": ["ThresholdedRelu"], "activation_alpha": [0.25]}),
     "rnn-reverse-clip": ("RNN", {"direction": "reverse", "clip": 0.4}), "rnn-states": ("RNN", {"states": True}),
     "gru": ("GRU", {"bias": False}), "gru-linear-before": ("GRU", {"linear_before_reset": 1, "direction": "bidirectional"}),
     "gru-states-reverse": ("GRU", {"states": True, "direction": "reverse"}),
