@@ -85,6 +85,16 @@ def fixed(graph, feeds):
     return b.build(names[graph.outputs[0]]), {"x0": feeds["x0"]}
 
 
+@pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
+def test_very_far_outside(mode: str) -> None:
+    x, grid = np.arange(1.0, 5.0).reshape(1, 1, 4), np.array([[[-1e30], [1e30]]])
+    y = GridSample(mode).forward(x, grid)
+    assert y.tolist() == [[[0, 0]]]
+    assert GridSample(mode, "border").forward(x, grid).tolist() == [[[1, 4]]]
+    for padding in ("zeros", "border"):
+        assert not GridSample(mode, padding).vjp(1, np.ones_like(y), y, x, grid).any()
+
+
 def test_settings_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ShapeError, match="mode must be"):
         GridSample("bilinear")

@@ -130,6 +130,8 @@ class GridSample(Op):
         half = scalar(Fraction(n - 1 if self.align_corners else n, 2), v)
         place = (v + 1) * half - (0 if self.align_corners else scalar(Fraction(1, 2), v))
         turn = filled(v.shape, 1, v) * half                            # d place / d v
+        if self.padding != "reflection":                               # so far outside all places are alike, and int64 holds these
+            place = np.minimum(np.maximum(place, scalar(-4, v)), scalar(n + 3, v))
         if self.mode != "cubic":
             place, sign = self._inside(place, n)
             turn = turn * sign
