@@ -85,6 +85,7 @@ def test_w50_second_order_is_exact_for_quadratic_functions(seed):
     assert (unbiased - first == (a[2].extras["curve"]["x"] - first) * F(4, 3)).all()
 
 
+@settings(max_examples=8)
 @given(data=st.data())
 def test_n18_relu_networks_have_no_second_order(data):
     """N18: Piecewise linear in the logits: order 2 is order 1, bit for bit. The probability is curved."""

@@ -19,7 +19,7 @@ from xaicore.oracle import twins
 from xaicore.oracle.strategies import numbers
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_linear_functions(seed):
     rng = np.random.default_rng(seed)
