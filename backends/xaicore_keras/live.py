@@ -110,6 +110,8 @@ class Recorder:
             own = getattr(op, name, None)
             if isinstance(own, keras.Layer) and not name.endswith("activation"):
                 parts[name] = self.layer(own)
+            elif isinstance(own, (list, tuple)) and own and all(isinstance(one, keras.Layer) for one in own):
+                parts.update({f"{name}/{k}": self.layer(one) for k, one in enumerate(own)})
             elif callable(own) and (name.endswith("activation")):
                 config[name] = self._function(own)
         for name in ("forward_layer", "backward_layer"):

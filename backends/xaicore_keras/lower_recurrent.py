@@ -49,7 +49,7 @@ from xaicore.ops import (
     Where,
 )
 from xaicore_keras.convert import Call, Value
-from xaicore_keras.record import Function, Layer
+from xaicore_keras.record import Function, Layer, flat
 
 ORDER: Mapping[str, tuple[int, ...]] = {"SimpleRNN": (0,), "GRU": (1, 0, 2), "LSTM": (0, 1, 2, 3)}
 """Keras's blocks of columns (h; z r h; i f c o) in the order of the operators (h; r z n; i f g o)."""
@@ -118,29 +118,32 @@ def one_way(c: Call, x: Value, mask: Value | None, initial: list[Value], whole: 
     """One layer in its direction; ``whole`` is the tag of the node with all outputs, or what comes last on the way to them."""
     if c.op.stateful:
         raise c.refuse("keeps its state from one call to the next, so it is not the same function twice", "rebuild it with stateful=False")
-    kind, cell = _cell(c)
-    backwards = bool(c.op.go_backwards)
-    states = [one.name for one in initial]
-    if mask is not None and not states:
-        zeros = c.to.b.constant(np.zeros((1, cell.op.units)), f"{c.name}/zeros")
-        states = [zeros] * (2 if kind == "LSTM" else 1)
-    inputs = [x.name, *_weights(cell, kind), *states, *([] if mask is None else [mask.name])]
+    cells, backwards, left = _cells(c), bool(c.op.go_backwards), list(initial)
     zeros_out, edge = bool(c.op.config.get("zero_output_for_mask")), Slice(1, 0, 1) if backwards else Slice(1, -1)
     cut = mask is not None and (zeros_out or bool(initial))
-    hidden = c.add(_operator(cell, kind, backwards, "hidden"), *inputs, tag="unmasked" if cut else whole)
-    every = hidden
-    if cut and mask is not None:
-        every = _cut(c, hidden, mask, zeros_out, backwards, whole)
 
     def final(name: str, tag: str) -> str:
         return c.add(Squeeze((1,)), c.add(edge, name, tag=f"{tag}/step" if tag else "last"), tag=tag)
 
-    last = final(every, "" if whole else "final")
     found: list[str] = []
-    if c.op.return_state:
-        found = [last if every == hidden else final(hidden, "h")]
-        if kind == "LSTM":
-            found.append(final(c.add(_operator(cell, kind, backwards, "cell"), *inputs, tag="cells"), "c"))
+    hidden, every, last = x, x.name, ""
+    for k, one in enumerate(cells):                                     # of several, each runs over what the one before it gives
+        cell = replace(c, args=(hidden,), kwargs={}).inside(one) if one is not c.op else c
+        kind, end, part = CELLS.get(one.kind, one.kind.rpartition(".")[2]), k == len(cells) - 1, f"cell{k}/" if len(cells) > 1 else ""
+        count = 2 if kind == "LSTM" else 1
+        states, left = [v.name for v in left[:count]], left[count:]
+        if mask is not None and not states:
+            states = [c.to.b.constant(np.zeros((1, cell.op.units)), f"{c.name}/{part}zeros")] * count
+        inputs = [hidden.name, *_weights(cell, kind), *states, *([] if mask is None else [mask.name])]
+        tag = ("unmasked" if cut else whole) if end else f"{part}steps"
+        hidden = c.value(c.add(_operator(cell, kind, backwards, "hidden"), *inputs, tag=tag))
+        if end:
+            every = hidden.name if mask is None or not cut else _cut(c, hidden.name, mask, zeros_out, backwards, whole)
+            last = final(every, "" if whole else "final")
+        if c.op.return_state:
+            found.append(last if end and every == hidden.name else final(hidden.name, f"{part}h"))
+            if kind == "LSTM":
+                found.append(final(c.add(_operator(cell, kind, backwards, "cell"), *inputs, tag=f"{part}cells"), f"{part}c"))
     return Pass(every, last, tuple(found))
 
 
@@ -156,16 +159,17 @@ def _cut(c: Call, y: str, mask: Value, zeros: bool, backwards: bool, tag: str) -
 # ----- cells ------------------------------------------------------------------------------------------------------
 
 
-def _cell(c: Call) -> tuple[str, Call]:
-    """LSTM, GRU or SimpleRNN, and the call whose settings and weights are the cell's."""
+def _cells(c: Call) -> list[Layer]:
+    """The layers whose settings and weights are those of the cells that run: the layer itself, or those inside an RNN."""
     if c.op.kind != "keras.layers.RNN":
-        return c.op.kind.rpartition(".")[2], c
+        return [c.op]
     cell = c.op.parts.get("cell")
-    if cell is None or cell.kind not in CELLS:
-        raise c.refuse(
-            f"runs a cell of the kind {getattr(cell, 'kind', 'unknown')}", f"use one of {', '.join(CELLS)}, in layers one after another"
-        )
-    return CELLS[cell.kind], c.inside(cell)
+    stacked = cell is not None and cell.kind == STACK
+    found = [v for k, v in cell.parts.items() if k.startswith("cells/")] if stacked and cell else [cell]
+    for one in found:
+        if one is None or one.kind not in CELLS:
+            raise c.refuse(f"runs a cell of the kind {getattr(one, 'kind', 'unknown')}", f"use {', '.join(CELLS)}, alone or in a list")
+    return [one for one in found if one is not None]
 
 
 def _operator(c: Call, kind: str, backwards: bool, output: str) -> Op:
@@ -211,7 +215,7 @@ def _weights(c: Call, kind: str) -> list[str]:
 def initial_of(c: Call) -> list[Value]:
     """The initial states that the call is given."""
     given = c.arg(1, "initial_state")
-    found = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    found = [] if given is None else flat(given)
     if not all(isinstance(one, Value) for one in found):
         raise c.refuse("is given an initial_state that is a constant", "make it the output of a layer, or an input of the model")
     return [c.own(one) for one in found]
@@ -248,7 +252,8 @@ def lone_cell(c: Call) -> Value:
 
 ROWS: Mapping[str, str] = {f"keras.layers.{k}": k for k in ("LSTM", "GRU", "SimpleRNN", "RNN")}
 CELLS: Mapping[str, str] = {f"keras.layers.{k}Cell": k for k in ("LSTM", "GRU", "SimpleRNN")}
+STACK = "keras.layers.StackedRNNCells"
 RECURRENT: Mapping[str, Callable[[Call], Value | tuple[Value, ...]]] = {
     **dict.fromkeys(ROWS.values(), recurrent), "Bidirectional": bidirectional, "Masking": masking,
-    **dict.fromkeys((f"{k}Cell" for k in CELLS.values()), lone_cell),
+    **dict.fromkeys((*(f"{k}Cell" for k in CELLS.values()), "StackedRNNCells"), lone_cell),
 }

@@ -87,12 +87,23 @@ class Reader:
             if name in WRAPPED and isinstance(value, Mapping):
                 below = "forward_layer" if made.kind == "keras.layers.Bidirectional" and name == "layer" else WRAPPED[name]
                 parts[below] = self.layer(value, f"{path}/{below}", f"what {made.name!r} wraps")
+            elif name == "cells" and isinstance(value, (list, tuple)):
+                parts.update(self._cells(value, f"{path}/cells"))
             elif name.endswith("activation"):
                 config[name] = self._function(value, path, made.name)
             elif isinstance(value, Mapping):
                 config[name] = _decoded(value) if value.get("class_name") in ("__numpy__", "__tensor__") else value
         made = replace(made, config=config, parts=parts)
         return replace(made, arrays=self._arrays(path, made.name)) if made.is_layer else made
+
+    def _cells(self, entries: Sequence[Any], path: str) -> dict[str, Layer]:
+        """The cells of a stack; each one's path is its class and how many of it came before."""
+        found, used = {}, dict[str, int]()
+        for k, entry in enumerate(entries):
+            name = _snake_case(_class_of(entry, "a cell")[0].rpartition(".")[2])
+            used[name] = used.get(name, -1) + 1
+            found[f"cells/{k}"] = self.layer(entry, f"{path}/{name}{f'_{used[name]}' if used[name] else ''}", "a cell")
+        return found
 
     def _arrays(self, path: str, name: str) -> Callable[[str], Sequence[Weight]]:
         known: dict[str, list[Weight]] = {}

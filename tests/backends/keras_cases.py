@@ -376,6 +376,7 @@ def recurrent() -> Iterator[tuple[str, Build]]:
         yield kind, one(getattr(layers, kind), (5, 3), 4)
         yield f"RNN-{kind}", lambda kind=kind: chain((5, 3), layers.RNN(getattr(layers, f"{kind}Cell")(4), return_sequences=True))
         yield f"Bidirectional-{kind}", lambda kind=kind: chain((5, 3), layers.Bidirectional(getattr(layers, kind)(2, return_sequences=True)))
+    yield "RNN-list", lambda: chain((5, 3), layers.RNN([layers.GRUCell(4), layers.SimpleRNNCell(2)]))
     for rank in (1, 2, 3):
         kind = getattr(layers, f"ConvLSTM{rank}D")
         yield f"ConvLSTM{rank}D", one(kind, (3, *(4, 5, 3)[:rank], 2), 3, 2, padding="same")

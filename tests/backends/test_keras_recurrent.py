@@ -96,6 +96,26 @@ def test_rnn_around_a_cell(cell: Any) -> None:
                 layers.RNN(cell(2), go_backwards=True)))
 
 
+@pytest.mark.parametrize("settings", [{"return_sequences": True}, {"return_state": True, "go_backwards": True}], ids=str)
+def test_a_list_of_cells(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Two of one class, which a file tells apart by their number; a mask; states in and out."""
+    i, s = keras.Input((T, X)), [keras.Input((H,)), keras.Input((H,)), keras.Input((2,)), keras.Input((H,))]
+    cells = [layers.LSTMCell(H), layers.GRUCell(2), layers.GRUCell(H)]
+    made = redraw(keras.Model(i, layers.RNN(cells, **settings)(layers.Masking(0.0)(i))))
+    x = draw(2, PADDED)
+    graph = check(made, x)
+    made.save(tmp_path / "m.keras")
+    for a, b in zip(_several(load(tmp_path / "m.keras")(x)), _several(graph(x)), strict=True):
+        assert close(a, b)
+    given = redraw(keras.Model([i, *s], layers.RNN(cells, **settings)(i, initial_state=[s[:2], s[2], s[3]])))
+    rng = np.random.default_rng(7)
+    check(given, x, *(rng.normal(size=(N, v.shape[1])) for v in s))
+
+
+def _several(y: Any) -> tuple[Any, ...]:
+    return y if isinstance(y, tuple) else (y,)
+
+
 def test_any_number_of_steps() -> None:
     graph = to_graph(chain(layers.GRU(H), layers.Dense(2), length=None), draw())
     assert graph(draw()[:, :2]).shape == (N, 2)
@@ -241,12 +261,16 @@ def test_refusals() -> None:
     cases: dict[str, Any] = {
         r"layer 'own' \(keras.layers.GRU\) has the activation 'twice'": lambda: chain(layers.GRU(2, activation=twice, name="own")),
         "keeps its state from one call": lambda: redraw(keras.Sequential([keras.Input(batch_shape=(N, T, X)), layers.LSTM(2, stateful=True)])),
-        "runs a cell of the kind keras.layers.StackedRNNCells": lambda: chain(layers.RNN([layers.GRUCell(2), layers.GRUCell(2)])),
+        "runs a cell of the kind .*Own": lambda: chain(layers.RNN([layers.GRUCell(2), Own(2)])),
         "is one step of a recurrent layer": lambda: _lone(),
     }
     for text, make in cases.items():
         with pytest.raises(ConversionError, match=text):
             to_graph(make(), verify=False)
+
+
+class Own(layers.SimpleRNNCell):  # type: ignore[misc, name-defined]
+    """Somebody's cell."""
 
 
 def twice(x: Any) -> Any:
