@@ -31,7 +31,6 @@ from xaicore_keras.record import (
     Weight,
     arranged,
     chain,
-    flat,
     kind_in,
     kind_of_number,
     numpy_of,
@@ -224,7 +223,8 @@ def outputs_of(model: Any, given: list[Any]) -> list[Array]:
     """What Keras makes of its tensors, which go in in the structure in which the model takes its inputs."""
     functional = functional_of(model)
     with no_gradient():
-        return [numpy_of(y) for y in flat(functional(keras.tree.pack_sequence_as(functional.input, given), training=False))]
+        found = functional(keras.tree.pack_sequence_as(functional.input, given), training=False)
+        return [numpy_of(y) for y in keras.tree.flatten(found)]
 
 
 def no_gradient() -> Any:

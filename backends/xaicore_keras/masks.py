@@ -21,9 +21,11 @@ READS_MASKS = _layers(
 
 PASSES_MASKS = _layers(
     "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization", "Dense", "Dropout", "ELU",
-    "GaussianDropout", "GaussianNoise", "GroupNormalization", "GroupedQueryAttention", "Identity", "LayerNormalization", "LeakyReLU",
-    "Maximum", "Minimum",
+    "GaussianDropout", "GaussianNoise", "GroupNormalization", "Identity", "LayerNormalization", "LeakyReLU", "Maximum", "Minimum",
     "Multiply", "Normalization", "PReLU", "ReLU", "Rescaling", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
     "Subtract", "TimeDistributed", "UnitNormalization",
 )
-"""Layers that hand on the mask of their input, or the one mask of all their inputs, without a rule of their own."""
+"""Layers that hand on the mask of their input, or the one mask of all their inputs, without a rule of their own.
+
+Attention layers hand on that of the query, which their lowering does.
+"""
