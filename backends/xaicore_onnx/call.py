@@ -12,7 +12,7 @@ from onnx import helper
 
 from xaicore.errors import ConversionError
 from xaicore.numerics import Array
-from xaicore.ops import Dense, Expand, Op, Reshape, Transpose, Unsqueeze
+from xaicore.ops import Conv, Dense, Expand, Op, Reshape, Transpose, Unsqueeze
 from xaicore_onnx.naming import layer_of
 from xaicore_onnx.values import Known, Live, MixingError, Numbered, to_graph
 
@@ -241,18 +241,24 @@ class Call:
         return self.converter.param(value.name if same else f"{value.name}/placed", x)
 
     def fused(self, x: Live, bias: Known) -> Live | None:
-        """x + bias as one Dense, when x is a Dense without bias that nothing else reads."""
-        dense = self.converter.producer(x)
+        """x + bias as one Dense or Conv: x is one without bias that nothing else reads, bias a number for each feature or channel."""
+        made = self.converter.producer(x)
         one_reader = self.converter.readers[self.converter.origin.get(x.name, ("", None))[0]] == 1
-        if dense is None or not isinstance(dense.op, Dense) or len(dense.inputs) != 2 or not one_reader or not bias.fixed:
+        if made is None or len(made.inputs) != 2 or not isinstance(made.op, (Dense, Conv)) or not one_reader or not bias.fixed:
             return None
-        if bias.low.dtype.kind != "f" or bias.low.shape != x.tail[-1:] or x.groups[-1] != (len(x.tail),):
+        shape = bias.low.shape
+        while shape[:1] == (1,) and len(shape) > 1:
+            shape = shape[1:]
+        ends = x.tail[-1:] if isinstance(made.op, Dense) else (x.tail[0], *(1,) * (len(x.tail) - 1))
+        settled = x.groups[-1] == (len(x.tail),) if isinstance(made.op, Dense) else x.plain
+        if bias.low.dtype.kind != "f" or shape != ends or len(bias.low.shape) > x.rank or not settled:
             return None
-        b = self.param(bias)
-        self.converter.drop(dense.name)
-        y = self.put(dense.op, *dense.inputs, b, like=x)
+        b = self.param(bias) if bias.low.ndim == 1 else self.derived(bias.low.reshape(-1), f"{bias.name}/row")
+        self.converter.drop(made.name)
+        y = self.put(made.op, *made.inputs, b, like=x)
         mine = self.converter.nodes[-1]
-        self.converter.nodes[-1] = replace(mine, layer=dense.layer or mine.layer, origin=f"MatMul + {mine.origin}")
+        before = made.origin.split(" ")[0]
+        self.converter.nodes[-1] = replace(mine, layer=made.layer or mine.layer, origin=f"{before} + {mine.origin}")
         return y
 
 

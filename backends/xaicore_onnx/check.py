@@ -308,7 +308,10 @@ def compare(
     if unbatched:
         feeds = {k: v[None] for k, v in feeds.items()}
     if not feeds:
-        feeds = sample_feeds(_sized(graph, conversion.graph), batch=2 if batch is None else batch)
+        rng = np.random.default_rng(0)
+        drawn = sample_feeds(_sized(graph, conversion.graph), batch=2 if batch is None else batch)
+        # zeros and ones are numbers that any table has; zeros alone would make constants of layers, whose normal form is rounding
+        feeds = {k: x if x.dtype.kind == "f" else rng.integers(0, 2, x.shape).astype(x.dtype) for k, x in drawn.items()}
     feeds = check_feeds(graph, feeds)
     count = next(iter(feeds.values())).shape[0]
     step = 1 if unbatched or any(layout[0] is None for _, layout in conversion.origin.values()) else batch or count

@@ -287,7 +287,11 @@ class Converter:
 
     def producer(self, value: Live) -> Node | None:
         """The node that computes a value."""
-        return next((n for n in reversed(self.nodes) if n.name == value.name), None)
+        return self.node(value.name)
+
+    def node(self, name: str) -> Node | None:
+        """The graph node of this name."""
+        return next((n for n in reversed(self.nodes) if n.name == name), None)
 
     def param(self, name: str, x: Array) -> str:
         """A parameter with this value: the one that is there if it is equal, else a new one."""

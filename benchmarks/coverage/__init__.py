@@ -18,6 +18,8 @@ SETS: Mapping[str, tuple[str, str]] = {
     "torchvision": ("torch", "torchvision_zoo"),
     "timm": ("torch", "timm_zoo"),
     "transformers": ("torch", "transformers_zoo"),
+    "onnx.files": ("onnx", "onnx_files"),
+    "onnx.light": ("onnx", "onnx_light"),
     "keras.applications": ("keras", "keras_zoo"),
     "keras.layers": ("keras", "keras_layers"),
 }

@@ -27,6 +27,8 @@ FORWARD = 1e-9
 """Largest difference over the largest entry, in float64; 1e-6 for models that themselves compute parts in float32 (``Subject.float32``)."""
 GRADIENT = 1e-8
 """The same for the gradient; 1e-5 with parts in float32, whose rounding the backward pass multiplies as it does in torch itself."""
+DIFFERENCES = 1e-5
+"""The same where the opinion is central differences: wide ones step over kinks, narrow ones round, and between is not always more."""
 ROUNDED = ("HardSigmoid",)
 """Operators whose derivative torch has with 1/6 rounded to float32, which is 3e-8 off."""
 SENSITIVITY = 1e-3
@@ -40,6 +42,9 @@ class Subject:
     """One model. ``outputs`` and ``gradient`` are the framework's own, at the same inputs as ``feeds``, with the batch first.
 
     gradient   from one seed for each output to the gradient of sum_k <seed_k, output_k>, by the name of a graph value
+               None where no framework has one: the graph's own central differences along random directions are taken
+    limit      of the forward pass, where the framework computes in float32 and the graph in float64
+    zeros      are zeros in the domain of the model, or does DeepLIFT need the other sample as baseline?
     leaf       for models whose inputs are whole numbers: the layer at whose value everything is explained
     reduced    in words what was made smaller so that the model fits the machine; "" for the model as it is published
     """
@@ -47,8 +52,10 @@ class Subject:
     convert: Callable[[], Graph]
     feeds: Callable[[], Mapping[str, Array]]
     outputs: Callable[[], Sequence[Array]]
-    gradient: Callable[[Sequence[Array]], Mapping[str, Array]]
+    gradient: Callable[[Sequence[Array]], Mapping[str, Array]] | None = None
     leaf: str = ""
+    limit: float = 0.0
+    zeros: bool = True
     float32: bool = False
     reduced: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -68,17 +75,18 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     ours = graph(feeds)
     note({"forward_seconds": _rounded(time.perf_counter() - started)})
     ours = ours if isinstance(ours, tuple) else (ours,)
-    note(_forward(ours, theirs, FORWARD if not subject.float32 else 1e-6))
+    note(_forward(ours, theirs, subject.limit or (FORWARD if not subject.float32 else 1e-6)))
     rounded = any(type(n.op).__name__ in ROUNDED for n in graph.nodes)
-    note({"gradient_limit": 1e-5 if subject.float32 else 1e-7 if rounded else GRADIENT})
+    note({"gradient_limit": 1e-5 if subject.float32 else DIFFERENCES if subject.gradient is None else 1e-7 if rounded else GRADIENT})
     rng = np.random.default_rng(0)
     seeds = [rng.standard_normal(y.shape) if y.dtype.kind == "f" else np.zeros(y.shape) for y in theirs]
     behind, inner = (graph, feeds) if not subject.leaf else from_layer(graph, feeds, subject.leaf)
     wrt = behind.float_inputs if not subject.leaf else (graph.find(subject.leaf),)
     note({"gradient": _gradient(behind, inner, wrt, seeds, subject)})
-    baseline: Any = {k: inner[k][::-1] for k in wrt} if subject.leaf else 0
+    other = bool(subject.leaf) or not subject.zeros
+    baseline: Any = {k: inner[k][::-1] for k in wrt} if other else 0
     if all(spec.shape[0] is None for spec in behind.inputs.values()):       # then one sample says as much as two
-        baseline = {k: v[:1] for k, v in baseline.items()} if subject.leaf else 0
+        baseline = {k: v[:1] for k, v in baseline.items()} if other else 0
         inner = {k: v[:1] for k, v in inner.items()}
     note(_sums(behind, inner, wrt, _target(ours, behind, inner, wrt), baseline))
 
@@ -110,11 +118,38 @@ def _gradient(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], seed
             seeded[name] = seeded[name] + seed if name in seeded else seed
     plan = xc.RULE_SETS["gradient"]().plan(trace.graph, wrt)
     found = backward(trace, plan, seeded).values
+    if subject.gradient is None:
+        return _along_directions(graph, feeds, wrt, seeds, found)
     expected = subject.gradient(seeds)
     errors = []
     for name, theirs in expected.items():
         one = found.get(name, np.zeros_like(theirs))
         errors.append(float(np.abs(one - theirs).max() / max(np.abs(theirs).max(), 1e-300)))
+    return max(errors)
+
+
+def _along_directions(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], seeds: Sequence[Array], found: Mapping[str, Array]) -> float:
+    """<gradient, d> against (f(x + h d) - f(x - h d)) / 2h for three directions d: the largest error, each at the best h of seven.
+
+    f is the random projection of all outputs. A large h bends, a small one rounds, and one between may step over a kink; a gradient
+    that is wrong is wrong at all of them.
+    """
+    rng, errors = np.random.default_rng(1), []
+
+    def project(values: Mapping[str, Array]) -> float:
+        ys = graph(dict(values))
+        ys = ys if isinstance(ys, tuple) else (ys,)
+        return float(sum(np.vdot(seed, np.where(np.isfinite(y), y, 0)) for seed, y in zip(seeds, ys, strict=True)))
+
+    for _ in range(3):
+        way = {k: rng.standard_normal(feeds[k].shape) * max(float(np.abs(feeds[k]).max()), 1e-3) for k in wrt}
+        mine = float(sum(np.vdot(found[k], way[k]) for k in wrt if k in found))
+        best = np.inf
+        for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9):
+            ends = [project({k: x + sign * h * way[k] if k in way else x for k, x in feeds.items()}) for sign in (1, -1)]
+            theirs = (ends[0] - ends[1]) / (2 * h)
+            best = min(best, abs(mine - theirs) / max(abs(theirs), 1e-300))
+        errors.append(best)
     return max(errors)
 
 

@@ -763,3 +763,41 @@ def test_windows_on_the_parts_of_one_sample() -> None:
     proto = model(nodes[:2], {"x": [3, 2, 5]}, "r", {"w": noise(4, 2, 3)})
     x = noise(3, 2, 5)
     np.testing.assert_allclose(to_graph(proto, x, unbatched=True)(x[None])[0], opinions(proto, {"x": x})["onnx.reference"][0], rtol=1e-5, atol=1e-6)
+
+
+# ----- a softmax that is written out --------------------------------------------------------------------------------
+
+
+def written_out(axis: int, *, shape: list[int] | None = None, scores: str = "x", summed: str = "e", of: int | None = None) -> Any:
+    """exp(x - max x) / sum exp(x - max x) along an axis of x (N, 3, 4), as exporters from JAX and TensorFlow write it."""
+    keep = int(shape is None)
+    nodes = [node("ReduceMax", scores, "m", axes=[axis], keepdims=keep), *([] if keep else [node("Reshape", "m s", "mr")]),
+             node("Sub", "x m" if keep else "x mr", "d"), node("Exp", "d", "e"),
+             node("ReduceSum", f"{summed} a", "t", keepdims=keep), *([] if keep else [node("Reshape", "t s", "tr"), node("Expand", "tr all", "tw")]),
+             node("Div", "e t" if keep else "e tw", "y")]
+    weights = {"a": np.array([axis if of is None else of]), "s": np.array(shape or [0]), "all": np.array([1, 3, 4])}
+    return model(nodes, {"x": noise(2, 3, 4)}, "y", weights, 13)
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(2, None), (1, None), (-1, None), (2, [-1, 3, 1]), (1, [-1, 1, 4])])
+def test_a_softmax_that_is_written_out_is_one(axis: int, shape: list[int] | None) -> None:
+    proto = written_out(axis, shape=shape)
+    graph = to_graph(proto, noise(2, 3, 4))
+    assert [type(n.op).__name__ for n in graph.nodes] == ["Softmax"]
+    assert graph.nodes[0].name == "y"
+    agrees(graph, proto, noise(5, 3, 4, seed=1))
+
+
+@pytest.mark.parametrize(("options", "kinds"), [
+    ({"axis": 2, "summed": "d"}, ["ReduceMax", "Sub", "Exp", "Sum", "Div"]),                       # the sum of something else
+    ({"axis": 1, "of": 2}, ["ReduceMax", "Sub", "Softmax"]),                                       # a shift that is none: it stays
+    ({"axis": 2, "scores": "d0"}, ["Softmax"]),                                                    # the maximum of |x|: any shift is one
+], ids=["another sum", "another axis", "another shift"])  # fmt: skip
+def test_what_the_sum_and_the_shift_must_be(options: Any, kinds: list[str]) -> None:
+    proto = written_out(**options)
+    if "scores" in options:
+        proto.graph.node.insert(0, node("Abs", "x", "d0"))
+    x = np.abs(noise(2, 3, 4)) + F4(0.1)
+    graph = to_graph(proto, x)
+    assert [type(n.op).__name__ for n in graph.nodes] == kinds
+    agrees(graph, proto, x)

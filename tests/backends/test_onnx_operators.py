@@ -306,6 +306,22 @@ def test_a_bias_stays_beside_a_matmul_that_is_read_twice() -> None:
     assert kinds(Case("twice", 13, nodes, (2, 3), {"w": np.float32(W((3, 4))), "b": np.float32(W((4,)))})) == ["Dense", "Add", "Mul"]
 
 
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (1, 1, 4)])
+def test_a_row_that_is_added_is_the_bias_of_a_matmul(shape: tuple[int, ...]) -> None:
+    nodes = [node("MatMul", "x w", "h"), node("Add", "h b", "y")]
+    graph = check(Case("row", 13, nodes, (2, 5, 3), {"w": np.float32(W((3, 4))), "b": np.float32(W(shape))}))
+    assert [type(n.op).__name__ for n in graph.nodes] == ["Dense"]
+    assert graph.nodes[0].origin == "MatMul + Add (opset 13)"
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (1, 3, 1, 1)])
+def test_what_is_added_to_each_channel_is_the_bias_of_a_convolution(shape: tuple[int, ...]) -> None:
+    nodes = [node("Conv", "x w", "h"), node("Add", "h b", "y")]
+    weights = {"w": np.float32(W((3, 2, 2, 2))), "b": np.float32(W(shape))}
+    assert kinds(Case("channels", 13, nodes, (2, 2, 4, 4), weights)) == ["Conv"]
+    assert kinds(Case("channels", 13, nodes, (2, 2, 4, 4), {**weights, "b": np.float32(W((3, 3, 3)))})) == ["Conv", "Add"]
+
+
 @pytest.mark.parametrize("shape", [(5, 4), (1, 5, 1), (5, 1), ()])
 def test_what_is_added_stays_an_add_unless_it_is_one_number_for_each_feature(shape: tuple[int, ...]) -> None:
     nodes = [node("MatMul", "x w", "h"), node("Add", "h b", "y")]

