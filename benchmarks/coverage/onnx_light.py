@@ -1,4 +1,5 @@
-"""The nine light models of the onnx package: networks of 2012 to 2017 at opset 9, at their own size, with constants drawn anew."""
+"""The nine light models of the onnx package: networks of 2012 to 2017 at opset 9, at their own size, up to the logits, with
+constants drawn anew."""
 
 from __future__ import annotations
 
@@ -16,4 +17,4 @@ def subject(name: str) -> Subject:
     defaults = {t.name for t in proto.graph.initializer}
     (image,) = [v for v in proto.graph.input if v.name not in defaults]
     _, *sizes = (d.dim_value for d in image.type.tensor_type.shape.dim)
-    return onnx_subject(proto, {image.name: noise(2, *sizes, scale=50)})
+    return onnx_subject(proto, {image.name: noise(2, *sizes)})
