@@ -7,26 +7,25 @@ its inputs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnx
 import onnx.defs
 from onnx import helper
 
-from xaicore.errors import ConversionError, FileRefused, InputError, XaicoreError, nearest
+from xaicore.errors import ConversionError, FileRefused, nearest
 from xaicore.graph import Graph, InputSpec, Node
-from xaicore.graph.run import run_node
 from xaicore.numerics import Array
-from xaicore.ops import GroupNorm, Identity, InstanceNorm, LayerNorm, Op, RMSNorm, Transpose
+from xaicore.ops import Identity, Op, Transpose
 from xaicore_onnx.call import Anything, Call, Layout, Lowering, Results
 from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
 from xaicore_onnx.functions import body_of
 from xaicore_onnx.naming import transposed_name
 from xaicore_onnx.safe import array_of
+from xaicore_onnx.trial import ones, refusing, try_out
 from xaicore_onnx.values import Known, Live, MixingError, Numbered
 
 if TYPE_CHECKING:
@@ -405,25 +404,6 @@ class Converter:
         return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta={**channels_last(inputs, nodes), **self.meta})
 
 
-@contextmanager
-def refusing(who: str) -> Iterator[None]:
-    """Puts ``who`` in front of every error, and makes one of ours of any other."""
-    try:
-        yield
-    except XaicoreError as error:
-        if str(error).startswith(("node '", "output '")):
-            raise
-        raise type(error)(f"{who}: {error}") from error
-    except MemoryError as error:
-        raise FileRefused(f"{who} asks for more memory than there is ({error}); the file is broken or hostile") from error
-    except Exception as error:
-        # A damaged file can put any number anywhere, and NumPy and the reference evaluator then raise whatever they raise.
-        raise ConversionError(
-            f"{who} cannot be converted: {type(error).__name__}: {str(error)[:200]}. Attributes and inputs do not fit "
-            f"each other as far as is understood; check the file with onnx.checker and onnx.shape_inference"
-        ) from error
-
-
 def channels_last(inputs: Mapping[str, InputSpec], nodes: Sequence[Node]) -> dict[str, str]:
     """The metadata for images that are fed as (N, H, W, C): inputs of four axes of which nothing is read but the transpose."""
     found = {}
@@ -432,20 +412,3 @@ def channels_last(inputs: Mapping[str, InputSpec], nodes: Sequence[Node]) -> dic
         if len(spec.shape) == 4 and readers and all(op == Transpose((0, 3, 1, 2)) for op in readers):
             found[f"layout.{name}"] = "NHWC"
     return found
-
-
-def try_out(node: Node, xs: Sequence[Array], dtype: str = "float64") -> Array:
-    """The output of a node on ones, for its shape."""
-    try:
-        with np.errstate(all="ignore"):
-            return run_node(node, xs, dtype)
-    except InputError:
-        if not (node.op.elementwise or isinstance(node.op, (GroupNorm, InstanceNorm, LayerNorm, RMSNorm))):
-            raise
-        return ones(xs[0].shape, xs[0].dtype)               # 1 has no Atanh, and equal entries no variance; the shape is the input's
-
-
-def ones(shape: tuple[int, ...], dtype: Any = np.float64) -> Array:
-    """Ones, or zeros for integers (they may be indices), in no memory; no logarithm, root or quotient fails on these."""
-    kind = np.dtype(dtype)
-    return np.broadcast_to(np.asarray(0 if kind.kind in "iu" else 1, kind), shape)

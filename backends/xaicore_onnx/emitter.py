@@ -15,8 +15,8 @@ from xaicore.graph import Graph, Node
 from xaicore.graph.run import sample_feeds
 from xaicore.numerics import Array
 from xaicore.ops import Op
-from xaicore_onnx.convert import ones, try_out
 from xaicore_onnx.naming import LAYER
+from xaicore_onnx.trial import ones, try_out
 
 ELEMENTS = {"f4": TensorProto.FLOAT, "f8": TensorProto.DOUBLE, "i8": TensorProto.INT64, "b1": TensorProto.BOOL}
 

@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 
 from xaicore.errors import ConversionError
-from xaicore.graph import Node
 from xaicore.ops import (
     CELU,
     ELU,
@@ -38,7 +37,6 @@ from xaicore.ops import (
     Dropout,
     Erf,
     Exp,
-    Expand,
     Floor,
     HardSigmoid,
     HardSwish,
@@ -61,7 +59,6 @@ from xaicore.ops import (
     Reciprocal,
     ReLU,
     ReLU6,
-    Reshape,
     Round,
     Shrink,
     Sigmoid,
@@ -69,23 +66,21 @@ from xaicore.ops import (
     SiLU,
     Sin,
     Sinh,
-    Softmax,
     Softplus,
     Softsign,
     Sqrt,
     Sub,
-    Sum,
     Tan,
     Tanh,
     Threshold,
     ToBool,
     ToFloat,
     ToInt,
-    Unsqueeze,
     Where,
 )
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.external import ITEM_BYTES
+from xaicore_onnx.patterns import softmax_of
 from xaicore_onnx.values import Known, Live, Numbered, broadcast
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
@@ -222,39 +217,6 @@ def divide(c: Call) -> Results:
     if any(isinstance(v, Live) and v.kind == "f" for v in (a, b)):
         return softmax_of(c, a, b) or c.join(Div(), a, b)
     return c.put(ToInt(), c.join(Div(), _as_float(c, a), _as_float(c, b), part="ratio"))
-
-
-def softmax_of(c: Call, a: Value, b: Value) -> Live | None:
-    """Softmax(x), where exporters wrote exp(x - m) / sum exp(x - m), m being equal along the axis of the sum, and so without effect."""
-    if not isinstance(a, Live) or not isinstance(b, Live) or b.layout != a.layout:
-        return None
-    shapes, nodes, rank = c.converter.shapes, c.converter.node, len(a.tail) + 1
-    exponential, total = nodes(a.name), _behind(c, b.name, (Reshape, Expand, Identity, Unsqueeze))
-    if exponential is None or not isinstance(exponential.op, Exp) or total is None or not isinstance(total.op, Sum):
-        return None
-    axes = {k % rank for k in total.op.axes}
-    if total.inputs != (a.name,) or len(axes) != 1 or len(b.tail) != len(a.tail):
-        return None
-    (axis,) = axes
-    if any(n != m for k, (n, m) in enumerate(zip(a.tail, b.tail), 1) if k != axis):
-        return None
-    (scores,) = exponential.inputs
-    difference = nodes(scores)
-    if difference is not None and isinstance(difference.op, Sub) and difference.inputs[1] in shapes:
-        whole, shift = difference.inputs
-        source = _behind(c, shift, (Expand, Identity))
-        sizes = shapes[source.name if source is not None else shift]
-        if whole in shapes and len(sizes) == len(shapes[whole]) == rank and shapes[whole][1:] == a.tail and sizes[axis] == 1:
-            scores = whole
-    return c.put(Softmax(-1 if axis == rank - 1 else axis), scores, like=a)
-
-
-def _behind(c: Call, name: str, kinds: tuple[type[Op], ...]) -> Node | None:
-    """The node behind those of some kinds of one input."""
-    node = c.converter.node(name)
-    while node is not None and isinstance(node.op, kinds):
-        node = c.converter.node(node.inputs[0])
-    return node
 
 
 def _as_float(c: Call, value: Value) -> Value:

@@ -1,0 +1,41 @@
+"""What exporters write out of simpler operators and is one operator of the graph, so that rule sets and methods find it."""
+
+from __future__ import annotations
+
+from xaicore.graph import Node
+from xaicore.ops import Exp, Expand, Identity, Op, Reshape, Softmax, Sub, Sum, Unsqueeze
+from xaicore_onnx.call import Call, Value
+from xaicore_onnx.values import Live
+
+
+def softmax_of(c: Call, a: Value, b: Value) -> Live | None:
+    """Softmax(x), where exporters wrote exp(x - m) / sum exp(x - m), m being equal along the axis of the sum, and so without effect."""
+    if not isinstance(a, Live) or not isinstance(b, Live) or b.layout != a.layout:
+        return None
+    shapes, nodes, rank = c.converter.shapes, c.converter.node, len(a.tail) + 1
+    exponential, total = nodes(a.name), _behind(c, b.name, (Reshape, Expand, Identity, Unsqueeze))
+    if exponential is None or not isinstance(exponential.op, Exp) or total is None or not isinstance(total.op, Sum):
+        return None
+    axes = {k % rank for k in total.op.axes}
+    if total.inputs != (a.name,) or len(axes) != 1 or len(b.tail) != len(a.tail):
+        return None
+    (axis,) = axes
+    if any(n != m for k, (n, m) in enumerate(zip(a.tail, b.tail), 1) if k != axis):
+        return None
+    (scores,) = exponential.inputs
+    difference = nodes(scores)
+    if difference is not None and isinstance(difference.op, Sub) and difference.inputs[1] in shapes:
+        whole, shift = difference.inputs
+        source = _behind(c, shift, (Expand, Identity))
+        sizes = shapes[source.name if source is not None else shift]
+        if whole in shapes and len(sizes) == len(shapes[whole]) == rank and shapes[whole][1:] == a.tail and sizes[axis] == 1:
+            scores = whole
+    return c.put(Softmax(-1 if axis == rank - 1 else axis), scores, like=a)
+
+
+def _behind(c: Call, name: str, kinds: tuple[type[Op], ...]) -> Node | None:
+    """The node behind those of some kinds of one input."""
+    node = c.converter.node(name)
+    while node is not None and isinstance(node.op, kinds):
+        node = c.converter.node(node.inputs[0])
+    return node
