@@ -14,6 +14,7 @@ from xaicore.methods.attribution import Attribution
 from xaicore.methods.propagate import channels_last
 from xaicore.methods.table import METHODS
 from xaicore.numerics import Array
+from xaicore.show.curve import curve_of
 from xaicore.show.heatmap import RGB, View, colours, overlay, photograph, photograph_of, symmetric_limit, view, view_of
 from xaicore.show.lovi import lovi_of
 from xaicore.show.table import targets
@@ -139,6 +140,11 @@ def tiles_of(results: Mapping[str, Attribution], sample: int, over: bool = False
         layers = lovi_of(a, name, sample)
         if layers is not None:
             tiles.append(Tile(fit(layers), f"{title}, by layer", "hue: from purple, early, to red, late"))
+    for label, a in results.items():
+        path = curve_of(a, sample)
+        if path is not None:
+            ends = f"{number(float(a.extras['curve'][sample].min()))} to {number(float(a.extras['curve'][sample].max()))}"
+            tiles.append(Tile(path, f"{label}: f on the way", f"f from {ends}"))
     return tiles
 
 
