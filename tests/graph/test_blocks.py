@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import xaicore as xc
+from xaicore.errors import GraphError
 from xaicore.graph import Builder
 from xaicore.graph.blocks import (
     affine_grid,
     as_mask,
     attention,
     causal_mask,
+    embedding_bag,
     glu,
     max_unpool,
     mlp,
@@ -23,6 +25,7 @@ from xaicore.graph.blocks import (
     residual,
     rotary,
     rotary_angles,
+    standardized,
 )
 from xaicore.ops import Add, GridSample, MatMul, MaxPool, MaxPoolIndices, Mul, ReLU, SiLU, Softmax, Tanh
 from xaicore.rules.gradient import gradient
@@ -231,6 +234,37 @@ def test_gates_and_unit_vectors() -> None:
         same_as_torch(b, normalized(b, b.input("x", (None, 3, 6)), axes=(1,), p=p), {"x": x}, lambda torch, x, p=p: torch.nn.functional.normalize(x, p, 1))
     b = Builder()
     assert b.build(normalized(b, b.input("x", (None, 2)), axes=(1,)))(np.zeros((1, 2))).tolist() == [[0, 0]]
+
+
+def test_standardized_rows() -> None:
+    x = np.random.default_rng(8).standard_normal((2, 3, 6))
+    b = Builder()
+    same_as_torch(b, standardized(b, b.input("x", (None, 3, 6)), axes=(1, 2), eps=0.5), {"x": x},
+                  lambda torch, x: (x - x.mean((1, 2), keepdim=True)) / (x.std((1, 2), correction=0, keepdim=True) + 0.5))
+
+
+@pytest.mark.parametrize(("mode", "weighted", "padding"), [
+    ("mean", False, None), ("sum", False, None), ("max", False, None), ("sum", True, None), ("mean", False, 1), ("sum", False, 1), ("sum", True, 1),
+])
+def test_bags_of_embeddings(mode: str, weighted: bool, padding: int | None) -> None:
+    """Also a bag of padding alone."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(9)
+    table, ids, weights = rng.standard_normal((6, 3)), np.array([[0, 1, 5, 1], [1, 1, 1, 1], [2, 3, 4, 0]]), rng.standard_normal((3, 4))
+    b = Builder()
+    names = b.param("table", table), b.input("ids", (None, 4), "int")
+    graph = b.build(embedding_bag(b, *names, mode=mode, weights=b.input("w", (None, 4)) if weighted else None, padding=padding))
+    theirs = torch.nn.functional.embedding_bag(torch.tensor(ids), torch.tensor(table), mode=mode, padding_idx=padding,
+                                               per_sample_weights=torch.tensor(weights) if weighted else None)
+    np.testing.assert_allclose(graph({"ids": ids, "w": weights} if weighted else {"ids": ids}), theirs.numpy(), rtol=RTOL, atol=RTOL)
+
+
+def test_bags_that_torch_refuses_too() -> None:
+    b = Builder()
+    table, ids = b.param("table", np.ones((2, 2))), b.input("ids", (None, 2), "int")
+    for settings in ({"mode": "median"}, {"mode": "mean", "weights": "w"}, {"mode": "max", "padding": 0}):
+        with pytest.raises(GraphError, match="weights go with a sum, padding with a sum or mean"):
+            embedding_bag(b, table, ids, **settings)
 
 
 def test_unpooling_puts_maxima_back() -> None:

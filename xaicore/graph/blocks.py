@@ -10,30 +10,39 @@ from math import prod
 
 import numpy as np
 
+from xaicore.errors import GraphError
 from xaicore.graph.build import Builder
 from xaicore.numerics import Array
 from xaicore.ops import (
     Add,
     Clip,
+    Compare,
     Concat,
     Dense,
     Div,
+    Embedding,
     Flatten,
     Gather,
     MatMul,
+    Mean,
     Mul,
     Norm,
     Op,
+    ReduceMax,
     Reshape,
     ScatterElements,
     Sigmoid,
     Slice,
     Softmax,
     Split,
+    Sqrt,
     Sub,
+    Sum,
     Tanh,
+    ToFloat,
     Transpose,
     Unsqueeze,
+    Variance,
     Where,
 )
 
@@ -166,6 +175,42 @@ def normalized(b: Builder, x: str, *, axes: Sequence[int], p: float = 2, eps: fl
     with b.scope(name, layer=name):
         norm = b.add(Clip(low=eps), b.add(Norm(tuple(axes), True, p), x, name="norm"), name="safe")
         return b.add(Div(), x, norm, name="unit")
+
+
+def standardized(b: Builder, x: str, *, axes: Sequence[int], eps: float = 1e-9, name: str = "standardized") -> str:
+    """(x - mean) / (standard deviation + eps) over ``axes``. Same as: ONNX MeanVarianceNormalization, when the batch is no axis of it."""
+    with b.scope(name, layer=name):
+        centred = b.add(Sub(), x, b.add(Mean(tuple(axes), keepdims=True), x, name="mean"), name="centred")
+        deviation = b.add(Sqrt(), b.add(Variance(tuple(axes), keepdims=True), x, name="variance"), name="deviation")
+        return b.add(Div(), centred, b.add(Add(), deviation, b.constant(eps, "eps"), name="safe"), name="unit")
+
+
+def embedding_bag(
+    b: Builder, table: str, ids: str, *, mode: str = "mean", weights: str | None = None, padding: int | None = None,
+    name: str = "bag",
+) -> str:
+    """The mean, sum or maximum of the rows of table (V, D) that ids (N, L) name -> (N, D).
+
+    ``weights`` (N, L) multiply the rows of a sum; ids equal to ``padding`` take no part in a sum or mean, and a bag of nothing else
+    is 0. Raises GraphError for other combinations. Same as: torch.nn.EmbeddingBag on ids of two axes.
+    """
+    if mode not in ("mean", "sum", "max") or (weights is not None and mode != "sum") or (padding is not None and mode == "max"):
+        raise GraphError(f"embedding_bag: mode={mode!r} with weights={weights!r} and padding={padding!r}; the modes are mean, sum and max, "
+                         f"weights go with a sum, padding with a sum or mean")
+    with b.scope(name, layer=name):
+        rows = b.add(Embedding(), table, ids, name="rows")
+        if mode == "max":
+            return b.add(ReduceMax((1,)), rows, name="largest")
+        if weights is not None:
+            rows = b.add(Mul(), rows, b.add(Unsqueeze((-1,)), weights, name="tall_weights"), name="weighted")
+        if padding is None:
+            return b.add(Mean((1,)) if mode == "mean" else Sum((1,)), rows, name="total")
+        counts = b.add(ToFloat(), b.add(Compare("ne"), ids, b.constant(np.array(padding), "padding"), name="kept"), name="counts")
+        total = b.add(Sum((1,)), b.add(Mul(), rows, b.add(Unsqueeze((-1,)), counts, name="tall"), name="kept_rows"), name="total")
+        if mode == "sum":
+            return total
+        count = b.add(Clip(low=1.0), b.add(Sum((1,), keepdims=True), counts, name="count"), name="at_least_one")
+        return b.add(Div(), total, count, name="mean")
 
 
 def max_unpool(b: Builder, x: str, places: str, *, channels: int, size: Sequence[int], name: str = "max_unpool") -> str:
