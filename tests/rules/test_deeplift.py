@@ -203,3 +203,38 @@ def test_tanh_unit_closed_form():
     a = xc.explain(g, [[0.5, 0.25]], "deeplift.rescale")
     df = np.tanh(1.0) - np.tanh(0.25)
     assert close(np.asarray(a)[0], [df * 1.0 / 0.75, df * -0.25 / 0.75])
+
+
+# ----- a softmax whose scores lie far apart -----------------------------------------------------------------------------
+
+
+def softmax_by_loops(s, s0, w):
+    """Contributions of the scores to Σ w_i softmax_i: y = exp(s - L), L = ln Σ exp(s), every function by its Δy / Δx."""
+    e, e0 = np.exp(s - s.max()), np.exp(s0 - s.max())
+    total, total0 = e.sum(), e0.sum()
+    log = (np.log(total) - np.log(total0)) / (total - total0) if total != total0 else 1 / total
+    out = np.zeros(len(s))
+    for i in range(len(s)):
+        u, u0 = s[i] - s.max() - np.log(total), s0[i] - s.max() - np.log(total0)
+        slope = (np.exp(u) - np.exp(u0)) / (u - u0) if u != u0 else np.exp(u)
+        for k in range(len(s)):
+            mean = (e[k] - e0[k]) / (s[k] - s0[k]) if s[k] != s0[k] else e[k]
+            out[k] += w[i] * slope * ((i == k) - mean * log) * (s[k] - s0[k])
+    return out
+
+
+@given(st.floats(0, 600), st.integers(2, 5), st.integers(0, 2**32 - 1))
+def test_softmax_completes_however_far_the_scores_are_apart(distance, size, seed):
+    """e^distance is within float64 up to 709. The quotient exp / sum loses everything from e^36 on."""
+    rng = np.random.default_rng(seed)
+    s, s0 = rng.normal(size=size), rng.normal(size=size)
+    s0[rng.integers(size)] += distance
+    w = rng.normal(size=size)
+    b = Builder()
+    x = b.input("x", (None, size))
+    graph = b.build(b.add(Dense(), b.add(Softmax(-1), x), b.param("w", w[None])))
+    for one, other in ((s, s0), (s0, s)):
+        a = xc.explain(graph, one[None], "deeplift.rescale", target=0, baseline=other[None])
+        assert abs(float(a.gap()[0])) < 1e-12                            # of numbers of size 1: a dozen roundings
+        np.testing.assert_allclose(np.asarray(a)[0], softmax_by_loops(one, other, w), atol=1e-9)    # differences of equal scores by loops
+        assert np.abs(np.asarray(a)).max() <= 2 * np.abs(w).max() * np.abs(one - other).max()       # multipliers of at most 1, twice
