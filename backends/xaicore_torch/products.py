@@ -121,10 +121,14 @@ def scaled_dot_product_attention(
     c: Context, query: Any, key: Any, value: Any, attn_mask: Any, dropout_p: float, is_causal: bool, scale: float | None, enable_gqa: bool
 ) -> Value:
     """softmax(scale * q kᵀ + mask) v out of simple operators; a boolean mask is true where attention is allowed."""
-    if enable_gqa:
-        raise ConversionError("grouped queries (enable_gqa) are not supported; repeat keys and values before the call")
     shape = c.shape()
     (q, k, v), layout = matrices(c, query, key, value, shape=shape)
+    shared = None
+    if enable_gqa and len(shape) == 4 and layout.trivial:               # heads stand on axis 1
+        heads = c.size(c.node.args[1].meta["val"].shape[1], c.batch)
+        shared = (heads, shape[1] // heads) if heads != shape[1] else None
+    elif enable_gqa:
+        raise ConversionError(f"grouped queries (enable_gqa) are supported for (N, heads, length, width), not for {layout.shown()}")
     long, short = c.node.args[0].meta["val"].shape[-1], c.node.args[1].meta["val"].shape[-2]
     scores = layout.resized((*shape[:-1], c.size(short, c.batch)))
     if is_causal:
@@ -132,7 +136,7 @@ def scaled_dot_product_attention(
     mask = None if attn_mask is None else _additive(c, attn_mask, scores)
     width = float(c.size(long, c.batch))
     return Value(attention(
-        c.builder, q, k, v, scale=width**-0.5 if scale is None else scale, mask=mask, rank=len(layout.graph_shape),
+        c.builder, q, k, v, scale=width**-0.5 if scale is None else scale, mask=mask, rank=len(layout.graph_shape), shared=shared,
         name=c.place.name, layer=c.place.layer, origin=c.place.origin,
     ), layout)
 

@@ -127,7 +127,7 @@ def unbind(c: Context, x: Any, dim: int) -> list[Value | None]:
 
 def cat(c: Context, tensors: Sequence[Any], dim: int) -> Value:
     """One after the other along one axis. A constant among them (a class token) is repeated for every sample."""
-    kept = [t for t in tensors if isinstance(t, Value) or t.versions[0].numel()]
+    kept = [t for t in tensors if 0 not in (t.layout.shape if isinstance(t, Value) else t.versions[0].shape)]   # empty ends of a split
     return _joined(c, kept, dim)
 
 

@@ -20,6 +20,8 @@ WHY: Mapping[tuple[str, str], str] = {
     ("lrp", "LogSoftmax"): "as at a softmax",
     ("lrp", "Dense"): "padding (tokens of zeros) has a value by its bias alone, and a bias that is ignored has nobody to pass it to",
     ("lrp", "Conv"): "as at a dense layer, for pixels of zeros",
+    ("deeplift", "Reciprocal"): "a softmax is decomposed into exp, sum and 1 / sum with one shift for input and baseline; where the largest scores of "
+        "the two are further apart than 25 or so, exp of the difference leaves none of float64's digits",
     ("deeplift", "Where"): "the condition differs between input and baseline, and a choice between two values is no function of one input",
 }
 """(column, operator) -> why the operator has no rule that adds up."""

@@ -644,7 +644,7 @@ REFUSED = {
     "kernel": (Apply(lambda x: F.conv1d(torch.ones(2, 1, 5, dtype=torch.float64), x[:, None])), "the first argument does not depend|the kernel"),
     "table": (Apply(lambda x: F.embedding((x > 0).long(), x)), "the table depends on the model's input"),
     "index": (Apply(lambda x: F.embedding(torch.tensor([0, 1]), x)), "the index does not depend on the model's input"),
-    "grouped_queries": (Apply(lambda x: F.scaled_dot_product_attention(*[x[:, None, :, None]] * 3, enable_gqa=True)), "enable_gqa"),
+    "grouped_queries": (Apply(lambda x: F.scaled_dot_product_attention(*[x[:, None, None, :, None]] * 3, enable_gqa=True)), "enable_gqa"),
     "norm_order": (Apply(lambda x: torch.linalg.vector_norm(x, 0.5, 1)), r"the 0\.5-norm is not supported; orders from 1"),
     "whole_division": (Apply(lambda x: x * (x.long() // 2)), "rounding_mode 'floor' of torch.int64"),
     # samples that mix
