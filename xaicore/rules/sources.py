@@ -63,6 +63,11 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "R. Achtibat, M. Dreyer, I. Eisenbraun, S. Bosse, T. Wiegand, W. Samek, S. Lapuschkin",
         "From attribution maps to human-understandable explanations through concept relevance propagation", 2023,
         "Nature Machine Intelligence 5, arXiv 2206.03208", False),
+    "boykov2001": Source(
+        "Y. Boykov, M.-P. Jolly", "Interactive graph cuts for optimal boundary and region segmentation of objects in N-D images", 2001,
+        "ICCV", False),
+    "zhai2006": Source(
+        "Y. Zhai, M. Shah", "Visual attention detection in video sequences using spatiotemporal cues", 2006, "ACM Multimedia", False),
     "eberle2020": Source(
         "O. Eberle, J. Büttner, F. Kräutli, K.-R. Müller, M. Valleriani, G. Montavon",
         "Building and interpreting deep similarity models", 2020, "IEEE TPAMI, arXiv 2003.05431", False),
