@@ -207,8 +207,9 @@ def test_token_ids():
     graph = b.build(b.add(Dense(), h, b.param("w", rng.normal(size=(2, 3)))))
     x = np.array([[1, 2, 3, 1], [5, 4, 3, 2]])
     each = (table @ graph.params["w"].T)[:, 1] / 4                      # what a token adds to logit 1
-    for method, own in (("shapley.exact", {}), ("kernel_shap", {}), ("lime", {"samples": 40}), ("shapley.sampling", {})):
-        a = xc.explain(graph, x, method, target=1, baseline=5, **own)
+    for method, own in (("shapley.exact", {}), ("kernel_shap", {}), ("lime", {"samples": 40}), ("shapley.sampling", {}), ("shapley.owen", {}),
+                        ("feature_ablation", {}), ("occlusion", {"fill": 5})):
+        a = xc.explain(graph, x, method, target=1, **({} if method == "occlusion" else {"baseline": 5}), **own)
         assert close(np.asarray(a), each[x] - each[5], 1e-9), method
         assert np.asarray(a).dtype == np.float64
     with pytest.raises(InputError, match="whole numbers are expected"):
@@ -279,6 +280,19 @@ BAD = [
 def test_bad_input(own, error, message):
     with pytest.raises(error, match=message):
         xc.explain(cnn(), image(2), "shapley.exact", target=1, **own)
+
+
+@pytest.mark.parametrize(("method", "message"), [
+    ("shapley.sampling", "7,526,450 coalitions of 150,528 players, a table of 1,055 GiB"), ("kernel_shap", "303,104 coalitions of 150,528 players"),
+    ("shapley.exact", r"150528 players have 2\^150528"), ("shapley.owen", "hierarchy of 150528 players"), ("lime", "samples do not determine"),
+])
+def test_too_many_players_are_refused_at_once(method, message):
+    """A photograph with every number a player: the message comes before the memory goes."""
+    b = Builder()
+    graph = b.build(b.add(Mean((1, 2, 3)), b.input("x", (None, 3, 224, 224))))
+    x = np.ones((1, 3, 224, 224))
+    with pytest.raises((Inapplicable, InputError), match=message):
+        xc.explain(graph, x, method, mask="entries", **({"hierarchy": "flat"} if method == "shapley.owen" else {"samples": 10} if method == "lime" else {}))
 
 
 def test_bad_input_of_single_methods():

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from xaicore.errors import InputError, ShapeError, UnknownName, XaicoreError, nearest
+from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, XaicoreError, nearest
 from xaicore.graph.run import check_feeds
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.propagate import channels_last
@@ -168,6 +168,18 @@ def backgrounds(task: Task, background: Any, baseline: Any = 0, setting: str = "
         raise ShapeError(f"the {setting} has different numbers of samples: {({k: len(v) for k, v in out.items()})}; row b of every input "
                          f"is one sample")
     return out
+
+
+MOST = 2**31
+"""Entries of a table of coalitions: two GiB."""
+
+
+def few_enough(g: Game, coalitions: int, method: str) -> None:
+    """Inapplicable for a table of coalitions that does not fit into memory, before it is made."""
+    if g.count * coalitions > MOST:
+        raise Inapplicable(f"{method} would draw {coalitions:,} coalitions of {g.count:,} players, a table of "
+                           f"{g.count * coalitions / 2**30:,.0f} GiB; make the players fewer (mask=...: a number of parts, or an array "
+                           f"that groups entries), or lower samples")
 
 
 # ----- players ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore.errors import ExactnessError, Inapplicable, InputError
 from xaicore.methods.attribution import Attribution
-from xaicore.methods.games import Coalitions, Game, backgrounds, game, numbers
+from xaicore.methods.games import Coalitions, Game, backgrounds, few_enough, game, numbers
 from xaicore.methods.regression import SELECTIONS, least_squares, r_squared
 from xaicore.methods.regression import lasso as penalised
 from xaicore.methods.shapley import every_coalition
@@ -78,6 +78,7 @@ def lime(task: Task, samples: int = 1000, mask: Any = None, baseline: Any = 0, b
     rng = np.random.default_rng(seed)
     if representation == "players":
         g = game(task, mask, baseline, background)
+        few_enough(g, samples, "lime")
         z = _coalitions(g.count, samples, draw, rng)
         y, simple = g.values(z), np.repeat(numbers(z, task.weights)[None], task.size, axis=0)
         inputs = _inputs_of(g, z) if distance.startswith("input") else None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
-from math import comb
+from math import comb, log2
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,9 +42,10 @@ def owen(task: Task, hierarchy: Any = "halves", mask: Any = None, baseline: Any 
     """
     g = game(task, mask, baseline, background)
     tree = halved(g) if hierarchy == "halves" else tuple(range(g.count)) if hierarchy == "flat" else _given(hierarchy, g.count)
-    cost = sum(_terms(tree))
+    cost = _terms(tree)
     if cost > MOST:
-        raise Inapplicable(f"this hierarchy of {g.count} players has {cost:,} terms, and shapley.owen takes up to {MOST:,}; the largest "
+        many = f"{cost:,.0f}" if cost < 10**15 else f"2^{log2(cost):,.0f} or more"
+        raise Inapplicable(f"this hierarchy of {g.count} players has {many} terms, and shapley.owen takes up to {MOST:,}; the largest "
                            f"group decides (2^(members - 1) terms for each member), so divide it (hierarchy='halves' has {g.count**2:,} "
                            f"at most), or use shapley.sampling or kernel_shap")
     contexts = dict(_contexts(tree, [(0, Fraction(1))]))
@@ -63,13 +64,11 @@ def _members(tree: Tree) -> int:
     return 1 << tree if isinstance(tree, int) else sum(_members(child) for child in tree)
 
 
-def _terms(tree: Tree) -> Iterator[int]:
-    """For every player the number of coalitions to which it is added."""
+def _terms(tree: Tree) -> float:
+    """The number of coalitions to which players are added, over all players; no more than 2^900."""
     if isinstance(tree, int):
-        yield 1
-        return
-    for child in tree:
-        yield from (n * 2 ** (len(tree) - 1) for n in _terms(child))
+        return 1
+    return min(2.0 ** min(len(tree) - 1, 800) * sum(_terms(child) for child in tree), 2.0**900)
 
 
 def _contexts(tree: Tree, around: Contexts) -> Iterator[tuple[int, Contexts]]:
@@ -114,19 +113,21 @@ def halved(g: Game) -> Tree:
     for name, labels in g.labels.items():
         channel = channel_axis(g.task, name)
         axes = [k for k in range(labels.ndim) if k != channel]
-        at = np.stack([np.broadcast_to(np.arange(labels.shape[k]).reshape(-1, *(1,) * (labels.ndim - 1 - k)), labels.shape) for k in axes])
-        who = [int(i) for i in np.unique(labels) if int(i) not in done]
-        done |= set(who)
-        if who:
-            groups.append(_halves(who, {i: at[:, labels == i].mean(axis=1) for i in who}))
+        at = np.indices(labels.shape)[axes].reshape(len(axes), -1)
+        count = np.bincount(labels.reshape(-1), minlength=g.count)
+        middle = np.stack([np.bincount(labels.reshape(-1), weights=one, minlength=g.count) / np.maximum(count, 1) for one in at], axis=1)
+        who = np.array([i for i in np.flatnonzero(count).tolist() if i not in done], dtype=int)
+        done |= set(who.tolist())
+        if len(who):
+            groups.append(_halves(who, middle))
     return groups[0] if len(groups) == 1 else tuple(groups)
 
 
-def _halves(who: Sequence[int], middle: dict[int, Array]) -> Tree:
+def _halves(who: Array, middle: Array) -> Tree:
     if len(who) == 1:
-        return who[0]
-    places = np.array([middle[i] for i in who])
+        return int(who[0])
+    places = middle[who]
     axis = int(np.ptp(places, axis=0).argmax())
-    order = [who[k] for k in np.argsort(places[:, axis], kind="stable")]
+    order = who[np.argsort(places[:, axis], kind="stable")]
     half = len(order) // 2
     return _halves(order[:half], middle), _halves(order[half:], middle)

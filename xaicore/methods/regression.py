@@ -24,6 +24,8 @@ def least_squares(z: Array, y: Array, w: Array, ridge: float = 0, intercept: boo
     [[2.0], 1.0]
     """
     columns = np.concatenate([z, filled((len(z), 1), 1, z)], axis=1) if intercept else z
+    if len(z) < columns.shape[1] and not ridge:
+        raise _undetermined(len(z), columns.shape[1])
     if is_exact(columns):
         beta = _by_elimination(columns, y, w, ridge, z.shape[1])
     else:

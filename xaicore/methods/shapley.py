@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore.errors import Inapplicable, InputError
 from xaicore.methods.attribution import Attribution
-from xaicore.methods.games import Coalitions, Game, game
+from xaicore.methods.games import Coalitions, Game, few_enough, game
 from xaicore.methods.sweep import chosen, whole
 from xaicore.methods.task import Task
 from xaicore.numerics import Array, filled, scalar
@@ -86,6 +86,7 @@ def sampling(task: Task, samples: int = 25, antithetic: bool = True, mask: Any =
     """
     samples = whole("samples", samples, 1)
     g = game(task, mask, baseline, background)
+    few_enough(g, samples * (1 + antithetic) * (g.count + 1), "shapley.sampling")
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(g.count) for _ in range(samples)])
     walks = orders if not antithetic else np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, g.count)
@@ -114,8 +115,9 @@ def every_coalition(players: int) -> Coalitions:
 def every_value(g: Game, method: str) -> Array:
     """v of all coalitions, (N, 2^M), in the order of every_coalition; Inapplicable, with the cost, for too many players."""
     if g.count > MOST:
+        readable = f" = {2**g.count:,}" if g.count < 64 else ""
         raise Inapplicable(
-            f"{g.count} players have 2^{g.count} = {2**g.count:,} coalitions, each {_times(g.backgrounds)} for every sample; {method} "
+            f"{g.count} players have 2^{g.count}{readable} coalitions, each {_times(g.backgrounds)} for every sample; {method} "
             f"takes up to {MOST} players ({2**MOST:,} coalitions). Make them fewer (mask=3 cuts space into 3 parts along each axis; an "
             f"array of whole numbers groups as you like), or use shapley.sampling or kernel_shap, whose cost is chosen with samples")
     shifts = np.arange(g.count)

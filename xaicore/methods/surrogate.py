@@ -10,7 +10,7 @@ import numpy as np
 
 from xaicore.errors import ExactnessError, InputError
 from xaicore.methods.attribution import Attribution
-from xaicore.methods.games import Coalitions, game, numbers
+from xaicore.methods.games import Coalitions, few_enough, game, numbers
 from xaicore.methods.regression import SELECTIONS, least_squares
 from xaicore.methods.shapley import every_coalition
 from xaicore.methods.sweep import chosen, whole
@@ -46,6 +46,7 @@ def kernel_shap(task: Task, samples: int | None = None, mask: Any = None, baseli
     g = game(task, mask, baseline, background)
     m = g.count
     samples = 2 * m + 2048 if samples is None else whole("samples", samples, 1)
+    few_enough(g, samples, "kernel_shap")
     if features is not None:
         whole("features", features, 1)
         floats_only(task, "features")
