@@ -23,6 +23,8 @@ from xaicore.graph.passes import prune
 from xaicore.graph.run import check_feeds
 from xaicore.graph.verify import verify as compare
 from xaicore.numerics import Array
+from xaicore.ops import Concat, Gather
+from xaicore_sklearn.columns import by_name, parts_of
 from xaicore_sklearn.place import Place, own_class
 from xaicore_sklearn.predictors import PREDICTORS, head
 from xaicore_sklearn.transforms import TRANSFORMS
@@ -38,7 +40,6 @@ WHY = (
      "a kernel compares with stored training samples; fit a LinearSVC, LinearSVR or MLP, or use a method that only calls the model"),
     (("Neighbors", "Radius", "NearestCentroid"),
      "it looks up stored training samples; use a method that only calls the model"),
-    (("ColumnTransformer", "FeatureUnion"), "convert the estimator behind it, on the columns that it gives"),
     (("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV"), "convert its best_estimator_"),
     (("CalibratedClassifierCV", "MultiOutput", "ClassifierChain"), "convert each of the models inside"),
     (("Encoder", "Discretizer", "Binarizer", "Imputer", "Vectorizer"), "apply it to the data before the model, and convert what follows"),
@@ -48,6 +49,8 @@ WHY = (
 
 def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify: bool = True, output: str = "auto") -> Graph:
     """The graph of a fitted linear model, MLPClassifier, MLPRegressor, or of a Pipeline that ends in one or in a transformer.
+
+    Steps of a pipeline may be pipelines themselves, a ColumnTransformer or a FeatureUnion.
 
     Its input is called "x", (N, n_features_in_). Its output is what ``output`` names: "predict" for regressors; for classifiers
     "predict_proba", or "decision_function" where there are no probabilities ("auto"). Scores of an MLPClassifier before its last activation
@@ -89,6 +92,10 @@ def _lower(p: Place, x: str, output: str) -> tuple[str, str]:
         k, step = steps[-1]
         return _lower(p.inner(k, step), x, output)
     p.check()
+    if kind.__name__ in ("ColumnTransformer", "FeatureUnion"):
+        node = _side_by_side(p, x)
+        p.note(node, partial(_transformed, p.model, _same))
+        return node, node
     if kind.__name__ in TRANSFORMS:
         if output != "auto":
             raise InputError(f"{p.where()} is a transformer: output={output!r} is none of its methods; leave it out")
@@ -107,8 +114,33 @@ def _lower(p: Place, x: str, output: str) -> tuple[str, str]:
     return node, known
 
 
+def _side_by_side(p: Place, x: str) -> str:
+    """The parts of a ColumnTransformer or a FeatureUnion, each on its columns, and their results joined."""
+    found = []
+    for name, part, columns in parts_of(p.model, p.where()):
+        inner = p.inner(name, part, partial(_picked, p.reach, columns))
+        fed = x if columns is None else inner.add(Gather(1), x, inner.param("columns", columns), part="picked")
+        found.append(fed if isinstance(part, str) else _lower(inner, fed, "auto")[0])
+    if not found:
+        raise ConversionError(f"{p.where()} drops every column, so there is nothing to explain")
+    return found[0] if len(found) == 1 else p.add(Concat(1), *found, part="joined")
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+def _picked(reach: Callable[[Array], Any], columns: Array | None, x: Array) -> Any:
+    return reach(x) if columns is None else np.asarray(reach(x))[:, columns]
+
+
 def _transformed(step: Any, reach: Callable[[Array], Any], x: Array) -> Any:
-    return step.transform(reach(x))
+    """What a step makes of its input. scikit-learn names columns in data frames alone, so such a transformer runs part by part."""
+    fed = reach(x)
+    if type(step).__name__ == "ColumnTransformer" and any(by_name(key) for _, _, key in step.transformers_):
+        fed = np.asarray(fed)
+        return np.hstack([fed[:, c] if isinstance(part, str) else part.transform(fed[:, c]) for _, part, c in parts_of(step, "")])
+    return step.transform(fed)
 
 
 def _refusal(p: Place, name: str) -> str:

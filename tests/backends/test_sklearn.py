@@ -12,8 +12,9 @@ sklearn = pytest.importorskip("sklearn")
 
 from sklearn import discriminant_analysis, ensemble, feature_selection, linear_model, multiclass, neighbors, neural_network, svm, tree  # noqa: E402
 from sklearn.base import BaseEstimator, TransformerMixin  # noqa: E402
+from sklearn.compose import ColumnTransformer  # noqa: E402
 from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD  # noqa: E402
-from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline  # noqa: E402
 from sklearn.preprocessing import (  # noqa: E402
     FunctionTransformer,
     MaxAbsScaler,
@@ -217,6 +218,45 @@ def test_an_intercept_of_zero_is_no_parameter() -> None:
     graph = to_graph(linear_model.Ridge(fit_intercept=False).fit(X, Y))
     assert set(graph.params) == {"coef_"}
     assert isinstance(graph.nodes[0].op, Dense)
+
+
+# ----- columns ----------------------------------------------------------------------------------------------------------
+
+NAMES = np.array(["a", "b", "c", "d", "e", "f"], dtype=object)
+MASK = np.array([True, False, False, True, False, False])
+
+
+@pytest.mark.parametrize(("first", "second", "remainder"), [
+    ([0, 3], [4, 1], "drop"), (slice(0, 2), [-1], "passthrough"), (MASK, slice(4, None), "drop"), ([2], [5, 0], StandardScaler()), ([0, 1, 2], [], "passthrough"),
+], ids=str)
+def test_column_transformers(first: Any, second: Any, remainder: Any) -> None:
+    columns = ColumnTransformer([("s", StandardScaler(), first), ("m", make_pipeline(MinMaxScaler(), PCA(1)), second), ("gone", "drop", [0])], remainder=remainder)
+    columns.fit(X)
+    close(to_graph(columns, X[:3])(FRESH), columns.transform(FRESH))
+    model = make_pipeline(columns, FeatureUnion([("p", PCA(1)), ("same", "passthrough"), ("gone", "drop")]), linear_model.LogisticRegression(max_iter=30)).fit(X, THREE)
+    graph = to_graph(model, X[:3])
+    close(graph(FRESH), model.predict_proba(FRESH))
+    assert {"columntransformer.s.picked", "columntransformer.s.scaled"} <= {n.name for n in graph.nodes}
+
+
+def test_columns_by_name_are_those_of_the_data_frame() -> None:
+    by_number = make_pipeline(ColumnTransformer([("s", StandardScaler(), [1, 3]), ("m", MaxAbsScaler(), slice(4, 6))]), linear_model.Ridge()).fit(X, Y)
+    by_word = make_pipeline(ColumnTransformer([("s", StandardScaler(), ["b", "d"]), ("m", MaxAbsScaler(), slice("e", "f"))]), by_number[1])
+    fitted = by_word[0]                                                     # what fit on a data frame leaves behind, without pandas
+    fitted.transformers_ = [(name, part, key) for (name, part, _), (*_, key) in zip(by_number[0].transformers_, fitted.transformers)]
+    fitted.n_features_in_, fitted._n_features, fitted.sparse_output_, fitted._columns = 6, 6, False, [["b", "d"], slice("e", "f")]
+    fitted.feature_names_in_ = NAMES
+    graph = to_graph(by_word, X[:3])
+    close(graph(FRESH), by_number.predict(FRESH))
+    assert json.loads(graph.meta["features.x"]) == list(NAMES)
+
+
+def test_weights_of_parts_are_refused() -> None:
+    model = FeatureUnion([("p", PCA(1)), ("s", StandardScaler())], transformer_weights={"p": 2.0}).fit(X)
+    with pytest.raises(ConversionError, match=r"FeatureUnion has transformer_weights; multiply"):
+        to_graph(model)
+    with pytest.raises(ConversionError, match="drops every column"):
+        to_graph(ColumnTransformer([("gone", "drop", [0])]).fit(X))
 
 
 # ----- verification, refusals -------------------------------------------------------------------------------------------
