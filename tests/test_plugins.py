@@ -222,3 +222,14 @@ def test_a_file_that_is_only_called_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_bytes(b"\x80\x04\x95")
     with pytest.raises(FileRefused, match=r"m\.json is not a JSON document"):
         plugins.load(tmp_path / "m.json")
+
+
+def test_every_backend_of_the_repository_has_an_entry_point_and_an_extra() -> None:
+    import tomllib
+
+    root = Path(__file__).parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    points = project["entry-points"][plugins.GROUP]
+    packages = {p.parent.name for p in (root / "backends").glob("*/__init__.py") if "def to_graph(" in p.read_text(encoding="utf-8")}
+    assert packages == set(points.values())
+    assert set(points) <= set(project["optional-dependencies"])
