@@ -10,18 +10,21 @@ from hypothesis import strategies as st
 import xaicore as xc
 from tests.nets import NET_A, close, mlp
 from xaicore import Builder
-from xaicore.errors import InputError
+from xaicore.errors import Inapplicable, InputError
 from xaicore.graph.blocks import multi_head_attention
 from xaicore.graph.passes import fold_batchnorm
 from xaicore.ops import (
     Add,
     BatchNorm,
+    Compare,
     Conv,
     Dense,
+    Detach,
     Div,
     Flatten,
     GlobalAvgPool,
     LayerNorm,
+    Maximum,
     MaxPool,
     Mean,
     Mul,
@@ -32,7 +35,9 @@ from xaicore.ops import (
     SiLU,
     Softmax,
     Sub,
+    Sum,
     Tanh,
+    ToFloat,
 )
 from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps, numbers
 from xaicore.oracle.twins import ReluNet
@@ -238,3 +243,19 @@ def test_softmax_completes_however_far_the_scores_are_apart(distance, size, seed
         assert abs(float(a.gap()[0])) < 1e-12                            # of numbers of size 1: a dozen roundings
         np.testing.assert_allclose(np.asarray(a)[0], softmax_by_loops(one, other, w), atol=1e-9)    # differences of equal scores by loops
         assert np.abs(np.asarray(a)).max() <= 2 * np.abs(w).max() * np.abs(one - other).max()       # multipliers of at most 1, twice
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("kind", ["product", "sum", "maximum", "detached"])
+def test_a_computed_weight_that_differs_on_the_baseline_is_refused(kind, method):
+    """x · [x > 0], x + [x > 0], max(x, [x > 0]), x · detach(x): what carries no signal moves between the two runs, unseen by a multiplier."""
+    b = Builder()
+    x = b.input("x", (None, 2))
+    step = b.add(Detach(), x) if kind == "detached" else b.add(ToFloat(), b.add(Compare("gt"), x, b.constant(0.0)))
+    op = {"product": Mul(), "sum": Add(), "maximum": Maximum(), "detached": Mul()}[kind]
+    graph = b.build(b.add(Sum((1,)), b.add(op, x, step, name="joined")))
+    with pytest.raises(Inapplicable, match=f"node 'joined' .{type(op).__name__}.*has other weights there"):
+        xc.explain(graph, [[1.0, 2.0]], method, baseline=-1.0)
+    if kind != "detached":
+        a = xc.explain(graph, [[1.0, 2.0]], method, baseline=0.5)       # on the same side
+        assert a.gap()[0] == 0

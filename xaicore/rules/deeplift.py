@@ -89,22 +89,22 @@ linear = Rule("linear", _linear, "shrikumar2017")
 """m_i = Σ_j w_ij m_j: the linear rule; biases cancel in differences. Source: shrikumar2017 section 3.5.1."""
 
 
-def same_choice(rule: Rule) -> Rule:
-    """``rule`` for entries that a condition, an index or a grid chooses alike on the input and the baseline; Inapplicable where not.
+def same_rest(rule: Rule) -> Rule:
+    """``rule`` where all that carries no signal is alike on the input and the baseline: conditions, indices, grids, computed weights.
 
-    There y - y0 = a - b0, and how much of it the choice is to blame for, no multiplier of a and b can say.
+    Where it is not, y - y0 has a part that no multiplier of the active inputs can say: Inapplicable, unless no signal meets it.
     """
     def apply(step: Step, m: Multiplier) -> Parts:
         o, ref = step.node.op, baseline_of(step)
-        chooses = [o.blocks(k) for k in range(len(step.xs))]
-        if any(on and not np.array_equal(x, x0) for on, x, x0 in zip(chooses, step.xs, ref.xs)):
-            alike = o.forward(*(x if on else x0 for on, x, x0 in zip(chooses, step.xs, ref.xs)))
+        moved = [not on and x is not x0 and not np.array_equal(x, x0) for on, x, x0 in zip(step.active, step.xs, ref.xs)]
+        if any(moved):
+            alike = o.forward(*(x0 if on else x for on, x, x0 in zip(step.active, step.xs, ref.xs)))
             carried = m.plus + m.minus if isinstance(m, Pair) else m
             if ((alike != ref.y) & (carried != 0)).any():
                 where = f"node {step.node.name!r} ({type(o).__name__}; layer {step.node.layer or '?'})"
-                raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, so DeepLIFT cannot share the difference; "
-                                   f"choose a baseline that is masked where the input is, or lies on the same side of the condition, or "
-                                   f"use another method, such as integrated_gradients")
+                raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, or has other weights there, so DeepLIFT "
+                                   f"cannot share the difference; choose a baseline that is masked where the input is, or lies on the same "
+                                   f"side of the condition, or use another method, such as integrated_gradients")
         return rule(step, m)
 
     return Rule(rule.label, apply, rule.source)
@@ -273,22 +273,21 @@ def single(rule: Rule) -> Rule:
 def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
     """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017."""
     return RuleSet("deeplift.rescale", "multiplier", (
-        (MAXIMA, cross_max),
-        (routes, same_choice(linear)),
-        (affine, linear),
-        (elementwise, rescale(threshold, fallback)),
-        (bilinear, midpoint),
+        (MAXIMA, same_rest(cross_max)),
+        (routes | affine, same_rest(linear)),
+        (elementwise, same_rest(rescale(threshold, fallback))),
+        (bilinear, same_rest(midpoint)),
     ), expand=(*DECOMPOSED, LpPool), source="shrikumar2017", settings={"threshold": threshold, "fallback": fallback})
 
 
 def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallback: str) -> RuleSet:
     return RuleSet(name, "multiplier", (
-        (MAXIMA, single(cross_max)),
-        (routes, same_choice(routes_pair)),
-        (affine, linear_pair),
-        (elementwise & reveals, reveal_cancel),
-        (elementwise, rescale(threshold, fallback)),
-        (bilinear, single(midpoint)),
+        (MAXIMA, same_rest(single(cross_max))),
+        (routes, same_rest(routes_pair)),
+        (affine, same_rest(linear_pair)),
+        (elementwise & reveals, same_rest(reveal_cancel)),
+        (elementwise, same_rest(rescale(threshold, fallback))),
+        (bilinear, same_rest(single(midpoint))),
     ), annotate=(
         (MAXIMA, _note_signs),
         (routes, _note_routes),
