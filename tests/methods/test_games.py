@@ -254,6 +254,26 @@ def test_layers():
     assert close(b.total(), a.output - graph(sets[:1])[:, 1], 1e-12)
 
 
+GIVEN_UP = [
+    ("shapley.exact", {"mask": 2, "spread": "repeat"}), ("shapley.exact", {"mask": 2, "background": image(3, seed=9)}),
+    ("kernel_shap", {"mask": 2, "endpoints": "none"}), ("kernel_shap", {"mask": 2, "endpoints": "weight"}),
+    ("kernel_shap", {"mask": 2, "features": 2}), ("lime", {"mask": 2, "samples": 60, "features": 2}), ("lime", {"mask": 2, "samples": 60, "lasso": 0.1}),
+    ("lime", {"mask": 2, "samples": 60, "ridge": 1}), ("lime", {"samples": 60, "representation": "quartiles", "background": image(30, seed=9), "ridge": 1}),
+    ("shapley.interaction", {"mask": 2, "partner": 1}), ("occlusion", {"convention": "tf_explain"}), ("occlusion", {"convention": "zennit", "window": 2}),
+    ("feature_ablation", {"mask": 2, "mode": "keep"}), ("rise", {"samples": 30, "normalize": "mask"}), ("gradient_shap", {"samples": 3, "sigma": 0.1}),
+    ("deep_shap", {"background": image(3, seed=9)}), ("ace", {"order": "mc", "background": image(3, seed=9), "steps": 2}),
+    ("shapley.owen", {"mask": 2, "hierarchy": ((0, 1), (2, 3))}), ("shapley.sampling", {"mask": 2, "samples": 1, "antithetic": False}),
+]
+
+
+@pytest.mark.parametrize(("method", "own"), GIVEN_UP)
+def test_other_settings_break_no_promise(method, own):
+    """What a setting gives up does not apply, and says so; the rest holds."""
+    report = xc.check(cnn(), image(2), method, target=1, settings={method: own})
+    assert not report.broken, str(report)
+    assert report.exit_code == 0
+
+
 # ----- bad input ----------------------------------------------------------------------------------------------------
 
 

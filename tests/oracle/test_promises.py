@@ -123,7 +123,9 @@ UNDECIDED = {
     "meaningful_perturbation sensitivity_a": "a mask stays where nothing pulls at it, at one half",
     "ace sensitivity_a": "the value of an input can have just the mean effect",
     "rise sensitivity_a": "every place gets a mean of f, which is hardly ever 0",
-    "shapley.interaction sensitivity_a": "it holds for the main effects, which are the default, and not for partner=k",
+    **{f"shapley.interaction {a}": "it holds for the main effects, which are the default, and not for partner=k" for a in (
+        "sensitivity_a", "symmetry")},
+    "lime sensitivity_a": "least squares meet a function of one player; a lasso or another representation need not",
     "shapley.owen symmetry": "halves of an even number of parts are even under the mirror, of an odd number they are not",
     "lrp.zero dummy": "LRP-0 with its biases is gradient times input on piecewise-linear networks",
     "lrp.zero implementation_invariance": "the same",

@@ -145,10 +145,10 @@ _GAMES = (
           source="castro2009", cost="samples (M + 1) B forward, twice that with antithetic"),
     _game("kernel_shap", kernel_shap, "linearity", "implementation_invariance", "completeness", "sensitivity_a",
           source="lundberg2017", cost="(samples + 2) B forward; samples is 2 M + 2048 unless given"),
-    _game("lime", lime, "linearity", "implementation_invariance", "sensitivity_a", source="ribeiro2016", cost="samples B forward"),
+    _game("lime", lime, "linearity", "implementation_invariance", source="ribeiro2016", cost="samples B forward"),
     _game("shapley.owen", owen, "linearity", "implementation_invariance", "dummy", "completeness", "sensitivity_a",
           source="winter1989", cost="up to M² B forward for halves, 2^M B for flat"),
-    _game("shapley.interaction", shapley.interaction, "linearity", "implementation_invariance", "dummy", "symmetry",
+    _game("shapley.interaction", shapley.interaction, "linearity", "implementation_invariance", "dummy",
           source="grabisch1999", cost="2^M B forward"),
 )
 

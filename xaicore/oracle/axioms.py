@@ -61,6 +61,10 @@ class Axiom:
 def _completeness(case: Case) -> Finding:
     same_shape(case)
     a = case.a
+    if a.settings.get("spread") == "repeat":
+        raise Inapplicable("spread='repeat' shows all of a player's value in each of its entries, so that they add up to more")
+    if a.settings.get("endpoints", "constraint") != "constraint":
+        raise Inapplicable(f"endpoints={a.settings['endpoints']!r} gives the condition on the sum up")
     where = f"f(x){'' if a.baseline_output is None else ' - f(baseline)'} - sum"
     if "quadrature" in case.has:
         where += f"; the quadrature's error at steps={a.settings.get('steps')} (integrated_gradients.exact has none)"
@@ -175,6 +179,11 @@ def _symmetry(case: Case) -> Finding:
 
 def _linearity(case: Case) -> Finding:
     output, weights = case.target if isinstance(case.target, tuple) else (None, case.target)
+    for k in ("features", "lasso"):
+        if case.a.settings.get(k):
+            raise Inapplicable(f"{k}={case.a.settings[k]!r} chooses players by what f does, which is not linear in f")
+    if case.a.settings.get("score") == "complement":
+        raise Inapplicable("score='complement' is 1 - f, which is not linear in f")
     if callable(weights):
         raise Inapplicable("the target is a callable; for a sum of two entries the output itself is needed")
     size = weights.shape[1] if weights.ndim == 2 else 0
