@@ -233,6 +233,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "winter1989": Source(
         "E. Winter", "A value for cooperative games with levels structure of cooperation", 1989,
         "International Journal of Game Theory 18", False),
+    "kim2018": Source(
+        "B. Kim, M. Wattenberg, J. Gilmer, C. Cai, J. Wexler, F. Viegas, R. Sayres",
+        "Interpretability beyond feature attribution: quantitative testing with concept activation vectors (TCAV)", 2018,
+        "ICML, arXiv 1711.11279", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
