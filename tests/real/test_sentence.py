@@ -63,7 +63,8 @@ def test_the_librarys_own_module_has_the_same_explanations(setup: tuple[Any, Any
     for method, settings in (("gradient", {}), ("deeplift.rescale", {"baseline": 0}), ("lrp.epsilon", {"attention": "cp"})):
         a = np.asarray(xc.explain(live, ids, method, model.vector(other), layer="bert.embeddings.word_embeddings", **settings))
         b = np.asarray(xc.explain(built, ids, method, 0, layer="words", **settings))
-        assert np.abs(a - b).max() <= 1e-6 * np.abs(b).max(), method
+        allowed = 1e-3 if method == "lrp.epsilon" else 1e-6              # positions and types are two sums there, one here: two stabilisers
+        assert np.abs(a - b).max() <= allowed * np.abs(b).max(), method
 
 
 def test_the_explanations_add_up(setup: tuple[Any, Any]) -> None:
