@@ -183,7 +183,11 @@ def test_a_model_of_token_ids_is_checked_behind_a_layer():
     assert not report.broken, str(report)
     assert report.of("deeplift.rescale", "completeness").status == "holds"
     assert report.of("gradient", "symmetry").status == "holds"
-    assert xc.check(graph, ids).exit_code == 5
+    assert xc.check(graph, ids, axioms="conservation").exit_code == 5
+    words = xc.check(graph, ids, ["shapley.exact", "kernel_shap", "feature_ablation", "occlusion"], 1)      # these take whole numbers
+    assert not words.broken, str(words)
+    assert words.of("shapley.exact", "completeness").status == words.of("kernel_shap", "linearity").status == "holds"
+    assert words.of("feature_ablation", "sensitivity_a").status == "holds"
     with pytest.raises(InputError, match="explain a layer instead, for example layer='words'"):
         xc.check(graph, ids, "gradient")
 

@@ -28,7 +28,7 @@ def explain(
 ) -> Attribution:
     """The attribution of ``method`` for what the graph says about ``x``.
 
-    graph     from xc.load or xc.from_model
+    graph     from xc.load or xc.from_model; of a Python function from xc.from_function, for methods that only evaluate f
     x         one array (N, ...), a sequence in the order of the inputs, or a mapping by name
     method    an id of xc.METHODS, or a RuleSet of your own
     target    a class index; one index for each sample; a tuple into a spatial output; an array of weights, which are floats

@@ -82,7 +82,8 @@ def sampling(task: Task, samples: int = 25, antithetic: bool = True, mask: Any =
     ``extras["standard_error"]`` (N, M): from the spread over the drawn orders (pairs count once); not for samples = 1. Costs
     samples (M + 1) B forward passes for each sample, twice that with antithetic, less where coalitions repeat. Raises
     InputError for samples < 1. Source: castro2009; mitchell2022 for the pairs. Same as: captum ShapleyValueSampling (25 orders,
-    no pairs), shap PermutationExplainer (10 pairs). Differs: DeepExplain walks from x down to the baseline (5 orders).
+    no pairs), shap PermutationExplainer (pairs, as many as 500 evaluations allow).
+    Differs: DeepExplain walks from x down to the baseline (5 orders).
     """
     samples = whole("samples", samples, 1)
     g = game(task, mask, baseline, background)

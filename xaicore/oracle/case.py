@@ -47,7 +47,8 @@ class Case:
         if not graph.float_inputs and "layer" in own:
             graph, x = from_layer(graph, x, own.pop("layer"))
         feeds = check_feeds(graph, x)
-        definite = target if callable(target) else _as_weights(graph, feeds, target)
+        free = method in METHODS and METHODS[method].free
+        definite = target if callable(target) else _as_weights(graph, feeds, target, free)
         return cls(graph, feeds, method, definite, own, run(graph, feeds, method=method, target=definite, **own), run, seed)
 
     def again(self, graph: Graph | None = None, feeds: Mapping[str, Array] | None = None, target: Any = None, **settings: Any
@@ -95,15 +96,16 @@ class Case:
 
     def task(self) -> Task:
         """What is explained, as methods see it."""
-        return make_task(self.graph, self.feeds, self.target, self.settings.get("output", "logit"))
+        free = self.method in METHODS and METHODS[self.method].free
+        return make_task(self.graph, self.feeds, self.target, self.settings.get("output", "logit"), free=free)
 
 
-def _as_weights(graph: Graph, feeds: Mapping[str, Array], target: Any) -> Any:
+def _as_weights(graph: Graph, feeds: Mapping[str, Array], target: Any, free: bool = False) -> Any:
     """The target as weights (N, *K) of the explained value, under the output's name where there are several.
 
     A class index would do as well, but the largest logit at x (the default) is not the largest in a construction.
     """
-    task = make_task(graph, feeds, target)
+    task = make_task(graph, feeds, target, free=free)
     if isinstance(target, tuple) and target and isinstance(target[0], str):
         return (target[0], target[1] if len(target) == 2 and callable(target[1]) else task.weights)
     return task.weights
