@@ -13,7 +13,7 @@ from onnx import helper
 from xaicore.errors import ConversionError
 from xaicore.numerics import Array
 from xaicore.ops import Conv, Dense, Expand, Op, Reshape, Transpose, Unsqueeze
-from xaicore_onnx.naming import layer_of
+from xaicore_onnx.naming import layer_of, origin_of
 from xaicore_onnx.values import Known, Live, MixingError, Numbered, to_graph
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Call:
         model = like or next((i for i in inputs if isinstance(i, Live)), None)
         at, outer, inner = layout or (model.layout if model else (0, 1, 1))
         name = self.converter.append(
-            f"{self.name}/{part or type(op).__name__.lower()}", op, names, layer_of(self.node), f"{self.node.op_type} (opset {self.opset})"
+            f"{self.name}/{part or type(op).__name__.lower()}", op, names, layer_of(self.node), origin_of(self.node, self.opset)
         )
         shape = self.converter.shapes[name]
         rows = self.converter.batches[0]

@@ -23,7 +23,7 @@ from xaicore.ops import Identity, Op, Transpose
 from xaicore_onnx.call import Anything, Call, Layout, Lowering, Results
 from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
 from xaicore_onnx.functions import body_of
-from xaicore_onnx.naming import transposed_name
+from xaicore_onnx.naming import meta_of, transposed_name
 from xaicore_onnx.safe import array_of
 from xaicore_onnx.trial import ones, refusing, try_out
 from xaicore_onnx.values import Known, Live, MixingError, Numbered
@@ -84,7 +84,7 @@ class Converter:
         self.quantised: dict[str, Quantised] = {}
         self.folded = 0
         self.inside = False                                                 # are these the nodes of an operator's definition?
-        self.meta: dict[str, str] = {}
+        self.meta: dict[str, str] = meta_of(model)
         self.readers: Counter[str] = Counter(o.name for o in self.graph.output)
         self.count_readers(self.graph.node)
         self.used = {f.name for f in self.feeds}
@@ -401,7 +401,7 @@ class Converter:
         inputs = {f.name: InputSpec((None, *f.tail), kinds[f.kind]) for f in self.feeds}
         params = {name: x for name, x in self.params.items() if name in needed}
         nodes = tuple(n for n in self.nodes if n.name in needed)
-        return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta={**channels_last(inputs, nodes), **self.meta})
+        return Graph(inputs, params, nodes, tuple(outputs), name=self.graph.name, meta={**self.meta, **channels_last(inputs, nodes)})
 
 
 def channels_last(inputs: Mapping[str, InputSpec], nodes: Sequence[Node]) -> dict[str, str]:

@@ -32,8 +32,9 @@ FIRST_OPSET = 18
 def emit(graph: Graph, opset: int = 21) -> onnx.ModelProto:
     """The ONNX model of a graph, checked by onnx.checker; the batch is its free size N.
 
-    Names of inputs, parameters, nodes and outputs stay; layers are kept in the nodes' metadata. ``opset`` is 18 or later: GELU needs
-    20, GroupNorm 21, RMSNorm 23 to stay one operator. ConversionError for an operator that ONNX cannot express.
+    Names of inputs, parameters, nodes and outputs stay; layers and origins are kept in the nodes' metadata, the graph's own in the
+    model's. ``opset`` is 18 or later: GELU needs 20, GroupNorm 21, RMSNorm 23 to stay one operator.
+    ConversionError for an operator that ONNX cannot express.
     """
     if opset not in OPSETS or opset < FIRST_OPSET:
         raise ConversionError(f"emit writes the operator sets {FIRST_OPSET} to {OPSETS[-1]}, not {opset}")

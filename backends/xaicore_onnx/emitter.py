@@ -15,7 +15,7 @@ from xaicore.graph import Graph, Node
 from xaicore.graph.run import sample_feeds
 from xaicore.numerics import Array
 from xaicore.ops import Op
-from xaicore_onnx.naming import LAYER
+from xaicore_onnx.naming import LAYER, META, ORIGIN
 from xaicore_onnx.trial import ones, try_out
 
 ELEMENTS = {"f4": TensorProto.FLOAT, "f8": TensorProto.DOUBLE, "i8": TensorProto.INT64, "b1": TensorProto.BOOL}
@@ -53,6 +53,8 @@ class Emitter:
         )
         imports = [helper.make_opsetid("", self.opset)]
         made = helper.make_model(body, opset_imports=imports, producer_name="xaicore", ir_version=helper.find_min_ir_version_for(imports))
+        meta = {META + k: str(v) for k, v in self.graph.meta.items() if not k.startswith("shape.")}      # there the batch is on axis 0
+        helper.set_model_props(made, meta)
         onnx.checker.check_model(made)
         return made
 
@@ -63,9 +65,10 @@ class Emitter:
         name = self.unique(f"{self.current.name}/{part}") if part else self.current.name
         made = [name if k == output else self.unique(f"{name}/unused{k}") for k in range(outputs)]
         node = helper.make_node(kind, inputs, made, name=name, **attributes)
-        if self.current.layer:
-            entry = node.metadata_props.add()
-            entry.key, entry.value = LAYER, self.current.layer
+        for key, value in ((LAYER, self.current.layer), (ORIGIN, self.current.origin)):
+            if value:
+                entry = node.metadata_props.add()
+                entry.key, entry.value = key, value
         self.nodes.append(node)
         return name
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import glob
 import importlib.util
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ import xaicore as xc
 from benchmarks.coverage.measure import Array, Subject
 from tests.backends.onnx_suite import laid_out
 from xaicore.graph import Graph
+from xaicore.ops import BatchNorm
 
 FLOAT32 = 1e-4
 """onnxruntime computes in float32: deep networks differ from float64 by some 1e-5 of the largest entry."""
@@ -165,16 +167,43 @@ def light(name: str) -> onnx.ModelProto:
     proto.ir_version = 7                                    # from 4 on initialisers need not be inputs
     rng, shapes = np.random.default_rng(0), {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
     nodes = list(proto.graph.node)
+    spread = {k for n in nodes if n.op_type == "BatchNormalization" for k in (n.input[1], n.input[4])}
     del proto.graph.node[:]
     for one in nodes:
         if one.op_type != "ConstantOfShape":
             proto.graph.node.append(one)
             continue
         shape = tuple(int(n) for n in shapes[one.input[0]])
-        w = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:])) if len(shape) > 1 else rng.uniform(0.5, 1.5, shape)
+        if len(shape) > 1:
+            w = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+        else:                                               # scales and variances around 1, biases and means around 0
+            w = rng.uniform(0.5, 1.5, shape) if one.output[0] in spread else 0.1 * rng.standard_normal(shape)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(w.astype(np.float32), one.output[0]))
     last = proto.graph.node[-1]
     if last.op_type == "Softmax":
         proto.graph.output[0].name = last.input[0]
         del proto.graph.node[-1]
     return proto
+
+
+def calibrate(proto: onnx.ModelProto, image: Array) -> None:
+    """Sets the statistics of every batch normalisation to those of its input on this image, roughly: else deep networks do not depend on
+    what they are fed."""
+    graph = xc.from_model(proto, image, verify=False)
+    (name,) = graph.inputs
+    rng = np.random.default_rng(2)
+    values, params = {name: image.astype(np.float64)}, dict(graph.params)
+    tensors = {t.name: t for t in proto.graph.initializer}
+    readers = Counter(i for n in graph.nodes for i in n.inputs)
+    for node in graph.nodes:
+        if isinstance(node.op, BatchNorm):
+            x = values[node.inputs[0]]
+            axes = (0, *range(2, x.ndim))
+            for k, found in ((3, x.mean(axes) + 0.1 * x.std(axes) * rng.standard_normal(x.shape[1])), (4, x.var(axes) * rng.uniform(0.8, 1.2, x.shape[1]))):
+                params[node.inputs[k]] = found + (1e-3 if k == 4 else 0)
+                tensors[node.inputs[k]].CopyFrom(onnx.numpy_helper.from_array(params[node.inputs[k]].astype(np.float32), node.inputs[k]))
+        values[node.name] = node.op.forward(*(params[i] if i in params else values[i] for i in node.inputs))
+        for i in node.inputs:
+            readers[i] -= 1
+            if not readers[i]:
+                values.pop(i, None)

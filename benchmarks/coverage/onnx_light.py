@@ -4,7 +4,7 @@ constants drawn anew."""
 from __future__ import annotations
 
 from benchmarks.coverage.measure import Subject
-from benchmarks.coverage.onnx_files import light, noise, onnx_subject
+from benchmarks.coverage.onnx_files import calibrate, light, noise, onnx_subject
 
 MODELS = {name: name for name in (
     "bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512",
@@ -17,4 +17,5 @@ def subject(name: str) -> Subject:
     defaults = {t.name for t in proto.graph.initializer}
     (image,) = [v for v in proto.graph.input if v.name not in defaults]
     _, *sizes = (d.dim_value for d in image.type.tensor_type.shape.dim)
+    calibrate(proto, noise(1, *sizes, seed=1))
     return onnx_subject(proto, {image.name: noise(2, *sizes)})

@@ -70,12 +70,23 @@ def test_layers_from_torch_metadata() -> None:
     assert to_graph(proto).nodes[1].layer == "body.act"
 
 
+def test_origins_from_torch_metadata() -> None:
+    proto = perceptron()
+    for key, value in (("class_hierarchy", "['net.Net', 'torch.nn.modules.activation.ReLU', 'aten.relu.default']"),
+                       ("stack_trace", 'File "/home/me/net.py", line 12, in forward\n  x\n  File "/v/site-packages/torch/nn/relu.py", line 3, in forward')):
+        entry = proto.graph.node[1].metadata_props.add()
+        entry.key, entry.value = f"pkg.torch.onnx.{key}", value
+    assert to_graph(proto).nodes[1].origin == "Relu (opset 18), aten.relu.default in torch.nn.modules.activation.ReLU, net.py:12"
+
+
 @pytest.mark.parametrize("value", ["[", "__import__('os')", "['a']", "7", "[" * 500])
 def test_metadata_that_is_no_list_is_ignored(value: str) -> None:
     proto = perceptron()
     entry = proto.graph.node[1].metadata_props.add()
     entry.key, entry.value = "pkg.torch.onnx.name_scopes", value
     assert to_graph(proto).nodes[1].layer == ""
+    entry.key = "pkg.torch.onnx.class_hierarchy"
+    assert to_graph(proto).nodes[1].origin == "Relu (opset 18)"
 
 
 def test_nodes_without_a_name_have_that_of_their_output_and_names_may_repeat() -> None:

@@ -198,6 +198,20 @@ def test_names_and_types_of_an_emitted_model() -> None:
     onnx.checker.check_model(proto, full_check=True)
 
 
+def test_layers_origins_and_metadata_come_back() -> None:
+    b = Builder("net")
+    b.meta.update({"layout.image": "NHWC", "labels": "a, b", "shape.y": "(3, N)"})
+    x = b.input("image", (None, 2, 3))
+    graph = b.build(b.add(ReLU(), x, name="y", layer="body.act", origin="aten.relu.default in ReLU, net.py:12"))
+    proto = emit(graph)
+    back = to_graph(proto)
+    assert (back.name, back.nodes[0].name, back.nodes[0].layer) == ("net", "y", "body.act")
+    assert back.nodes[0].origin == "Relu (opset 21), emitted from aten.relu.default in ReLU, net.py:12"
+    assert dict(back.meta) == {"layout.image": "NHWC", "labels": "a, b"}       # in what was emitted the batch of y is on axis 0
+    again = to_graph(emit(back))
+    assert (again.nodes[0].origin, dict(again.meta)) == (back.nodes[0].origin, dict(back.meta))     # nothing piles up
+
+
 def test_free_sizes_stay_free() -> None:
     b = Builder()
     x = b.input("x", (None, 2, None, None))

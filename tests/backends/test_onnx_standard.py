@@ -179,3 +179,9 @@ def test_networks_through_torchs_exporters(make: Any, free: bool, dynamo: bool) 
             np.testing.assert_allclose(graph(arrays), theirs, rtol=1e-4, atol=1e-4, err_msg=who)
     layers = {n.layer for n in graph.nodes}
     assert layers & {"fc", "head", "conv1"}
+    if dynamo and free:                                     # by either route a layer has its name in torch
+        from xaicore_torch import to_graph as from_torch
+
+        straight = from_torch(net, tuple(example.values()), verify=False)
+        learned = [{n.layer for n in g.nodes if type(n.op).__name__ in ("Dense", "Conv", "ConvTranspose", "Embedding", "LayerNorm")} for g in (straight, graph)]
+        assert learned[0] == learned[1]
