@@ -50,7 +50,7 @@ class Tcav:
 
     @property
     def scores(self) -> Array:
-        return np.asarray((self.sensitivities > 0).mean(axis=1))
+        return _share_above_zero(self.sensitivities)
 
     @property
     def score(self) -> float:
@@ -116,11 +116,11 @@ def tcav(
         return np.stack([(slopes[name] * d.vector).reshape(task.size, -1).sum(axis=1) for d in ds])
 
     found = along(directions)
-    scores, compared = (found > 0).mean(axis=1), None
+    compared = None
     if null == "random":
         between = [_direction(layer, one, sets[k + 1 - len(sets)], **settings) for k, one in enumerate(sets)]
-        compared = (along(between) > 0).mean(axis=1)
-    return Tcav(task.words, directions, found, compared, _p_value(scores, compared))
+        compared = _share_above_zero(along(between))
+    return Tcav(task.words, directions, found, compared, _p_value(_share_above_zero(found), compared))
 
 
 def direction(
@@ -221,6 +221,10 @@ def logistic(a: Array, y: Array, ridge: float) -> tuple[Array, float]:
 
 
 # ----- the test ---------------------------------------------------------------------------------------------------
+
+
+def _share_above_zero(sensitivities: Array) -> Array:
+    return np.asarray((sensitivities > 0).mean(axis=1))
 
 
 def _p_value(scores: Array, null: Array | None) -> float | None:

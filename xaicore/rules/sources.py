@@ -237,6 +237,13 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "B. Kim, M. Wattenberg, J. Gilmer, C. Cai, J. Wexler, F. Viegas, R. Sayres",
         "Interpretability beyond feature attribution: quantitative testing with concept activation vectors (TCAV)", 2018,
         "ICML, arXiv 1711.11279", False),
+    "agarwal2022": Source(
+        "C. Agarwal, D. D'souza, S. Hooker", "Estimating example difficulty using variance of gradients", 2022,
+        "CVPR, arXiv 2008.11600; formula as in the authors' code", False),
+    "lang2021": Source(
+        "O. Lang, Y. Gandelsman, M. Yarom, Y. Wald, G. Elidan, A. Hassidim, W. T. Freeman, P. Isola, A. Globerson, M. Irani, I. Mosseri",
+        "Explaining in style: training a GAN to explain a classifier in StyleSpace", 2021,
+        "ICCV, arXiv 2104.13369; AttFind as in the authors' notebook", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
