@@ -447,10 +447,16 @@ def test_a_gradient_that_is_not_the_derivative_is_refused(function: Any) -> None
     assert to_graph(Apply(function), draw(2, 3), verify=False)
 
 
+def without_autocast(x: Any) -> Any:
+    with torch.autocast("cpu", enabled=False):
+        y = x.tanh() * 2
+    return y + x
+
+
 @pytest.mark.parametrize("function", [
-    Swish.apply, torch.no_grad()(lambda x: x * 2), lambda x: x + (x.round() - x).detach(), lambda x: torch.utils.checkpoint.checkpoint(
+    without_autocast, Swish.apply, torch.no_grad()(lambda x: x * 2), lambda x: x + (x.round() - x).detach(), lambda x: torch.utils.checkpoint.checkpoint(
         lambda y: y.tanh() * 2, x, use_reentrant=False),
-], ids=["custom-backward", "wholly-no_grad", "detach", "checkpoint"])
+], ids=["no-autocast", "custom-backward", "wholly-no_grad", "detach", "checkpoint"])
 def test_gradients_that_are_the_derivative_pass(function: Any) -> None:
     graph = to_graph(Apply(function), draw(2, 3))
     x = draw(4, 3)
