@@ -108,7 +108,9 @@ def clamp(c: Context, x: Any, min: Any = None, max: Any = None) -> Value:
     """min(max(x, low), high); the bounds are numbers, or arrays that broadcast."""
     value = c.active(x)
     if not any(isinstance(b, Value) or (isinstance(b, Const) and b.tensor.numel() > 1) for b in (min, max)):
-        low, high = (None if b is None else c.number(b) for b in (min, max))
+        low, high = (None if b is None or abs(c.number(b)) == math.inf else c.number(b) for b in (min, max))
+        if low is high is None:
+            return value
         return c.emit(Clip(low, high), c.as_float(value) if c.result().is_floating_point() else value)
     for bound, op, part in ((min, Maximum(), "" if max is None else "at_least"), (max, Minimum(), "")):
         if bound is not None:

@@ -230,6 +230,8 @@ class Context:
 
     def parameter(self, name: str, tensor: Any) -> Const:
         """A parameter or buffer of the model under its own name; tied weights are there once, under the first name."""
+        if tensor.numel() == 1 and tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            return Const((tensor,), name)                               # a bound that bounds nothing: read as a number, or refused
         same = (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()), tensor.dtype) if tensor.numel() else name
         if same not in self._own:
             unique = f"self.{name}" if self.builder.has(name) else name   # a graph input may have the name of a parameter

@@ -7,6 +7,7 @@ table at the end says which function lowers which operator.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,8 +37,48 @@ from xaicore.ops import (
     Resize,
     RMSNorm,
     Softmax,
+    Transpose,
 )
 from xaicore_torch.context import Const, Context, Value
+
+# ----- frames -----------------------------------------------------------------------------------------------------
+
+
+def spatial(c: Context, op: Op, x: Any, *params: Any, rank: int | None = None, part: str = "", kind: str = "") -> Value:
+    """``op``, which works on (N, C, *S), on x and the constants ``params``.
+
+    Frames or windows that the framework has merged with the batch, (N * T, C, *S), are one more spatial axis on which the kernel is
+    1 long: (N, C, T, *S). That is the same function for what has no statistics of its own.
+    """
+    value = c.active(x)
+    layout = value.layout
+    merged = layout.axis == 0 and len(layout.merged) == 1 and len(layout.shape) == rank and (rank or 5) < 5
+    names = ("the weight", "the bias", "the mean", "the variance")
+    if not merged:
+        value = c.batch_first(x, rank)
+        given = [c.weight(p, what) for p, what in zip(params, names) if p is not None]
+        return c.emit(op, value, *given, layout=value.layout.resized(c.shape()), part=part, kind=kind)
+    swap = (0, 2, 1, *range(3, len(layout.shape) + 1))
+    behind = c.add(Transpose(swap), value.name, part="frames_behind")
+    kernel = isinstance(op, (Conv, ConvTranspose))
+    params = tuple(Const((p.tensor.unsqueeze(2),), f"{p.name}/framed") if kernel and k == 0 else p for k, p in enumerate(params))
+    given = [c.weight(p, what) for p, what in zip(params, names) if p is not None]
+    y = c.add(_framed(op, layout.merged[0], len(layout.shape) - 2), behind, *given, part=f"{part}framed")
+    return Value(c.add(Transpose(swap), y, part=part), layout.resized(c.shape()), kind or value.kind)
+
+
+def _framed(op: Op, frames: int, axes: int) -> Op:
+    """The operator with one more spatial axis in front, along which nothing happens."""
+    if isinstance(op, GlobalAvgPool):
+        return AdaptiveAvgPool((frames, *(1,) * axes))
+    if isinstance(op, GlobalMaxPool):
+        return AdaptiveMaxPool((frames, *(1,) * axes))
+    if isinstance(op, BatchNorm):
+        return op
+    one: dict[str, Any] = {"kernel": 1, "stride": 1, "dilation": 1, "pads": (0, 0), "output_padding": 0, "size": frames}
+    longer = {k: (v, *getattr(op, k)) for k, v in one.items() if getattr(op, k, ())}
+    return replace(op, **longer)  # type: ignore[type-var]
+
 
 # ----- convolution ------------------------------------------------------------------------------------------------
 
@@ -46,14 +87,12 @@ def conv(c: Context, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, 
     """conv1d to conv3d; ``padding`` may be "same" (the larger half behind) or "valid"."""
     kernel = _kernel(weight)
     n = len(kernel)
-    x = c.batch_first(x, n + 2)
     if isinstance(padding, str):
         total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(_each(dilation, n), kernel)]
         pads = tuple((t // 2, t - t // 2) for t in total) if any(total) else ()
     else:
         pads = _both(padding, n)
-    op = Conv(_each(stride, n, 1), _each(dilation, n, 1), pads, groups)
-    return c.emit(op, x, *c.weights( weight, bias), layout=x.layout.resized(c.shape()))
+    return spatial(c, Conv(_each(stride, n, 1), _each(dilation, n, 1), pads, groups), x, weight, bias, rank=n + 2)
 
 
 def conv_transpose(
@@ -61,9 +100,8 @@ def conv_transpose(
 ) -> Value:
     """conv_transpose1d to conv_transpose3d."""
     n = len(_kernel(weight))
-    x = c.batch_first(x, n + 2)
     op = ConvTranspose(_each(stride, n, 1), _each(dilation, n, 1), _both(padding, n), _each(output_padding, n, 0), groups)
-    return c.emit(op, x, *c.weights( weight, bias), layout=x.layout.resized(c.shape()))
+    return spatial(c, op, x, weight, bias, rank=n + 2)
 
 
 def convolution(
@@ -105,11 +143,11 @@ def batch_norm(
             "it normalises by the statistics of what it is given, not by stored ones, so samples may mix; keep running statistics "
             "(track_running_stats=True) and call model.eval()"
         )
-    x = c.batch_first(x)
-    channels = x.layout.shape[1]
-    gamma = c.constant(np.ones(channels), "gamma") if weight is None else c.weight(weight)
-    beta = c.constant(np.zeros(channels), "beta") if bias is None else c.weight(bias)
-    y = c.emit(BatchNorm(eps), x, gamma, beta, c.weight(running_mean, "the mean"), c.weight(running_var, "the variance"))
+    shape = c.shape()
+    mean, name = running_mean.tensor if isinstance(running_mean, Const) else torch.zeros(shape[1]), c.place.name
+    gamma = Const((torch.ones_like(mean),), f"{name}/gamma") if weight is None else weight
+    beta = Const((torch.zeros_like(mean),), f"{name}/beta") if bias is None else bias
+    y = spatial(c, BatchNorm(eps), x, gamma, beta, running_mean, running_var, rank=len(shape))
     return y if isinstance(c.node.meta["val"], torch.Tensor) else [y, None, None]
 
 
@@ -200,8 +238,7 @@ def _spatial(c: Context) -> int:
 
 
 def _pooled(c: Context, op: Op, x: Any) -> Any:
-    x = c.batch_first(x, _spatial(c) + 2)
-    y = c.emit(op, x, layout=x.layout.resized(c.shape()))
+    y = spatial(c, op, x, rank=_spatial(c) + 2)
     if isinstance(c.node.meta["val"], torch.Tensor):
         return y
     if 1 not in c.used():
@@ -209,7 +246,9 @@ def _pooled(c: Context, op: Op, x: Any) -> Any:
     if not isinstance(op, MaxPool):
         raise ConversionError("the positions of the maxima of an adaptive pool are used as values; those of max_pool1d to 3d are known")
     places = MaxPoolIndices(op.kernel, op.stride, op.dilation, op.pads, op.ceil)
-    return [y, c.emit(places, x, layout=y.layout, part="places", kind="int")]
+    if not c.active(x).layout.trivial:
+        raise ConversionError("the positions of the maxima of frames that are merged with the batch are not supported")
+    return [y, c.emit(places, c.active(x), layout=y.layout, part="places", kind="int")]
 
 
 # ----- look-ups, softmax ------------------------------------------------------------------------------------------

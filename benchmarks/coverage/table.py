@@ -19,6 +19,7 @@ WHY: Mapping[tuple[str, str], str] = {
     ("lrp", "Softmax"): "\"cp\" takes a softmax as a constant, so relevance that arrives at one which is no attention weight stays there",
     ("lrp", "LogSoftmax"): "as at a softmax",
     ("lrp", "Dense"): "padding (tokens of zeros) has a value by its bias alone, and a bias that is ignored has nobody to pass it to",
+    ("lrp", "Pad"): "padding with a number other than 0 is a constant",
     ("lrp", "Conv"): "as at a dense layer, for pixels of zeros",
     ("deeplift", "Reciprocal"): "a softmax is decomposed into exp, sum and 1 / sum with one shift for input and baseline; where the largest scores of "
         "the two are further apart than 25 or so, exp of the difference leaves none of float64's digits",

@@ -312,6 +312,21 @@ def test_a_number_read_from_a_parameter_is_a_constant() -> None:
     np.testing.assert_allclose(to_graph(Scaled().eval(), draw(2, 3))(np.ones((1, 3))), [[0.4] * 3], rtol=1e-15)
 
 
+def test_bounds_that_bound_nothing() -> None:
+    class Bounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("low", torch.tensor(-torch.inf))
+            self.register_buffer("high", torch.tensor(torch.inf))
+
+        def forward(self, x: Any) -> Any:
+            return (x * 2).clamp(self.low, self.high).clamp(self.low, 0.5)
+
+    graph = to_graph(Bounded().double(), draw(2, 3))
+    assert [str(n.op) for n in graph.nodes] == ["Mul()", "Clip(high=0.5)"]
+    assert not graph.params.keys() & {"low", "high"}
+
+
 def test_whole_numbers_and_booleans_stay_what_they_are() -> None:
     """Position ids counted from a mask, as language models do, then looked up; sums of booleans as floats."""
     table = draw(9, 2)
@@ -672,7 +687,7 @@ REFUSED = {
     "batch_as_axis": (Apply(lambda x: torch.zeros(2, x.shape[0], dtype=x.dtype).sum(1).sum() + x.unsqueeze(1).expand(-1, x.shape[0], -1)),
                       "size of the batch on another axis|depends on the size of the batch"),
     "unbatched": (nn.Conv2d(2, 3, 1).double(), "4 axes are expected, the batch first, not 3"),
-    "frames": (nn.Sequential(nn.Flatten(0, 1), nn.Conv1d(1, 1, 1)).double(), r"the input is \(N \* 3, 1, 4\).*merges the batch N with frames"),
+    "frames": (nn.Sequential(nn.Flatten(0, 1), nn.GroupNorm(1, 1)).double(), r"the input is \(N \* 3, 1, 4\).*merges the batch N with frames"),
     "constant": (Apply(lambda x: torch.ones(3)), "no output of the model depends on its input"),
     "constant_of_the_batch": (Apply(lambda x: (x * 2, torch.zeros_like(x))), "is as long as the batch, but does not depend on the input"),
 }

@@ -183,6 +183,27 @@ VOLUMES: Mapping[str, Part] = {
     "unpool": lambda x: F.max_unpool3d(*F.max_pool3d(x, (1, 2, 1), return_indices=True), (1, 2, 1)), "upsample": nn.Upsample(scale_factor=2), "exact": nn.Upsample((4, 3, 5), mode="nearest-exact"), "trilinear": nn.Upsample(scale_factor=2, mode="trilinear"), "pad_replicate": nn.ReplicationPad3d(1),
 }
 
+
+
+class Frames(nn.Module):
+    """A layer on each frame, the frames merged with the batch."""
+
+    def __init__(self, layer: Part):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Any) -> Any:
+        frames = x.transpose(1, 2)
+        return self.layer(frames.flatten(0, 1)).unflatten(0, (-1, frames.shape[1]))
+
+
+FRAMED: Mapping[str, Part] = {
+    "conv": Frames(nn.Conv2d(4, 6, 3, 2, (1, 2), groups=2)), "conv_transpose": Frames(nn.ConvTranspose2d(4, 3, 3, 2, 1, 1)), "batch_norm": Frames(nn.BatchNorm2d(4)),
+    "max_pool": Frames(nn.MaxPool2d(3, 2, 1)), "avg_pool": Frames(nn.AvgPool2d(2, 1)), "adaptive": Frames(nn.AdaptiveAvgPool2d((2, 3))),
+    "global": Frames(nn.AdaptiveAvgPool2d(1)), "global_max": Frames(nn.AdaptiveMaxPool2d(1)), "signal": lambda x: Frames(nn.AvgPool1d(2))(x[..., 0]),
+    "network": Frames(nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(10, 3))),
+}
+
 ROWS: Mapping[str, Part] = {
     "linear": nn.Linear(6, 5), "batch_norm": nn.BatchNorm1d(6), "layer_norm": nn.LayerNorm(6), "softmax": nn.Softmax(-1), "bilinear_form": lambda x: torch.einsum("ni,ij,nj->n", x, MATRIX[:, :6], x),
     "outer": lambda x: x[:, :, None] * x[:, None], "per_sample": lambda x: x * x.sum(1)[:, None], "front": lambda x: (x[None] * MATRIX[:3, None, :6]).sum(0),
@@ -268,5 +289,6 @@ POSITIONED: Mapping[str, Part] = {
 FAMILIES: Mapping[str, tuple[tuple[int, ...], Mapping[str, Part]]] = {
     "activations": ((4, 6, 7), ACTIVATIONS), "pointwise": ((4, 6, 7), POINTWISE), "reductions": ((4, 6, 7), REDUCTIONS), "shapes": ((4, 6, 7), SHAPES),
     "products": ((4, 6, 7), PRODUCTS), "windows": ((4, 6, 7), WINDOWS), "signals": ((4, 8), SIGNALS), "volumes": ((4, 3, 4, 3), VOLUMES), "rows": ((6,), ROWS), "apart": ((4, 6, 7), APART), "positioned": ((4, 6, 7), POSITIONED),
+    "framed": ((4, 3, 5, 4), FRAMED),
 }
 """Name -> the shape of one sample, and the parts that take it."""
