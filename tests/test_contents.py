@@ -95,7 +95,7 @@ def test_settings_have_the_designs_names():
                   "normalize", "order", "top", "center", "statistic", "cam", "inverse"}
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
                    "kernel", "width", "selection", "ridge", "lasso", "convention", "grid", "probability", "sparsity", "smoothness", "power", "rate"}
-    documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference", "estimator"}
+    documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference", "estimator", "neighbours"}
     assert extra <= documented, extra - documented
 
 

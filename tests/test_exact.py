@@ -85,7 +85,7 @@ NEEDS = {"lrp.z_box": {"low": -2, "high": 2}, "lrp.epsilon_gamma_box": {"low": -
 IRRATIONAL = {"integrated_gradients": "irrational", "smoothgrad": "noise is not rational", "smoothgrad_squared": "noise is not rational",
               "vargrad": "noise is not rational", "grad_cam_plus_plus": r"e\^f is not rational", "score_cam": "softmax is not rational",
               "faster_score_cam": "softmax is not rational", "smoe": "not rational", "fastcam": "not rational",
-              "eigen_cam": "singular vectors are not rational", "sglrp": "sglrp starts from a softmax", "expected_gradients": "irrational",
+              "eigen_cam": "singular vectors are not rational", "sglrp": "sglrp starts from a softmax", "salient_relevance": "measures distances", "expected_gradients": "irrational",
               "internal_influence": "irrational", "blur_ig": "Gaussian is not rational", "xrai": "irrational", **games.IRRATIONAL}
 NOISE = {"noise": tiny_image(6).reshape(3, 2, 1, 3, 3) / 9}
 RATIONAL_WITH = {"integrated_gradients": {"quadrature": "midpoint", "steps": 3}, "smoothgrad": NOISE, "smoothgrad_squared": NOISE,
@@ -94,7 +94,7 @@ RATIONAL_WITH = {"integrated_gradients": {"quadrature": "midpoint", "steps": 3},
                  "expected_gradients": {"quadrature": "midpoint", "steps": 3}, "internal_influence": {"quadrature": "exact"},
                  "guided_ig": {"steps": 3}, "xrai": {"quadrature": "midpoint", "steps": 2, "segments": 2}, "interior_gradients": {"steps": 3}, "conductance": {"quadrature": "exact"},
                  "fastcam": {"statistic": "max", "normalize": None}, **games.RATIONAL}
-NEVER = {"eigen_cam", "sglrp", "blur_ig", "attention_rollout", *games.NEVER}       # roots, softmaxes, a blur
+NEVER = {"eigen_cam", "sglrp", "blur_ig", "attention_rollout", "salient_relevance", *games.NEVER}  # roots, softmaxes, a blur
 
 
 @pytest.mark.parametrize("method", sorted(xc.METHODS))

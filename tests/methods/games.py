@@ -79,7 +79,7 @@ def rectified(rng, dtype="float64"):
 
 
 SPECIAL = {"linear_shap": linear, "max_shap": maxima, "attention_rollout": attended, "lrp.restructured": rectified, "patternnet": rectified,
-           "pattern_attribution": rectified, "fullgrad": rectified}
+           "pattern_attribution": rectified, "fullgrad": rectified, "salient_relevance": rectified}
 """Methods that explain functions of one form only, with networks of that form."""
 
 

@@ -14,6 +14,7 @@ from xaicore.methods.attribution import Attribution
 from xaicore.methods.cam import cam, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam, xgrad_cam
 from xaicore.methods.causal import ace
 from xaicore.methods.closed import linear_shap, max_shap
+from xaicore.methods.context import salient_relevance
 from xaicore.methods.contrast import clrp, concept_relevance, excitation_backprop, sglrp
 from xaicore.methods.curved import blur_ig, guided_ig
 from xaicore.methods.deepshap import deep_shap, gradient_shap, hypothetical
@@ -181,6 +182,8 @@ _ROWS = (
     _row("patternnet", patternnet, *_ALWAYS, source="kindermans2018", layer="signal"),
     _row("pattern_attribution", pattern_attribution, *_ALWAYS, source="kindermans2018", layer="signal"),
     _row("attention_rollout", attention_rollout, *_ALWAYS, source="abnar2020", layer="", cost="1 forward"),
+    _row("salient_relevance", salient_relevance, *_ALWAYS, source="li2019", layer="",
+         cost="1 forward, 1 backward, all pairs of pixels"),
     _row("fullgrad", fullgrad, *_ALWAYS, source="srinivas2019"),
     _row("global_saliency", global_saliency, *_ALWAYS, "dummy", "symmetry", source="morch1995",
          cost="2 forward and backward for each feature"),

@@ -85,6 +85,11 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "srinivas2019": Source(
         "S. Srinivas, F. Fleuret", "Full-gradient representation for neural network visualization", 2019,
         "NeurIPS, arXiv 1905.00780", False),
+    "li2019": Source(
+        "H. Li, Y. Tian, K. Mueller, X. Chen", "Beyond saliency: understanding convolutional neural networks from saliency prediction on "
+        "layer-wise relevance propagation", 2019, "Image and Vision Computing, arXiv 1712.08268", False),
+    "goferman2012": Source(
+        "S. Goferman, L. Zelnik-Manor, A. Tal", "Context-aware saliency detection", 2012, "IEEE TPAMI 34", False),
     "gu2018": Source(
         "J. Gu, Y. Yang, V. Tresp", "Understanding individual decisions of CNNs via contrastive backpropagation", 2018,
         "ACCV, arXiv 1812.02100; as in the authors' script", False),
