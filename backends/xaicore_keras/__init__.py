@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from xaicore.errors import ConversionError, InputError, Mismatch
+from xaicore.errors import BackendError, ConversionError, InputError, Mismatch
 from xaicore.graph.graph import Graph, InputSpec
 from xaicore.graph.run import check_feeds
 from xaicore.numerics import Array
@@ -32,8 +33,7 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     and the graph is for that size. With ``verify`` Keras runs on the example, and each tensor that it records is compared.
     BackendError for what is no such model, ConversionError for what has no counterpart, Mismatch where values differ.
     """
-    from xaicore_keras import live
-
+    live = _with_keras("live")
     return _graph(live.recorded(model), example, live.settings(), model if verify else None).astype(dtype)
 
 
@@ -50,17 +50,24 @@ def load(path: str | os.PathLike[str], *, example: Any = None, dtype: str = "flo
     with stored.opened(path) as model:
         graph = _graph(model, example, Settings(), from_file=True)
     if verify:                                                          # Keras sees only what was found sound
-        from xaicore_keras import live
-
-        _same(graph, to_graph(live.loaded(os.fspath(path)), example), os.fspath(path))
+        _same(graph, to_graph(_with_keras("live").loaded(os.fspath(path)), example), os.fspath(path))
     return graph.astype(dtype)
 
 
 def emit(graph: Graph) -> Any:
     """The graph as a keras.Model with the graph's weights: see xaicore_keras.emission.emit."""
-    from xaicore_keras.emission import emit as emitted
+    return _with_keras("emission").emit(graph)
 
-    return emitted(graph)
+
+def _with_keras(module: str) -> Any:
+    """A part of this package that imports Keras; BackendError where Keras, or what it runs on, is not there."""
+    try:
+        return import_module(f"xaicore_keras.{module}")
+    except (ImportError, ValueError) as error:                          # ValueError: a backend that there is not
+        raise BackendError(
+            f"this needs Keras, which did not import ({error}); try: pip install 'xaicore[keras]', and set the environment variable "
+            f"KERAS_BACKEND to torch, jax or tensorflow, whichever is installed"
+        ) from error
 
 
 def _same(ours: Graph, theirs: Graph, path: str) -> None:
@@ -99,8 +106,7 @@ def _converted(
     convert = Converter(builder, TABLE, reject, settings, from_file=from_file)
     given: list[Any] | None = None
     if live_model is not None and feeds is not None:
-        from xaicore_keras import live
-
+        live = _with_keras("live")
         convert.run, given = live.run, live.feeds_of(live_model, feeds)
     values: list[Value] = []
     for k, (name, spec) in enumerate(specs.items()):

@@ -16,11 +16,21 @@ import numpy as np
 
 from xaicore.ops import (
     Abs,
+    Acos,
+    Acosh,
     Add,
+    ArgMax,
+    ArgMin,
+    Asin,
+    Asinh,
+    Atan,
+    Atanh,
     Ceil,
     Clip,
     Compare,
     Cos,
+    Cosh,
+    CumSum,
     Dense,
     Detach,
     Div,
@@ -39,7 +49,9 @@ from xaicore.ops import (
     Minimum,
     Mul,
     Neg,
+    Norm,
     Not,
+    OneHot,
     Op,
     Pow,
     Reciprocal,
@@ -49,18 +61,21 @@ from xaicore.ops import (
     Rsqrt,
     Sign,
     Sin,
+    Sinh,
     Sqrt,
     Squeeze,
     Sub,
     Sum,
+    Tan,
     ToBool,
+    ToFloat,
     ToInt,
     Variance,
     Where,
 )
 from xaicore_keras.convert import Call, Lowering, Value
 from xaicore_keras.lower_layers import floating
-from xaicore_keras.lower_shape import some_axes, still_moved
+from xaicore_keras.lower_shape import one_axis, some_axes, still_moved
 from xaicore_keras.record import numpy_of
 from xaicore_keras.weights import Shape
 
@@ -191,6 +206,44 @@ def logsumexp(c: Call) -> Value:
     return c.value(whole if c.op.keepdims else c.add(Squeeze(at), whole), still_moved(v, axes, bool(c.op.keepdims)))
 
 
+def along(make: Callable[..., Op], number: bool = True) -> Lowering:
+    """A row for an operation along one axis, which stays (running sums) or goes (positions)."""
+
+    def lowering(c: Call) -> Value:
+        v = floating(c, c.x) if number else c.x
+        axis = one_axis(c, c.op.axis, v.rank)
+        if number:
+            return c.value(c.add(make(v.axis(axis)), v), v.moved)
+        kept = bool(c.op.keepdims)
+        return c.value(c.add(make(v.axis(axis), kept), v), still_moved(v, (axis,), kept))
+
+    return lowering
+
+
+def one_hot(c: Call) -> Value:
+    """Floats, as Keras has them by default."""
+    if c.op.axis not in (-1, c.x.rank):
+        raise c.refuse(f"puts the classes on axis {c.op.axis}", "use axis=-1")
+    v = c.own(c.x)
+    code = c.add(OneHot(int(c.op.num_classes)), v if v.kind == "int" else c.add(ToInt(), v, tag="index"), tag="code")
+    return c.value(c.add(ToFloat(), code))
+
+
+def norm(c: Call) -> Value:
+    """The 2-norm (ord None or 2) or the 1-norm over one axis."""
+    axes = some_axes(c, c.x)
+    if c.op.ord not in (None, 1, 2, "fro", "euclidean") or (len(axes) > 1 and c.op.ord is not None):
+        raise c.refuse(f"has ord={c.op.ord} over {len(axes)} axes", "use ord=2 or ord=1 over one axis")
+    v, kept = floating(c, c.x), bool(c.op.keepdims)
+    p = 1.0 if c.op.ord == 1 else 2.0
+    return c.value(c.add(Norm(tuple(v.axis(k) for k in axes), kept, p), v), still_moved(v, axes, kept))
+
+
+def floor_divide(c: Call) -> Value:
+    names, v = operands(c, c.arg(0, "x1"), c.arg(1, "x2"))
+    return replace(c.value(c.add(Floor(), c.add(Div(), *names, tag="quotient")), v.moved), image=v.image)
+
+
 # ----- products ---------------------------------------------------------------------------------------------------
 
 
@@ -239,7 +292,9 @@ PAIRS: dict[str, Op] = {
 
 EACH: dict[str, Op] = {
     "Negative": Neg(), "Absolute": Abs(), "Square": Pow(2), "Sqrt": Sqrt(), "Rsqrt": Rsqrt(), "Reciprocal": Reciprocal(),
-    "Expm1": Expm1(), "Log": Log(), "Log1p": Log1p(), "Erf": Erf(), "Sin": Sin(), "Cos": Cos(), "Sign": Sign(), "Floor": Floor(),
+    "Expm1": Expm1(), "Log": Log(), "Log1p": Log1p(), "Erf": Erf(), "Sin": Sin(), "Cos": Cos(), "Tan": Tan(),
+    "Arcsin": Asin(), "Arccos": Acos(), "Arctan": Atan(), "Sinh": Sinh(), "Cosh": Cosh(), "Arcsinh": Asinh(), "Arccosh": Acosh(),
+    "Arctanh": Atanh(), "Sign": Sign(), "Floor": Floor(),
     "Ceil": Ceil(), "StopGradient": Detach(), "Copy": Identity(),
 }
 
@@ -251,7 +306,8 @@ OTHERS: dict[str, Lowering] = {
     "Sum": reduction(Sum), "Mean": reduction(Mean), "Max": reduction(ReduceMax), "Amax": reduction(ReduceMax),
     "Min": reduction(ReduceMin), "Amin": reduction(ReduceMin), "Var": reduction(Variance), "Std": reduction(Variance, Sqrt()),
     "Any": reduction(ReduceMax, ToBool()), "All": reduction(ReduceMin, ToBool()), "Logsumexp": logsumexp,
-    "Matmul": matmul, "Dot": matmul, "Einsum": einsum,
+    "Matmul": matmul, "Dot": matmul, "Einsum": einsum, "FloorDivide": floor_divide, "Norm": norm,
+    "Cumsum": along(CumSum), "Argmax": along(ArgMax, number=False), "Argmin": along(ArgMin, number=False), "OneHot": one_hot,
 }
 
 OPERATIONS: dict[str, Lowering] = {

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaicore.ops import Concat, Expand, Flatten, Gather, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
+from xaicore.ops import Concat, Expand, Flatten, Gather, GatherElements, Identity, Pad, Reshape, Slice, Squeeze, Transpose, Unsqueeze
 from xaicore_keras.convert import Call, Lowering, Value
 from xaicore_keras.record import numpy_of
 
@@ -261,8 +261,32 @@ def get_item(c: Call) -> Value:
     return c.value(name, v.moved)
 
 
+def roll(c: Call) -> Value:
+    """What goes out at one end comes in at the other."""
+    v = c.x
+    axis = one_axis(c, c.op.axis if not isinstance(c.op.axis, (list, tuple)) else c.op.axis[0] if len(c.op.axis) == 1 else None, v.rank)
+    n = c.size(v, axis)
+    shift = int(numpy_of(c.op.shift).reshape(-1)[0]) % n
+    if not shift:
+        return c.map(Identity(), v)
+    parts = [c.add(Slice(v.axis(axis), *ends), v, tag=f"part{k}") for k, ends in enumerate(((n - shift, n), (0, n - shift)))]
+    return c.value(c.add(Concat(v.axis(axis)), *parts), v.moved)
+
+
+def take_along_axis(c: Call) -> Value:
+    """Entry by entry; the indices are a tensor or a constant."""
+    v, indices = c.own(c.x), c.arg(1, "indices")
+    axis = one_axis(c, c.op.axis, v.rank)
+    if isinstance(indices, Value):
+        index = c.own(indices).name
+    else:
+        index = c.to.b.constant(numpy_of(indices).astype(np.int64), f"{c.name}/indices")
+    return c.value(c.add(GatherElements(axis), v, index))
+
+
 OPERATIONS: dict[str, Lowering] = {
     "Reshape": reshape, "Transpose": transpose, "Moveaxis": moveaxis, "Swapaxes": swapaxes, "ExpandDims": expand_dims,
     "Squeeze": squeeze, "Stack": stack, "Unstack": unstack, "Split": split, "Take": take, "Repeat": repeat, "Tile": tile,
-    "Flip": flip, "Pad": pad, "BroadcastTo": broadcast_to, "GetItem": get_item,
+    "Flip": flip, "Pad": pad, "BroadcastTo": broadcast_to, "GetItem": get_item, "Roll": roll,
+    "TakeAlongAxis": take_along_axis,
 }

@@ -19,6 +19,9 @@ from xaicore_keras.weights import Shape
 MAX_ENTRIES = 1 << 31
 """Entries of one sample of one value: 16 GiB in float64. A file whose settings ask for more is refused before it is run."""
 
+MAX_TRIED = 1 << 24
+"""Entries with which an operator is tried on a sample, if it cannot do with none."""
+
 STAND_INS = (192, 320)
 """Two lengths for an axis that the model leaves free: where a value's shape differs between them, it is free there too."""
 
@@ -78,7 +81,12 @@ def _tried(op: Op, xs: Sequence[Array]) -> Array:
             raise ValueError(f"{sizes} has no reshape to {op.shape}")
         op = Reshape(tuple(prod(sizes) // known if n == -1 else n for n in op.shape))
     with np.errstate(all="ignore"):
-        y = np.asarray(op.forward(*xs))
+        try:
+            y = np.asarray(op.forward(*xs))
+        except ValueError:                                              # some work a length out of the entries: one sample of zeros
+            if sum(prod(x.shape[1:]) for x in xs) > MAX_TRIED:
+                raise
+            y = np.asarray(op.forward(*(np.zeros((1, *x.shape[1:]), x.dtype) if x.ndim and not len(x) else x for x in xs)))[:0]
     _bounded(str(op), y.shape[1:])
     return y
 

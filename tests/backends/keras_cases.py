@@ -356,6 +356,15 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
     "conv": lambda x: ops.conv(x, ramp(2, 2, 3, 4), padding="same"),
     "depthwise_conv": lambda x: ops.depthwise_conv(x, ramp(2, 2, 3, 1)),
     "resize": lambda x: ops.image.resize(x, (7, 9)),
+    "tan": ops.tan, "arcsin": lambda x: ops.arcsin(x * 0.1), "arccos": lambda x: ops.arccos(x * 0.1), "arctan": ops.arctan,
+    "sinh": ops.sinh, "cosh": ops.cosh, "arcsinh": ops.arcsinh, "arccosh": lambda x: ops.arccosh(x * x + 1.5),
+    "arctanh": lambda x: ops.arctanh(x * 0.1), "cumsum": lambda x: ops.cumsum(x, axis=1), "cumsum-last": lambda x: ops.cumsum(x, axis=-1),
+    "argmax": lambda x: ops.cast(ops.argmax(x, axis=-1), keras.config.floatx()) + ops.sum(x, axis=-1),
+    "argmin": lambda x: ops.cast(ops.argmin(x, axis=1, keepdims=True), keras.config.floatx()) * x,
+    "one_hot": lambda x: ops.cast(ops.one_hot(ops.argmax(x, axis=-1), 3), keras.config.floatx()) * x,
+    "norm": lambda x: ops.norm(x, axis=-1), "norm-one": lambda x: ops.norm(x, ord=1, axis=1, keepdims=True),
+    "floor_divide": lambda x: ops.floor_divide(ops.stop_gradient(x), 0.3) + x, "roll": lambda x: ops.roll(x, 2, axis=1), "roll-back": lambda x: ops.roll(x, -1, axis=-1),
+    "take_along_axis": lambda x: ops.take_along_axis(x, ops.argmax(x, axis=2, keepdims=True), axis=2),
     "squeeze-and-excite": lambda x: x * ops.mean(x, axis=(1, 2), keepdims=True),
 }
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
@@ -95,7 +99,7 @@ REFUSED = {
     "subclass of a layer": (lambda: chain((4,), Loud(3, name="loud")), r"layer 'loud' \(.*Loud\) is a class of your own"),
     "nested own model": (lambda: function(Own(), (4,)), r"Own\) is a class of your own"),
     "no counterpart": (
-        lambda: function(lambda x: ops.cumsum(x, axis=1), (4,)), r"operation 'cumsum[_0-9]*' \(keras.ops.Cumsum\) has no counterp"),
+        lambda: function(lambda x: ops.cumprod(x, axis=1), (4,)), r"operation 'cumprod[_0-9]*' \(keras.ops.Cumprod\) has no counterp"),
     "string lookup": (lambda: chain((4,), layers.Discretization(bin_boundaries=[0.0])), r"Discretization\) maps strings or categories"),
     "own activation": (lambda: chain((4,), layers.Dense(3, activation=lambda x: x * 2, name="fc")),
                        r"layer 'fc' .* has the activation '<lambda>', a Python function.*relu"),
@@ -144,6 +148,26 @@ def test_what_has_no_counterpart_is_refused_with_a_way_out(why: str) -> None:
         pytest.skip(f"Keras on torch cannot build it: {str(error).splitlines()[0]}")
     with pytest.raises(ConversionError, match=f"(?s){message}"):
         to_graph(model, verify=False)
+
+
+def test_quantised_layers_are_refused() -> None:
+    model = chain((4,), layers.Dense(3, name="fc"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")         # Keras: an InputLayer has nothing to quantise
+        model.quantize("int8")
+    with pytest.raises(ConversionError, match=r"layer 'fc' .* computes in int8_from_.*rebuild the model"):
+        to_graph(model)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "abacus"])
+def test_a_keras_that_does_not_import_is_named(backend: str) -> None:
+    """It asks for what it runs on when it is imported: one that is not installed, or that there is not."""
+    code = "import xaicore_keras; from xaicore.data import digits_model; xaicore_keras.emit(digits_model())"
+    env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    last = ran.stderr.strip().splitlines()[-1]
+    assert last.startswith("xaicore.errors.BackendError: this needs Keras, which did not import ("), ran.stderr
+    assert "set the environment variable KERAS_BACKEND to torch, jax or tensorflow" in last
 
 
 def test_what_is_no_model_is_refused() -> None:
