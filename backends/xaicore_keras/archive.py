@@ -13,7 +13,8 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ def opened(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Store]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = _members(archive, where.name)
             metadata, config, weights = (_member(archive, members[name], where.name) for name in MEMBERS)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise FileRefused(f"{where.name} is a damaged zip archive: {error}. {RECIPE}") from error
+    except FileRefused:
+        raise
+    except Exception as error:                                          # zipfile, zlib and struct each raise their own
+        raise FileRefused(f"{where.name} is a damaged zip archive: {str(error)[:200]}. {RECIPE}") from error
     version = _parsed(metadata, f"{where.name}: metadata.json").get("keras_version")
     if not isinstance(version, str) or not version.startswith("3."):
         raise FileRefused(f"{where.name} is of Keras {version!r:.40}; files of Keras 3 are read. Load it in Keras 3, and save it again")
@@ -148,13 +151,21 @@ class Store:
             raise BackendError("reading .keras files needs the package 'h5py'; try: pip install 'xaicore[keras]'") from error
         self._h5, self.who = h5py, f"{who}: model.weights.h5"
         self._size, self._spent = len(data), 0
-        try:
+        with self._sound("it is not a sound HDF5 file"):
             self._file = h5py.File(io.BytesIO(data), "r")
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise FileRefused(f"{self.who} is not a sound HDF5 file: {str(error)[:200]}. {RECIPE}") from error
 
     def close(self) -> None:
         self._file.close()
+
+    @contextmanager
+    def _sound(self, what: str) -> Iterator[None]:
+        """h5py passes on what a C library finds in a damaged file as errors of any kind; each is a FileRefused."""
+        try:
+            yield
+        except FileRefused:
+            raise
+        except Exception as error:
+            raise FileRefused(f"{self.who}: {what}: {type(error).__name__}: {str(error)[:200]}. {RECIPE}") from error
 
     def has(self, path: str) -> bool:
         """Is there a group at this path?"""
@@ -165,10 +176,8 @@ class Store:
         group = self._step(f"{path}/vars" if path else "vars")
         if group is None:
             return []
-        try:
+        with self._sound(f"{path}/vars is damaged"):
             names, owner = sorted(group), group.attrs.get("name")
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise FileRefused(f"{self.who}: {path}/vars is damaged: {str(error)[:200]}. {RECIPE}") from error
         if isinstance(owner, str) and layer and owner != layer:
             raise FileRefused(f"{self.who}: {path} holds the weights of layer {owner!r:.90}, and config.json has {layer!r} there. {RECIPE}")
         wanted = [str(k) for k in range(len(names))]
@@ -180,22 +189,20 @@ class Store:
         """The group at a path, by hard links alone; None if there is none."""
         here = self._file
         for part in path.split("/"):
-            try:
+            with self._sound(f"{path} is damaged"):
                 link = here.get(part, getlink=True)
                 if link is None:
                     return None
                 if not isinstance(link, self._h5.HardLink):
                     raise FileRefused(f"{self.who}: {path} goes through a {type(link).__name__}, which is never followed. {RECIPE}")
                 here = here[part]
-            except (OSError, RuntimeError, ValueError, KeyError) as error:
-                raise FileRefused(f"{self.who}: {path} is damaged: {str(error)[:200]}. {RECIPE}") from error
             if not isinstance(here, self._h5.Group):
                 raise FileRefused(f"{self.who}: {path} is no group but a {type(here).__name__}. {RECIPE}")
         return here
 
     def _weight(self, group: Any, name: str, path: str) -> Weight:
         """An array that can be read: plain numbers, stored in this file, as many bytes as its shape says."""
-        try:
+        with self._sound(f"{path} is damaged"):
             link = group.get(name, getlink=True)
             if not isinstance(link, self._h5.HardLink):
                 raise FileRefused(f"{self.who}: {path} is a {type(link).__name__}, which is never followed. {RECIPE}")
@@ -205,16 +212,15 @@ class Store:
             if data.is_virtual or data.external:
                 raise FileRefused(f"{self.who}: {path} takes its numbers from other files or datasets, which are never opened. {RECIPE}")
             dtype, shape, held = data.dtype, data.shape, int(data.id.get_storage_size())
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise FileRefused(f"{self.who}: {path} is damaged: {str(error)[:200]}. {RECIPE}") from error
+            chunked, packed = data.chunks is not None, data.attrs.get("dtype") == "bfloat16"
         if shape is None or dtype.kind not in "fiub" or dtype.itemsize > 8:
-            what = "bfloat16 numbers" if data.attrs.get("dtype") == "bfloat16" else f"{dtype!s:.40}"
+            what = "bfloat16 numbers" if packed else f"{dtype!s:.40}"
             raise FileRefused(f"{self.who}: {path} holds {what}; numbers of at most 64 bits are expected. Save the model in float32")
         size = math.prod(shape) * dtype.itemsize
-        if held != size or data.chunks is not None:
+        if held != size or chunked:
             raise FileRefused(
                 f"{self.who}: {path} declares the shape {shape}, {size:,} bytes, and stores {held:,}"
-                f"{' in chunks' if data.chunks is not None else ''}; plain arrays are expected, as Keras writes them. {RECIPE}"
+                f"{' in chunks' if chunked else ''}; plain arrays are expected, as Keras writes them. {RECIPE}"
             )
         self._spent += size
         if self._spent > self._size:
@@ -222,10 +228,8 @@ class Store:
         return Weight(tuple(int(n) for n in shape), lambda: self._numbers(data, path))
 
     def _numbers(self, data: Any, path: str) -> Array:
-        try:
+        with self._sound(f"{path} is damaged"):
             x = np.asarray(data[()])
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise FileRefused(f"{self.who}: {path} is damaged: {str(error)[:200]}. {RECIPE}") from error
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise FileRefused(f"{self.who}: {path} holds a number that is not finite. Check the training, and save the model again")
         return x
