@@ -7,8 +7,8 @@ file (stored.py) give alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,9 @@ def to_graph(model: Any, example: Any = None, *, dtype: str = "float64", verify:
     and the graph is for that size. With ``verify`` Keras runs on the example, and each tensor that it records is compared.
     BackendError for what is no such model, ConversionError for what has no counterpart, Mismatch where values differ.
     """
-    live = _with_keras("live")
+    with _imports():
+        from xaicore_keras import live
+
     return _graph(live.recorded(model), example, live.settings(), model if verify else None).astype(dtype)
 
 
@@ -50,19 +52,26 @@ def load(path: str | os.PathLike[str], *, example: Any = None, dtype: str = "flo
     with stored.opened(path) as model:
         graph = _graph(model, example, Settings(), from_file=True)
     if verify:                                                          # Keras sees only what was found sound
-        _same(graph, to_graph(_with_keras("live").loaded(os.fspath(path)), example), os.fspath(path))
+        with _imports():
+            from xaicore_keras import live
+
+        _same(graph, to_graph(live.loaded(os.fspath(path)), example), os.fspath(path))
     return graph.astype(dtype)
 
 
 def emit(graph: Graph) -> Any:
     """The graph as a keras.Model with the graph's weights: see xaicore_keras.emission.emit."""
-    return _with_keras("emission").emit(graph)
+    with _imports():
+        from xaicore_keras import emission
+
+    return emission.emit(graph)
 
 
-def _with_keras(module: str) -> Any:
-    """A part of this package that imports Keras; BackendError where Keras, or what it runs on, is not there."""
+@contextmanager
+def _imports() -> Iterator[None]:
+    """Around an import of what imports Keras: BackendError where Keras, or what it runs on, is not there."""
     try:
-        return import_module(f"xaicore_keras.{module}")
+        yield
     except (ImportError, ValueError) as error:                          # ValueError: a backend that there is not
         raise BackendError(
             f"this needs Keras, which did not import ({error}); try: pip install 'xaicore[keras]', and set the environment variable "
@@ -106,7 +115,8 @@ def _converted(
     convert = Converter(builder, TABLE, reject, settings, from_file=from_file)
     given: list[Any] | None = None
     if live_model is not None and feeds is not None:
-        live = _with_keras("live")
+        from xaicore_keras import live
+
         convert.run, given = live.run, live.feeds_of(live_model, feeds)
     values: list[Value] = []
     for k, (name, spec) in enumerate(specs.items()):

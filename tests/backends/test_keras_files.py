@@ -130,6 +130,18 @@ def test_a_layer_whose_weights_keras_lost_is_refused(tmp_path: Path) -> None:
         keras.models.load_model(path)
 
 
+@pytest.mark.parametrize("layer", [
+    lambda: layers.Dense(3), lambda: layers.EinsumDense("ab,bc->ac", 3), lambda: layers.Embedding(7, 3)], ids=["Dense", "EinsumDense", "Embedding"])
+def test_low_rank_updates_are_merged_as_keras_saves_them(layer: Callable[[], Any], tmp_path: Path) -> None:
+    made = layer()
+    model = chain((4,), made, dtype="int32" if isinstance(made, layers.Embedding) else None)
+    made.enable_lora(2)
+    plain = to_graph(model, verify=False)
+    live = to_graph(redraw(model))              # compared with Keras
+    same(load(saved(model, tmp_path / "m.keras")), live)
+    assert list(plain.params) == list(live.params)
+
+
 def test_the_file_computes_what_keras_computes(tmp_path: Path) -> None:
     model = redraw(small_cnn())
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3))
