@@ -31,6 +31,12 @@ def test_by_hand():
     assert len(attfind(IDENTITY, MINUS, STYLES, selection="subset", threshold=0.5, top=1).chosen) == 1
 
 
+def test_effects_add_up_until_a_sample_is_explained():
+    """f = 3 s_1 + 2 s_2 + s_3 on (0, 0, 0) and (1, 1, 1): 3 is below 4, 3 + 2 is not, so s_3 has no one left to explain."""
+    found = attfind(lambda v: v, mlp([[[3.0, 2.0, 1.0]]], [None]), [[0.0] * 3, [1.0] * 3], selection="subset", threshold=4, low=0, high=2)
+    assert [(c.coordinate, c.effect, c.samples) for c in found.chosen] == [(0, 4.5, 2), (1, 2.0, 1)]
+
+
 @given(seed=st.integers(0, 2**32 - 1), top=st.integers(1, 3))
 def test_linear_decoders(seed, top):
     """Δ = shift (e - s_j) (Bᵀc)_j, a coordinate that G does not read has none, and no choice of that size has a larger joint effect."""

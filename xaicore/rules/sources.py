@@ -249,6 +249,14 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "O. Lang, Y. Gandelsman, M. Yarom, Y. Wald, G. Elidan, A. Hassidim, W. T. Freeman, P. Isola, A. Globerson, M. Irani, I. Mosseri",
         "Explaining in style: training a GAN to explain a classifier in StyleSpace", 2021,
         "ICCV, arXiv 2104.13369; AttFind as in the authors' notebook", False),
+    "crawford2019": Source(
+        "L. Crawford, S. R. Flaxman, D. E. Runcie, M. West",
+        "Variable prioritization in nonlinear black box methods: a genetic association case study", 2019,
+        "The Annals of Applied Statistics 13, arXiv 1801.07318", False),
+    "ishhorowicz2019": Source(
+        "J. Ish-Horowicz, D. Udwin, K. Scharfstein, S. Flaxman, L. Crawford, S. Filippi",
+        "Interpreting deep neural networks through variable importance", 2019,
+        "arXiv 1901.09839; formulas as in the authors' code", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
