@@ -75,6 +75,29 @@ def test_rise_finds_what_counts():
     assert close(np.asarray(xc.explain(flat, np.ones((1, 1, 8, 8)), "rise", samples=50, normalize="mask")), np.full((1, 1, 8, 8), 3.0), 1e-12)
 
 
+@pytest.mark.parametrize(("method", "own", "count", "batches"), [
+    ("rise", {"samples": 10, "batch_size": 4}, 20, 5), ("meaningful_perturbation", {"steps": 6, "fill": 0}, 6, 6), ("ace", {"low": -1, "high": 1, "steps": 2}, 32, 32)])
+def test_progress(method, own, count, batches):
+    """Evaluations, steps and entries: from 0 to all of them."""
+    calls = []
+    xc.explain(cnn(), image(2), method, target=1, progress=lambda *c: calls.append(c), **own)
+    assert [c for _, c in calls] == [count] * (batches + 1)
+    assert calls[0][0] == 0
+    assert calls[-1][0] == count
+    assert calls == sorted(set(calls))
+
+
+@pytest.mark.parametrize("method", ["rise", "meaningful_perturbation"])
+def test_at_a_layer(method):
+    """Masks over the pooled maps of a network are masks over the input of what follows."""
+    graph, x = cnn(), image(2)
+    own = {"rise": {"samples": 20}, "meaningful_perturbation": {"steps": 5, "fill": 0}}[method]
+    a = xc.explain(graph, x, method, target=1, layer="pool", **own)
+    assert a["pool"].shape == (2, 2, 2, 2)
+    with pytest.raises(Inapplicable, match="has no axes of space"):
+        xc.explain(graph, x, method, target=1, layer="fc1", **own)
+
+
 def test_one_dimension_and_refusals():
     a = xc.explain(linear(np.ones((2, 9))), np.ones((1, 2, 9)), "rise", samples=20)
     assert np.asarray(a).shape == (1, 2, 9)
