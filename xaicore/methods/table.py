@@ -114,8 +114,9 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
     def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, **settings: Any) -> Attribution:
         return propagate(task, build(**settings) if rules is None else rules, id, baseline)
 
-    return _row(id, run, *promises, source=source, layer="signal", settings=known,
-                cost="2 forward, 1 backward" if "baseline" in known else "1 forward, 1 backward", summary=(build.__doc__ or "").strip().splitlines()[0])
+    cost = "2 forward, 1 backward" if "baseline" in known else "1 forward, 1 backward"
+    line = (build.__doc__ or "").strip().splitlines()[0]
+    return _row(id, run, *promises, source=source, layer="signal", settings=known, summary=line, cost=cost)
 
 
 _ALWAYS = ("batch_invariance", "determinism")
