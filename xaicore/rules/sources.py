@@ -257,6 +257,8 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "J. Ish-Horowicz, D. Udwin, K. Scharfstein, S. Flaxman, L. Crawford, S. Filippi",
         "Interpreting deep neural networks through variable importance", 2019,
         "arXiv 1901.09839; formulas as in the authors' code", False),
+    "albini2020": Source(
+        "E. Albini, P. Lertvittayakumjorn, A. Rago, F. Toni", "Deep argumentative explanations", 2020, "arXiv 2012.05766", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
