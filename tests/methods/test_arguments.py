@@ -14,7 +14,8 @@ from tests.nets import NET_A, X_A, close, mlp
 from xaicore.data import digits_images, digits_model
 from xaicore.errors import Inapplicable, InputError, UnknownName
 from xaicore.methods.arguments import dax
-from xaicore.oracle.strategies import inputs_of, mlps
+from xaicore.ops import Add, Dense, ReLU
+from xaicore.oracle.strategies import inputs_of, mlps, numbers
 
 
 def said(a, key):
@@ -100,6 +101,34 @@ def test_pictures_and_the_strongest():
     assert text["strata"] == list(a.strata)
     top = a.at(a.strata[-2])
     assert close(sum(v.heard for v in top), sum(v.strength for v in top), 1e-12)
+
+
+@given(data=st.data())
+def test_what_passes_by_is_no_message(data):
+    """Beside a skip connection: what a unit says adds up to its own strength, in rationals, and not to what flows around it, too."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    b = xc.Builder(dtype="exact")
+    h = b.add(ReLU(), b.add(Dense(), b.input("x", (None, 3)), b.param("w1", _rationals(rng, (3, 3)))), name="low")
+    h = b.add(Add(), b.add(ReLU(), b.add(Dense(), h, b.param("w2", _rationals(rng, (3, 3)))), name="branch"), h, name="sum")
+    graph = b.build(b.add(Dense(), h, b.param("w3", _rationals(rng, (1, 3))), name="out"))
+    a = dax(graph, _rationals(rng, (1, 3)), layers=["low", "branch"], top=None)
+    for j in a.at("branch"):
+        assert sum(r.message for r in a.relations if r.upper == j) == j.strength
+    passed = sum(v.strength for v in a.at("low")) - sum(v.heard for v in a.at("low"))
+    assert passed == a.arguments[0].strength - sum(v.strength for v in a.at("branch"))
+
+
+def _rationals(rng, shape):
+    return np.vectorize(F, otypes=[object])(numbers(rng, shape))
+
+
+def test_the_strongest_come_first():
+    """Contributions 1, -5, 3, of which the two with the largest sizes are shown; the rest of what they hear is nobody's."""
+    a = dax(mlp([np.eye(3), [[1.0, -5.0, 3.0]]], [None, None]), [[1.0, 1.0, 1.0]], layers=["relu1"], top=2)
+    assert [str(v) for v in a.at("relu1")] == ["relu1[1]", "relu1[2]"]
+    assert [(v.strength, v.heard) for v in a.at("x")] == [(-5, -5), (3, 3)]
+    mixed = dax(mlp([np.ones((2, 1)), [[1.0, -5.0]]], [None, None]), [[1.0]], layers=["relu1"], top=1)
+    assert [(v.strength, v.heard) for v in mixed.at("x")] == [(-4, -5)]
 
 
 BAD = {

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from xaicore.errors import Inapplicable, InputError
 from xaicore.graph.graph import Graph
-from xaicore.methods.contrast import Base, Conditioned, base_rules
+from xaicore.methods.contrast import Base, base_rules
 from xaicore.methods.propagate import propagate
 from xaicore.methods.sweep import whole
 from xaicore.methods.task import Task, make_task
 from xaicore.numerics import Array, filled, scalar
-from xaicore.rules.ruleset import RuleSet
+from xaicore.rules.ruleset import Plan, RuleSet
 from xaicore.trace import activity
 
 
@@ -93,9 +93,9 @@ def dax(
     top     how many arguments a stratum shows, those of largest |σ|; None: all whose strength is not 0
     base    the relevance rule set whose messages these are; "lrp.zero" conserves as far as biases allow
 
-    A unit is one entry of an input or of a layer (N, C), and one channel of a layer with further axes. R_i<-j is the relevance of i when
-    all relevance but j's is set to 0 at j's stratum, so σ(i) is the sum of its messages where the stratum above lets nothing pass it by
-    (W56: additive monotonicity, the conservation of LRP); ``heard`` says how much of it the arguments shown account for. A message of 0
+    A unit is one entry of an input or of a layer (N, C), and one channel of a layer with further axes. R_i<-j is the relevance of i
+    that starts as R_j at j alone, so σ(i) is the sum of its messages where nothing passes the stratum above by (W56: additive
+    monotonicity, the conservation of LRP); ``heard`` says how much of it the arguments shown account for. A message of 0
     is no relation. Rational in exact mode. Raises Inapplicable for a layer that is not on the way or out of order, InputError for several
     samples. Costs one forward and backward pass of ``top`` samples for each stratum. Source: albini2020 (relations and strength:
     reconstruction).
@@ -107,7 +107,8 @@ def dax(
         raise InputError(f"dax argues about one sample, and {task.size} came; give x[n:n + 1]")
     assert task.trace is not None
     rules = base_rules(base)
-    names = _strata(task, rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()}), layers)
+    prepared = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
+    names, plan = _strata(task, prepared, layers), rules.plan(prepared, task.wrt, task.value)
     whole_map = propagate(task, rules, "dax")
     relevance = {**whole_map.layers, **whole_map.values}
     for name in names:
@@ -117,15 +118,18 @@ def dax(
     top_argument = Argument(task.value, (), f, f)
     arguments, relations, above = [top_argument], [], [top_argument]
     for level, upper in zip([*((n,) for n in reversed(names)), task.wrt], [None, *reversed(names)]):
-        sent = relevance if upper is None else _messages(task, rules, upper, above, relevance[upper])
+        if upper is None:
+            sent = relevance
+        elif above:
+            sent = _messages(task, rules, plan, upper, above, relevance[upper])
+        else:
+            sent = {name: relevance[name][:0] for name in level}        # a silent stratum; what passes it by is heard from no one
         known = [pair for name in level for pair in _units(name, relevance[name], sent[name], name in task.wrt)]
         known = sorted((pair for pair in known if pair[0].strength != 0), key=lambda pair: -abs(pair[0].strength))[:top]
         relations += [Relation(i, j, m, "support" if m * j.strength > 0 else "attack")
                       for i, messages in known for j, m in zip(above, messages) if m != 0]
         above = [i for i, _ in known]
         arguments += above
-        if not above:
-            break
     return Arguments((*task.wrt, *names, task.value), tuple(arguments), tuple(relations), task.words, rules.name)
 
 
@@ -150,16 +154,17 @@ def _strata(task: Task, graph: Graph, layers: Sequence[str] | None) -> tuple[str
 def _units(name: str, r: Array, sent: Array, is_input: bool) -> list[tuple[Argument, Array]]:
     """Each unit of a value with relevance r (1, *S), and the messages (K,) to it out of ``sent`` (K, *S)."""
     shape = r.shape[1:] if is_input else r.shape[1:2]
-    strengths, messages = (v.reshape(len(v), int(np.prod(shape)), -1).sum(axis=2) for v in (r, sent))
+    count = int(np.prod(shape))
+    strengths, messages = (v.reshape(len(v), count, int(np.prod(v.shape[1:])) // count).sum(axis=2) for v in (r, sent))
     return [(Argument(name, tuple(int(v) for v in np.unravel_index(k, shape)), strengths[0, k], messages[:, k].sum()), messages[:, k])
             for k in range(strengths.shape[1])]
 
 
-def _messages(task: Task, rules: RuleSet, upper: str, senders: Sequence[Argument], like: Array) -> dict[str, Array]:
-    """The relevance of all values, (K, *S), when of ``upper`` the k-th sender alone passes on what it has."""
+def _messages(task: Task, rules: RuleSet, plan: Plan, upper: str, senders: Sequence[Argument], like: Array) -> dict[str, Array]:
+    """The relevance of all values below, (K, *S), that starts at the k-th sender of ``upper`` alone, by the plan of the whole way."""
     masks = filled((len(senders), *like.shape[1:]), 0, like)
     for k, sender in enumerate(senders):
         masks[(k, *sender.unit)] = scalar(1, like)
-    many = task.moved({}, np.zeros(len(senders), dtype=int))
-    a = propagate(many, rules, "dax", wrap=lambda plan: Conditioned(plan, {upper: masks}))
+    from_upper = replace(task.moved({}, np.zeros(len(senders), dtype=int)), value=upper, weights=masks)
+    a = propagate(from_upper, rules, "dax", seed=masks * like, wrap=lambda _: plan)
     return {**a.layers, **a.values}
