@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from xaicore.errors import ConversionError
-from xaicore.graph.layout import common
-from xaicore.ops import Concat, Expand, Gather, Pad, Slice, Split, Squeeze
+from xaicore.graph.layout import Layout, common
+from xaicore.ops import Concat, Expand, Gather, GatherND, Pad, Reshape, Slice, Split, Squeeze
 from xaicore_torch.context import Const, Context, Value, kind_of
 from xaicore_torch.layers import embedding
 
@@ -256,8 +256,13 @@ def index_select(c: Context, x: Any, dim: int, index: Any) -> Value:
 
 
 def index(c: Context, x: Any, indices: Sequence[Any]) -> Value:
-    """x[:, ..., i, j, ...] with arrays of positions on neighbouring axes, constant and the same for every sample."""
+    """x[:, ..., i, j, ...] with arrays of positions on neighbouring axes, constant and the same for every sample.
+
+    And x[arange(N), at]: of each sample the entry at its own position, as language models take their last token.
+    """
     given = [k for k, one in enumerate(indices) if one is not None]
+    if given == [0, 1] and _counts_samples(indices[0]) and isinstance(indices[1], Value):
+        return _own_entry(c, c.batch_first(x), c.batch_first(indices[1], 1))
     if len(given) == 1:
         return _indexed(c, x, given[0], indices[given[0]])
     if not all(isinstance(indices[k], Const) for k in given) or given != list(range(given[0], given[-1] + 1)):
@@ -268,6 +273,18 @@ def index(c: Context, x: Any, indices: Sequence[Any]) -> Value:
     flat = np.ravel_multi_index([indices[k].tensor.numpy() % n for k, n in zip(given, sizes)], sizes)
     joined = _reshaped(c, x, (*shape[: given[0]], prod(sizes), *shape[given[-1] + 1 :]), part="joined")
     return _indexed(c, joined, given[0], Const((torch.from_numpy(flat),), "positions"))
+
+
+def _counts_samples(rows: Any) -> bool:
+    """Is it arange(N), whatever the batch?"""
+    return isinstance(rows, Const) and all(t.ndim == 1 and torch.equal(t, torch.arange(len(t))) for t in rows.versions) and len(
+        {len(t) for t in rows.versions}) == len(rows.versions) > 1
+
+
+def _own_entry(c: Context, x: Value, at: Value) -> Value:
+    """y[n] = x[n, at[n]]."""
+    column = c.add(Reshape((1,)), at.name, part="positions")
+    return Value(c.add(GatherND(), x.name, column), Layout(c.shape(), c.batch), x.kind)
 
 
 def _indexed(c: Context, x: Any, dim: int, at: Any, part: str = "") -> Value:

@@ -43,7 +43,7 @@ CHOSEN: Mapping[str, str] = {
 """Module of timm -> the model."""
 
 LESS: Mapping[str, Mapping[str, Any]] = {
-    "deepseek_vit": {"depth": 4}, "gemma4_vit": {"depth": 4}, "qwen3_vit": {"depth": 4}, "naflexvit": {"depth": 4}, "beit": {"depth": 4},
+    "deepseek_vit": {"depth": 1}, "gemma4_vit": {"depth": 4}, "qwen3_vit": {"depth": 4}, "naflexvit": {"depth": 4}, "beit": {"depth": 4},
     "vision_transformer_sam": {"depth": 4, "global_attn_indexes": (1, 3)},
 }
 """Settings that make a model smaller where its smallest one is slow or has more than a hundred million parameters."""

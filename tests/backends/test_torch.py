@@ -312,6 +312,22 @@ def test_a_number_read_from_a_parameter_is_a_constant() -> None:
     np.testing.assert_allclose(to_graph(Scaled().eval(), draw(2, 3))(np.ones((1, 3))), [[0.4] * 3], rtol=1e-15)
 
 
+def test_each_sample_takes_an_entry_of_its_own() -> None:
+    """As language models take their last token."""
+    def function(x: Any) -> Any:
+        return x[torch.arange(x.shape[0]), x[:, :, 0].argmax(1)]
+
+    x = draw(5, 4, 3).requires_grad_()
+    graph = to_graph(Apply(function), draw(1, 4, 3))
+    seed = draw(5, 3, seed=2)
+    expected = torch.autograd.grad(function(x), x, seed)[0].numpy()
+    trace = forward(graph, {"x": x.detach().numpy()})
+    close(trace[graph.outputs[0]], function(x).detach().numpy(), FORWARD, "forward")
+    close(backward(trace, GradientPlan(), {graph.outputs[0]: seed.numpy()}).values["x"], expected, GRADIENT, "gradient")
+    with pytest.raises(ConversionError, match="several arrays of positions"):
+        to_graph(Apply(lambda x: x[torch.arange(x.shape[0]).flip(0), x[:, :, 0].argmax(1)]), draw(1, 4, 3))
+
+
 def test_bounds_that_bound_nothing() -> None:
     class Bounded(nn.Module):
         def __init__(self) -> None:
