@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -21,7 +21,7 @@ from xaicore.graph import Graph, InputSpec, Node
 from xaicore.numerics import Array
 from xaicore.ops import Identity, Op, Transpose
 from xaicore_onnx.call import Anything, Call, Layout, Lowering, Results
-from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, constant, evaluate
+from xaicore_onnx.fold import ALSO_FOLDED, MAX_CONSTANT, MAX_VALUE, check_size, check_work, constant, evaluate
 from xaicore_onnx.functions import body_of
 from xaicore_onnx.naming import meta_of, transposed_name
 from xaicore_onnx.safe import array_of
@@ -82,7 +82,9 @@ class Converter:
         self.origin: dict[str, tuple[str, Layout]] = {}
         self.makers: dict[str, onnx.NodeProto] = {}                         # which node computes each ONNX value
         self.quantised: dict[str, Quantised] = {}
-        self.folded = 0
+        self.folded = self.unrolled = 0
+        self.small: dict[Any, str] = {}                                     # small parameters by their contents
+        self.taken: dict[str, int] = {}                                     # up to which number a name is taken
         self.inside = False                                                 # are these the nodes of an operator's definition?
         self.meta: dict[str, str] = meta_of(model)
         self.readers: Counter[str] = Counter(o.name for o in self.graph.output)
@@ -251,7 +253,9 @@ class Converter:
         known = [v for v in inputs if isinstance(v, Known)]
         low, high = ([None if v is None else getattr(v, end) for v in inputs] for end in ("low", "high"))
         for arrays in (low, high):
-            check_size(node, [None if x is None else x.shape for x in arrays], arrays, MAX_CONSTANT)
+            shapes = [None if x is None else x.shape for x in arrays]
+            check_size(node, shapes, arrays, MAX_CONSTANT)
+            check_work(node, shapes)
         first = evaluate(node, low, self.opset)
         second = first if all(v.fixed for v in known) else evaluate(node, high, self.opset)
         for name, a, b in zip(node.output, first, second):
@@ -290,30 +294,39 @@ class Converter:
 
     def node(self, name: str) -> Node | None:
         """The graph node of this name."""
+        if name in self.params or any(f.name == name for f in self.feeds):
+            return None
         return next((n for n in reversed(self.nodes) if n.name == name), None)
 
     def param(self, name: str, x: Array) -> str:
         """A parameter with this value: the one that is there if it is equal, else a new one."""
         y = np.asarray(x, np.float64) if x.dtype.kind == "f" else np.asarray(x)
         y.flags.writeable = False                           # a graph copies what could still change; weights may be gigabytes
-        k, final = 1, name
+        key = (name, y.dtype.str, y.shape, y.tobytes()) if y.size <= 64 else None
+        if key in self.small:
+            return self.small[key]
+        k, final = (self.taken.get(name, 1) if key is not None else 1), name
         while final in self.used:
             mine = self.params.get(final)
             if mine is not None and mine.dtype == y.dtype and np.array_equal(mine, y):
                 return final
             k += 1
             final = f"{name}@{k}"
+        if key is not None:
+            self.small[key], self.taken[name] = final, k
         self.params[final] = y
         self.used.add(final)
         return final
 
     def unique(self, name: str) -> str:
         """``name``, or with @2, @3, ... if it is taken."""
-        k, final = 1, name
-        while final in self.used or final in self.reserved:
+        if name not in self.used and name not in self.reserved:
+            return name
+        k = self.taken.get(name, 1) + 1
+        while f"{name}@{k}" in self.used or f"{name}@{k}" in self.reserved:
             k += 1
-            final = f"{name}@{k}"
-        return final
+        self.taken[name] = k - 1                            # a loop asks for the same name a thousand times
+        return f"{name}@{k}"
 
     def _learn(self, name: str, shape: tuple[int, ...], kind: str) -> None:
         self.used.add(name)

@@ -89,6 +89,52 @@ def check_size(node: onnx.NodeProto, shapes: Sequence[Shape | None], known: Sequ
         )
 
 
+def check_work(node: onnx.NodeProto, shapes: Sequence[Shape | None]) -> None:
+    """Refuses to evaluate what would take minutes: products of large matrices that a small file can make of nothing."""
+    given = [tuple(s) for s in shapes if s is not None]
+    attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.type != onnx.AttributeProto.GRAPH}
+    bound = WORK.get(node.op_type)
+    if bound is None or len(given) < 1:
+        return
+    work, limit = bound(given, attrs)
+    if work > limit:
+        raise FileRefused(
+            f"node {node.name or node.output[0]!r} ({node.op_type}) would take {work:,.0f} steps to compute a constant of inputs of shape "
+            f"{', '.join(str(s) for s in given)}; {limit:,} are allowed. A file like this is broken or hostile"
+        )
+
+
+def _products(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[float, int]:
+    """The entries of one factor times the columns of the other."""
+    a, b = (tuple(s) or (1,) for s in shapes[:2]) if len(shapes) > 1 else ((1,), (1,))
+    return prod(a) * prod(b) / max(1, min(a[-1], *b[-2:])), 10**11
+
+
+def _labels(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[float, int]:
+    sizes: dict[str, int] = {}
+    terms = attrs["equation"].decode("utf-8", "replace").replace(" ", "").partition("->")[0].split(",")
+    for term, shape in zip(terms, shapes):
+        sizes.update(zip(reversed(term.replace("...", "")), reversed(tuple(shape))))
+    return prod(sizes.values()), 10**10
+
+
+def _windows(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[float, int]:
+    kernel = shapes[1][1:] if len(shapes) > 1 else attrs.get("kernel_shape") or [1]
+    return float(prod(shapes[0])) * prod(kernel), 10**10
+
+
+def _places(shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[float, int]:
+    return prod(shapes[-1]) * 64, 10**8
+
+
+WORK: dict[str, Callable[[Sequence[Shape], Mapping[str, Any]], tuple[float, int]]] = {
+    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"), _products), "Einsum": _labels,
+    **dict.fromkeys(("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"), _windows),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool", "GridSample", "RoiAlign", "DeformConv"), _places),
+}  # fmt: skip
+"""Operators that take longer than their result is large: an estimate of their steps, and how many are some ten seconds."""
+
+
 def _default(shapes: Sequence[Shape]) -> float:
     """The largest of the inputs, or their common shape where they broadcast."""
     largest = max((prod(s) for s in shapes), default=0)

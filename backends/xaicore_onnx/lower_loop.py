@@ -11,8 +11,8 @@ from xaicore.ops import Concat, Identity, Slice, Squeeze, Unsqueeze
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.values import Known, Live, Numbered, onnx_axis
 
-MAX_STEPS = 1000
-"""Each step of a loop is converted by itself; a model of more is refused."""
+MAX_STEPS, MAX_NODES = 1000, 10_000
+"""Each step of a loop is converted by itself: so many steps of one loop, and so many nodes of all loops of a model, which may be nested."""
 
 
 def choose(c: Call) -> Results:
@@ -100,6 +100,9 @@ def _check(c: Call, step: int) -> None:
 def _step(c: Call, values: Sequence[Value]) -> list[Value]:
     """One run of the body."""
     body = c.attr("body")
+    c.converter.unrolled += len(body.node)
+    if c.converter.unrolled > MAX_NODES:
+        raise ConversionError(f"{c.who} makes more than {MAX_NODES:,} nodes of all steps of its loops; export a model without loops")
     for formal, value in zip(body.input, values):
         c.converter.values[formal.name] = value
     c.converter.count_readers(body.node)                    # once for each step, so that no step takes a value from the next

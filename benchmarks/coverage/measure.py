@@ -142,7 +142,11 @@ def _along_directions(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[st
         return float(sum(np.vdot(seed, np.where(np.isfinite(y), y, 0)) for seed, y in zip(seeds, ys, strict=True)))
 
     for _ in range(3):
-        way = {k: rng.standard_normal(feeds[k].shape) * max(float(np.abs(feeds[k]).max()), 1e-3) for k in wrt}
+        way = {k: rng.standard_normal(feeds[k].shape) for k in wrt}
+        for k in wrt:                                       # half of it along the gradient: a random direction alone is nearly at a right angle
+            size = float(np.linalg.norm(found[k])) if k in found else 0.0
+            along = found[k] * np.linalg.norm(way[k]) / size if size else 0
+            way[k] = (way[k] + along) * max(float(np.abs(feeds[k]).max()), 1e-3)
         mine = float(sum(np.vdot(found[k], way[k]) for k in wrt if k in found))
         best = np.inf
         for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9):

@@ -56,8 +56,9 @@ class Outcome:
 
     @property
     def reason(self) -> str:
-        """The first refusal, which is that of the way that keeps most inputs live."""
-        return next(iter((self.wrong or self.refused).values()), "")
+        """The first refusal, of the way that keeps most inputs live, that is about more than where an axis for the batch is."""
+        texts = list((self.wrong or self.refused).values())
+        return next((t for t in texts if "batch" not in t), texts[0] if texts else "")
 
 
 @functools.cache

@@ -180,6 +180,20 @@ def _recursive() -> Any:
     return proto
 
 
+def _loops() -> Any:
+    """Three loops of 900 steps in each other."""
+    info = onnx.helper.make_tensor_value_info
+
+    def around(inner: list[Any], level: int) -> Any:
+        names = [f"{k}{level}" for k in ("i", "g", "a", "h", "b")]
+        body = onnx.helper.make_graph([node("Identity", names[1], names[3]), *inner], "body", [info(names[0], 7, []), info(names[1], 9, []), info(names[2], 1, [1, 3])],
+                                      [info(names[3], 9, []), info(names[4], 1, [1, 3])])
+        return onnx.helper.make_node("Loop", ["m", "c", f"a{level - 1}" if level else "x"], [f"b{level - 1}" if level else "y"], body=body)
+
+    nested = around([around([around([node("Neg", "a2", "b2")], 2)], 1)], 0)
+    return model([nested], X, "y", {"m": np.array(900), "c": np.bool_(True)})
+
+
 def _bomb(nodes: list[Any], **weights: Any) -> Callable[[], Any]:
     return lambda: model(nodes, {"x": [1, 2, 4, 4]}, "y", weights)
 
@@ -225,6 +239,9 @@ FILES: dict[str, tuple[Callable[[], Any], str]] = {
         [onnx.helper.make_tensor_value_info(k, t, []) for k, t in (("i", 7), ("g", 9))] + [onnx.helper.make_tensor_value_info("a", 1, [1, 3])],
         [onnx.helper.make_tensor_value_info("h", 9, []), onnx.helper.make_tensor_value_info("b", 1, [1, 3])]))], X, "y", {"c": np.bool_(True)}),
                      "more than 1000 steps"),
+    "product of nothing": (lambda: model([node("ConstantOfShape", "s", "a"), node("MatMul", "a a", "b"), node("ReduceSum", "b", "c", keepdims=0), node("Add", "x c", "y")], X, "y",
+                                         {"s": np.array([4700, 4700])}), "would take 103,823,000,000 steps"),
+    "nested Loops": (_loops, "more than 10,000 nodes"),
     "wide window": (lambda: model([node("MelWeightMatrix", "a n r l u", "m"), node("MatMul", "x m", "y")], X, "y", {
         "a": np.array(10**6), "n": np.array(10**9), "r": np.array(8000), "l": F4(0), "u": F4(4000)}), "would make"),
 }  # fmt: skip
