@@ -259,6 +259,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "arXiv 1901.09839; formulas as in the authors' code", False),
     "albini2020": Source(
         "E. Albini, P. Lertvittayakumjorn, A. Rago, F. Toni", "Deep argumentative explanations", 2020, "arXiv 2012.05766", False),
+    "reimers2020": Source(
+        "C. Reimers, J. Runge, J. Denzler", "Determining the relevance of features for deep neural networks", 2020,
+        "ECCV, doi 10.1007/978-3-030-58574-7_20", False),
+    "fisher1924": Source("R. A. Fisher", "The distribution of the partial correlation coefficient", 1924, "Metron 3", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
