@@ -233,7 +233,10 @@ class Converter:
         except (FreeAxis, FileRefused):
             raise
         except (XaicoreError, ValueError, TypeError, IndexError, KeyError, AttributeError, ArithmeticError, MemoryError) as error:
-            raise self._explained(call, error) from error
+            explained = self._explained(call, error)
+            if explained is error:
+                raise
+            raise explained from error
         return made if isinstance(made, tuple) else (made,)
 
     def _explained(self, call: Call, error: Exception) -> Exception:
