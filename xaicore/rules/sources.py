@@ -263,6 +263,10 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "C. Reimers, J. Runge, J. Denzler", "Determining the relevance of features for deep neural networks", 2020,
         "ECCV, doi 10.1007/978-3-030-58574-7_20", False),
     "fisher1924": Source("R. A. Fisher", "The distribution of the partial correlation coefficient", 1924, "Metron 3", False),
+    "ciravegna2023": Source(
+        "G. Ciravegna, P. Barbiero, F. Giannini, M. Gori, P. Liò, M. Maggini, S. Melacci", "Logic explained networks", 2023,
+        "Artificial Intelligence 314, arXiv 2108.05149; families as in the authors' code", False),
+    "mccluskey1956": Source("E. J. McCluskey", "Minimization of Boolean functions", 1956, "Bell System Technical Journal 35", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
