@@ -60,6 +60,21 @@ def test_the_cyclic_table_needs_three():
     assert len(minimise(table)) == 3
 
 
+def test_fewest_literals_among_the_fewest_terms():
+    """A table of four concepts whose shortest covers all have 5 terms, some with 13 literals and some with 12."""
+    table = [bool(11511 >> k & 1) for k in range(16)]
+    terms = minimise(table)
+    assert truth(terms, 4) == table
+    assert (len(terms), sum(map(len, terms))) == (5, 12)
+
+
+def test_the_threshold_keeps_the_largest():
+    """w = (2, 1): a threshold of 1 keeps the largest alone, 1/2 keeps what has exactly half."""
+    graph = mlp([[[2.0, 1.0]]], [[-0.5]])
+    assert explain_logic(graph, [[1.0, 1.0]], threshold=1).local == (((0, True),),)
+    assert explain_logic(graph, [[1.0, 1.0]]).local == (((0, True), (1, True)),)
+
+
 def test_xor():
     """E57: the truth table of XOR, from a network with ReLUs and one with sigmoids of fan-in 2."""
     assert truth(minimise([0, 1, 1, 0]), 2) == [False, True, True, False]

@@ -267,6 +267,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "G. Ciravegna, P. Barbiero, F. Giannini, M. Gori, P. Liò, M. Maggini, S. Melacci", "Logic explained networks", 2023,
         "Artificial Intelligence 314, arXiv 2108.05149; families as in the authors' code", False),
     "mccluskey1956": Source("E. J. McCluskey", "Minimization of Boolean functions", 1956, "Bell System Technical Journal 35", False),
+    "yuan2020": Source(
+        "H. Yuan, J. Tang, X. Hu, S. Ji", "XGNN: towards model-level explanations of graph neural networks", 2020,
+        "KDD, arXiv 2006.02587", False),
+    "kipf2017": Source(
+        "T. N. Kipf, M. Welling", "Semi-supervised classification with graph convolutional networks", 2017,
+        "ICLR, arXiv 1609.02907", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
 })
