@@ -135,6 +135,9 @@ def _along_directions(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[st
     that is wrong is wrong at all of them.
     """
     rng, errors = np.random.default_rng(1), []
+    if all(spec.shape[0] is None for spec in graph.inputs.values()):       # one sample says as much as two
+        feeds, found = ({k: v[:1] for k, v in values.items()} for values in (feeds, found))
+        seeds = [seed[:1] for seed in seeds]
 
     def project(values: Mapping[str, Array]) -> float:
         ys = graph(dict(values))
@@ -149,10 +152,12 @@ def _along_directions(graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[st
             way[k] = (way[k] + along) * max(float(np.abs(feeds[k]).max()), 1e-3)
         mine = float(sum(np.vdot(found[k], way[k]) for k in wrt if k in found))
         best = np.inf
-        for h in (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9):
+        for h in (1e-7, 1e-8, 1e-9, 1e-10, 1e-6, 1e-5, 1e-4):
             ends = [project({k: x + sign * h * way[k] if k in way else x for k, x in feeds.items()}) for sign in (1, -1)]
             theirs = (ends[0] - ends[1]) / (2 * h)
             best = min(best, abs(mine - theirs) / max(abs(theirs), 1e-300))
+            if best < DIFFERENCES / 10:
+                break
         errors.append(best)
     return max(errors)
 

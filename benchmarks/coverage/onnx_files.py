@@ -57,14 +57,15 @@ def page(height: int, width: int) -> Array:
 
     text = data.page().astype(np.float32) / 127.5 - 1
     pieces = [text[y : y + height, x : x + width] for y, x in ((40, 30), (80, 120))]
-    return np.stack([np.stack([p] * 3) for p in pieces])
+    return np.stack([np.stack([p] * 3) for p in pieces]) + noise(2, 3, height, width, scale=1e-3)
 
 
 def photographs() -> Array:
-    """A cat and an astronaut, (2, 224, 224, 3), less the mean colour."""
+    """A cat and an astronaut, (2, 224, 224, 3), less the mean colour, with noise: equal pixels tie in a pool."""
     from skimage import data
 
-    return np.stack([image[20:244, 120:344].astype(np.float32) for image in (data.chelsea(), data.astronaut())]) - np.float32([104, 117, 123])
+    pictures = np.stack([image[20:244, 120:344].astype(np.float32) for image in (data.chelsea(), data.astronaut())])
+    return pictures - np.float32([104, 117, 123]) + noise(*pictures.shape, scale=0.5)
 
 
 def tokens() -> dict[str, Array]:
