@@ -84,6 +84,36 @@ def test_greedy_is_no_better(seed):
     assert one.reward == pytest.approx(max(probability(graph, g, own["features"])[0] for g in options) - 0.5, abs=1e-12)
 
 
+def test_how_many_steps_there_are():
+    """One type, three nodes: 1 start, 1 second node, 2 places for the third (to node 0 or 1), 1 edge that closes the triangle, no more."""
+    assert xgnn(drawn(0), 0, search="greedy", nodes=3, rollouts=0).evaluated == 1 + 1 + 2 + 1
+
+
+def test_rollouts_look_ahead():
+    """Two steps, two types: the first by R_f now plus 3 times its mean over all next steps (400 draws of it), the second by R_f alone."""
+    features, turned = [[1.0, 0.0], [0.0, 1.0]], 0
+    for seed in range(12):
+        graph = drawn(seed, 2)
+
+        def score(g, graph=graph):
+            return probability(graph, g, features)[0] - 0.5
+
+        def after(g):
+            n = len(g.types)
+            return [Candidate((*g.types, t), tuple(sorted((*g.edges, (i, n))))) for i in range(n) for t in (0, 1)]
+
+        ahead = {g: score(g) + 3 * np.mean([score(k) for k in after(g)]) for g in after(Candidate((0,)))}
+        first = max(ahead, key=ahead.get)
+        error = 3 * sum(np.std([score(k) for k in after(g)]) for g in ahead) / 400**0.5
+        if abs(np.diff(list(ahead.values()))[0]) < 5 * error:            # five standard errors of 400 draws
+            continue
+        turned += first != max(ahead, key=score)
+        way = [Candidate((0,)), first, max(after(first), key=score)]
+        found = xgnn(graph, 0, features, nodes=3, search="greedy", steps=2, rollouts=400, future=3)
+        assert found.reward == pytest.approx(max(map(score, way)), abs=1e-12)
+    assert turned                                                       # in one of them at least the nearest choice would be another
+
+
 def test_a_network_that_counts_triangles_of_one_type():
     """More neighbours of type 1 raise the class: the best graph of three nodes is all of type 1."""
     graph = gcn([[[0.0, 1.0]]], [[1.0], [0.0]])
