@@ -84,7 +84,7 @@ class Context:
         self.places = places(program)
         self._own: dict[Any, Const] = {}
         self._arrays: dict[str, Array] = {}
-        self._derived: dict[Any, str] = {}
+        self._derived: dict[Any, tuple[Const, str]] = {}             # with the constant itself: an id is its own only while it lives
         sizes = batch_sizes(program)
         self.trials = TRIALS if any(isinstance(n, torch.SymInt) for n in sizes) else (_one(sizes),)
         self.batch = PRIME if len(self.trials) > 1 else self.trials[0]
@@ -267,8 +267,8 @@ class Context:
             return root                                                  # a view, or an expansion over the batch, of the model's own
         key = (id(x), array.shape, array.dtype.kind)
         if key not in self._derived:
-            self._derived[key] = self.builder.constant(array, f"{x.name}/laid_out" if x.name == root else x.name)
-        return self._derived[key]
+            self._derived[key] = x, self.builder.constant(array, f"{x.name}/laid_out" if x.name == root else x.name)
+        return self._derived[key][1]
 
     def fold(self) -> Any:
         """What the node at hand gives, computed by torch: for a node whose inputs are constants, or that reads only their shape.

@@ -34,6 +34,7 @@ from xaicore.ops import (
     MaxPool,
     MaxPoolIndices,
     Op,
+    Reshape,
     Resize,
     RMSNorm,
     Softmax,
@@ -48,16 +49,19 @@ def spatial(c: Context, op: Op, x: Any, *params: Any, rank: int | None = None, p
     """``op``, which works on (N, C, *S), on x and the constants ``params``.
 
     Frames or windows that the framework has merged with the batch, (N * T, C, *S), are one more spatial axis on which the kernel is
-    1 long: (N, C, T, *S). That is the same function for what has no statistics of its own.
+    1 long: (N, C, T, *S). That is the same function for what has no statistics of its own. Where there are three spatial axes
+    already, frames are groups of channels, (N, T * C, *S), with the constants repeated for each.
     """
     value = c.active(x)
     layout = value.layout
-    merged = layout.axis == 0 and len(layout.merged) == 1 and len(layout.shape) == rank and (rank or 5) < 5
+    merged = layout.axis == 0 and len(layout.merged) == 1 and len(layout.shape) == rank
     names = ("the weight", "the bias", "the mean", "the variance")
     if not merged:
         value = c.batch_first(x, rank)
         given = [c.weight(p, what) for p, what in zip(params, names) if p is not None]
         return c.emit(op, value, *given, layout=value.layout.resized(c.shape()), part=part, kind=kind)
+    if rank == 5:
+        return _grouped(c, op, value, params, part, kind)
     swap = (0, 2, 1, *range(3, len(layout.shape) + 1))
     behind = c.add(Transpose(swap), value.name, part="frames_behind")
     kernel = isinstance(op, (Conv, ConvTranspose))
@@ -65,6 +69,18 @@ def spatial(c: Context, op: Op, x: Any, *params: Any, rank: int | None = None, p
     given = [c.weight(p, what) for p, what in zip(params, names) if p is not None]
     y = c.add(_framed(op, layout.merged[0], len(layout.shape) - 2), behind, *given, part=f"{part}framed")
     return Value(c.add(Transpose(swap), y, part=part), layout.resized(c.shape()), kind or value.kind)
+
+
+def _grouped(c: Context, op: Op, x: Value, params: Sequence[Any], part: str, kind: str) -> Value:
+    """``op`` on (N, T * C, *S)."""
+    (frames,), shape = x.layout.merged, c.shape()
+    joined = c.add(Reshape((frames * x.layout.shape[1], *x.layout.shape[2:])), x.name, part="frames_joined")
+    names = ("weight", "bias", "mean", "variance")
+    given = [c.weight(Const((p.tensor.repeat(frames, *(1,) * (p.tensor.ndim - 1)),), f"{p.name}/repeated"), f"the {what}")
+             for p, what in zip(params, names) if p is not None]
+    grouped = replace(op, groups=op.groups * frames) if isinstance(op, (Conv, ConvTranspose)) else op
+    y = c.add(grouped, joined, *given, part=f"{part}grouped")
+    return Value(c.add(Reshape((frames, *shape[1:])), y, part=part), x.layout.resized(shape), kind or x.kind)
 
 
 def _framed(op: Op, frames: int, axes: int) -> Op:

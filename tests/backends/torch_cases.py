@@ -197,10 +197,13 @@ class Frames(nn.Module):
         return self.layer(frames.flatten(0, 1)).unflatten(0, (-1, frames.shape[1]))
 
 
+VOLUME = shake(nn.Sequential(nn.Conv3d(4, 4, (1, 3, 2), padding=(0, 1, 0), groups=4, bias=False), nn.BatchNorm3d(4), nn.Conv3d(4, 3, 1)))
+
 FRAMED: Mapping[str, Part] = {
     "conv": Frames(nn.Conv2d(4, 6, 3, 2, (1, 2), groups=2)), "conv_transpose": Frames(nn.ConvTranspose2d(4, 3, 3, 2, 1, 1)), "batch_norm": Frames(nn.BatchNorm2d(4)),
     "max_pool": Frames(nn.MaxPool2d(3, 2, 1)), "avg_pool": Frames(nn.AvgPool2d(2, 1)), "adaptive": Frames(nn.AdaptiveAvgPool2d((2, 3))),
     "global": Frames(nn.AdaptiveAvgPool2d(1)), "global_max": Frames(nn.AdaptiveMaxPool2d(1)), "signal": lambda x: Frames(nn.AvgPool1d(2))(x[..., 0]),
+    "volume": lambda x: Frames(VOLUME)(x[:, :, :, None]), "volume_pool": lambda x: Frames(nn.MaxPool3d((1, 2, 2), 1))(x[:, :, :, None]),
     "network": Frames(nn.Sequential(nn.Conv2d(4, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(10, 3))),
 }
 
