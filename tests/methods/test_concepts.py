@@ -142,7 +142,8 @@ BAD = {
     "one example": (lambda: tcav(PLANE, TWO, "relu1", TWO[:1], [TWO], 0), InputError, "1 examples are too few to hold out"),
     "no ridge": (lambda: tcav(PLANE, TWO, "relu1", TWO, [TWO], 0, ridge=0), InputError, "have no best one then"),
     "all held out": (lambda: tcav(PLANE, TWO, "relu1", TWO, [TWO], 0, test=1), InputError, "from 0 to below 1"),
-    "the same": (lambda: tcav(PLANE, TWO, "relu1", TWO, [TWO], 0, test=0, classifier="ridge"), InputError, "so nothing separates them"),
+    "the same": (lambda: tcav(PLANE, TWO, "relu1", TWO, [TWO], 0, test=0, classifier="ridge"), InputError, "have the same mean activations"),
+    "huge": (lambda: tcav(PLANE, TWO, "relu1", 1e16 * TWO, [1e16 * TWO[:, ::-1] + 1e15], 0, test=0), InputError, "found no minimum: activations reach 3"),
     "rationals": (lambda: tcav(PLANE.astype("exact"), [[1, 2]], "relu1", [[1, 2]], [[[1, 2]]], 0), ExactnessError, "not rational"),
     "shape": (lambda: tcav(PLANE, TWO, "relu1", TWO[:, :1], [TWO], 0), xc.XaicoreError, "1 instead of 2 on axis 1"),
 }

@@ -12,6 +12,7 @@ import xaicore as xc
 from tests.nets import NET_A, NET_B, close, mlp
 from xaicore.errors import ExactnessError, GraphError, InputError, ShapeError
 from xaicore.methods.difficulty import class_normalized, vog
+from xaicore.ops import Dense, Flatten, Transpose
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 
 
@@ -65,6 +66,23 @@ def test_what_does_not_change_it(data):
     assert close(vog([scaled(g, -3.0) for g in linear], y, [0, 2]).scores, 3 * once.scores, 1e-12)
     assert (vog(linear, y, [0, 2], batch_size=1).scores == once.scores).all()
     assert (vog(linear, y, [0, 2], output="probability").scores != once.scores).all()
+
+
+def test_channels_may_come_last():
+    """The same images as (N, 4, 4, 2): the mean is over the channels, wherever they are."""
+    rng = np.random.default_rng(6)
+    b = xc.Builder()
+    x = b.input("x", (None, 4, 4, 2))
+    b.meta["layout.x"] = "NHWC"
+    h = b.add(Flatten(), b.add(Transpose((0, 3, 1, 2)), x))
+    last = b.build(b.add(Dense(), h, b.param("w", numbers(rng, (3, 32)))))
+    b = xc.Builder()
+    first = b.build(b.add(Dense(), b.add(Flatten(), b.input("x", (None, 2, 4, 4))), b.param("w", last.params["w"])))
+    pairs = [(replace(last, params={"w": w}), replace(first, params={"w": w})) for w in numbers(rng, (3, 3, 32))]
+    v = numbers(rng, (2, 2, 4, 4))
+    a, c = vog([p[0] for p in pairs], v.transpose(0, 2, 3, 1), [0, 1]), vog([p[1] for p in pairs], v, [0, 1])
+    assert close(a.scores, c.scores, 1e-12)
+    assert a.pixels["x"].shape == (2, 4, 4)
 
 
 @given(st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 2)), min_size=1, max_size=12))

@@ -161,8 +161,8 @@ def _direction(
     right = np.concatenate([held[0] > 0, held[1] <= 0]).mean()
     size = {"l2": np.sqrt((w * w).sum()), "l1": np.abs(w).sum(), "none": 1.0}[normalize]
     if size == 0:
-        raise InputError(f"the examples of the concept and the random ones have the same activations at {layer!r}, so nothing separates "
-                         f"them; choose another layer or other examples")
+        raise InputError(f"the examples of the concept and the random ones have the same mean activations at {layer!r}, so no "
+                         f"hyperplane of this kind separates them; choose another layer or other examples")
     return Direction(layer, (w / size).reshape(concept.shape[1:]), float(right))
 
 
@@ -195,7 +195,7 @@ def ridge_regression(a: Array, y: Array, ridge: float) -> tuple[Array, float]:
 def logistic(a: Array, y: Array, ridge: float) -> tuple[Array, float]:
     """argmin over (w, b) of the mean of ln(1 + exp(-y (w·a + b))) plus ridge / 2 |w|²: w (m,), b. a (n, m), y (n,) of +-1.
 
-    Newton's method in a trust region, in the space that the examples span, where w lies.
+    Newton's method in a trust region, in the space that the examples span, where w lies. InputError where it finds no minimum.
     """
     from scipy.optimize import minimize
     from scipy.special import expit
@@ -216,6 +216,9 @@ def logistic(a: Array, y: Array, ridge: float) -> tuple[Array, float]:
         return np.asarray((z * (q * (1 - q))[:, None]).T @ z / len(z) + np.diag(weight))
 
     t = minimize(value, np.zeros(z.shape[1]), jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-12}).x
+    if not np.abs(slope(t)).max() <= 1e-8 * max(1.0, float(np.abs(z).max())):
+        raise InputError(f"the logistic fit found no minimum: activations reach {np.abs(a).max():.3g}; use classifier='ridge', or a layer "
+                         f"behind a normalisation")
     w = t[:-1] @ v
     return w, float(t[-1] - w @ mean)
 
