@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 import xaicore as xc
 from tests.methods.networks import cnn
 from tests.nets import NET_A, X_A, close, mlp
+from xaicore import Builder
 from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName
 from xaicore.methods.contrast import softmax_gradient
-from xaicore.ops import Conv
+from xaicore.ops import Add, Conv, Dense, ReLU
 from xaicore.oracle import twins
 from xaicore.oracle.strategies import cnns, inputs_of, mlps, numbers
 from xaicore.rules import RULE_SETS
@@ -180,7 +181,7 @@ def test_probabilities_sum_to_one(data):
 
 @given(data=st.data())
 def test_the_units_share_the_relevance(data):
-    """Linearity in R (W16): the maps of the single units of a layer add up to the map without condition, exactly."""
+    """Linearity in R (W16): the maps of the single units of a layer that all passes add up to the whole map, exactly."""
     graph = data.draw(cnns()).astype("exact")
     x = exact(data.draw(inputs_of(graph, batch=(1, 1))))
     whole = xc.explain(graph, x, "lrp.z_plus", target=0)
@@ -200,7 +201,21 @@ def test_a_condition_is_a_network_without_the_other_units():
     a = xc.explain(graph, [[3, 1]], "concept_relevance", layer="relu1", units=[0, 1], base="lrp.zero")
     assert list(np.asarray(a)[0]) == [6, -5]
     assert a.settings["units"] == [0, 1]
-    assert xc.explain(graph, [[3, 1]], "concept_relevance", layer="relu1", units=1, base="lrp.zero").ledger["relu1"].absorbed[0] == 6
+    assert a.extras["passed"][0] == 1
+    assert xc.explain(graph, [[3, 1]], "concept_relevance", layer="relu1", units=1, base="lrp.zero").extras["passed"][0] == -5
+
+
+def test_what_goes_around_a_layer_is_no_unit_of_it():
+    """y = 2 x + relu(W x): the units of the branch share what passes the branch, 9 + 5 of f = 18; the skip's 6 - 2 reaches no map."""
+    b = Builder(dtype="exact")
+    x = b.input("x", (None, 2))
+    branch = b.add(ReLU(), b.add(Dense(), x, b.param("w", [[3, 0], [0, -5]]), name="lin"), name="branch")
+    y = b.add(Add(), b.add(Dense(), x, b.param("skip", [[2, 0], [0, 2]]), name="around"), branch, name="sum")
+    graph = b.build(b.add(Dense(), y, b.param("v", [[1, 1]]), name="y"))
+    maps = [list(values(graph, [[3, -1]], "concept_relevance", layer="branch", units=k, base="lrp.zero")[0]) for k in range(2)]
+    assert maps == [[9, 0], [0, 5]]
+    whole = xc.explain(graph, [[3, -1]], "lrp.zero", target=0)
+    assert whole.total()[0] == 18 == 6 - 2 + 9 + 5
 
 
 # ----- together -----------------------------------------------------------------------------------------------------

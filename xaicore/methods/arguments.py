@@ -166,5 +166,5 @@ def _messages(task: Task, rules: RuleSet, plan: Plan, upper: str, senders: Seque
     for k, sender in enumerate(senders):
         masks[(k, *sender.unit)] = scalar(1, like)
     from_upper = replace(task.moved({}, np.zeros(len(senders), dtype=int)), value=upper, weights=masks)
-    a = propagate(from_upper, rules, "dax", seed=masks * like, wrap=lambda _: plan)
+    a = propagate(from_upper, rules, "dax", seed=masks * like, plan=plan)
     return {**a.layers, **a.values}

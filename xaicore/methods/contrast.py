@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName, nearest
-from xaicore.graph.graph import Node
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.methods.propagate import propagate
 from xaicore.methods.task import Task
@@ -17,9 +16,9 @@ from xaicore.numerics import Array, divide, positive, scalar
 from xaicore.ops import Softmax
 from xaicore.rules import RULE_SETS
 from xaicore.rules.excitation import excitation_backprop as excitation_rules
-from xaicore.rules.ruleset import Parts, Plan, Rule, RuleSet, total
+from xaicore.rules.ruleset import Parts, Rule, RuleSet, total
 from xaicore.rules.select import last, weighted
-from xaicore.trace import Measure, Signal, Step
+from xaicore.trace import Signal, Step
 
 Base = str | RuleSet
 DUALS = ("negated", "uniform", "scores")
@@ -171,36 +170,17 @@ def excitation_backprop(task: Task, contrastive: bool = False) -> Attribution:
 # ----- relevance through chosen units -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Conditioned:
-    """A plan in which the signal that arrives at some nodes is multiplied by a mask first."""
-
-    plan: Plan
-    masks: Mapping[str, Array]
-
-    def rule(self, node: Node) -> Rule:
-        """The plan's rule behind the mask."""
-        own = self.plan.rule(node)
-        if node.name not in self.masks:
-            return own
-        mask = self.masks[node.name]
-        return Rule(own.label, lambda step, r: own(step, np.asarray(r * mask.astype(r.dtype))), own.source)
-
-    @property
-    def measure(self) -> Measure:
-        """As the plan's."""
-        return self.plan.measure
-
-
 def concept_relevance(
     task: Task, layer: str | None = None, units: int | Sequence[int] = 0, base: Base = "lrp.epsilon_plus",
 ) -> Attribution:
-    """R of the input that passes the chosen units of a layer: all other relevance is set to 0 there on its way back.
+    """R of the input that passes the chosen units of a layer: the relevance of these units, carried on to the input by itself.
 
     layer  the inner value; default: the output of the last layer before the explained value that has weights
     units  one channel (axis 1) or several
-    Since the rules are linear in R, the maps of all units sum up to the map without condition; the ledger says at that layer how much
-    did not pass. A unit stands for a concept that its most relevant inputs show. Source: achtibat2023.
+    What goes around the layer (a skip connection) is not part of it. Since the rules are linear in R, the maps of all units sum up to all
+    that passes the layer, which is the whole map where nothing goes around. ``extras["passed"]`` (N,) is the relevance of the chosen
+    units. A unit stands for a concept that its most relevant inputs show. Source: achtibat2023. Differs: zennit-crp masks the relevance
+    of the layer's output, so that what goes around it reaches the input whatever the units.
     """
     rules = base_rules(base)
     assert task.trace is not None
@@ -211,10 +191,16 @@ def concept_relevance(
                            f"between them")
     value = task.trace[name]
     chosen = _units(units, value, name)
-    mask = np.zeros((1, *value.shape[1:]), dtype=value.dtype)
+    whole = propagate(replace(task, keep=[name]), rules, "concept_relevance")
+    if name not in whole.layers:
+        raise Inapplicable(f"no relevance arrives at layer {name!r}, which lies beside the way to {task.value!r}; choose another")
+    mask = value * scalar(0, value)
     mask[:, chosen] = scalar(1, value)
-    a = propagate(task, rules, "concept_relevance", wrap=lambda plan: Conditioned(plan, {name: mask}))
-    return replace(a, settings={**a.settings, "layer": name, "units": tuple(chosen), "base": rules.name})
+    passed = mask * whole.layers[name]
+    plan = rules.plan(graph, task.wrt, task.value)
+    a = propagate(replace(task, value=name, weights=mask), rules, "concept_relevance", seed=passed, plan=plan)
+    return replace(a, output=task.result, explained=task.words, extras={"passed": total(passed)},
+                   settings={**a.settings, "layer": name, "units": tuple(chosen), "base": rules.name})
 
 
 def _inner(task: Task) -> str:

@@ -16,7 +16,6 @@ from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
 from xaicore.rules.patterns import Patterns, fit_patterns, pattern_rules
 from xaicore.rules.ruleset import Pair, Plan, RuleSet, sign_parts
-from xaicore.trace import Plan as Planned
 from xaicore.trace import Signal, Trace, backward, forward
 
 Reduce = Literal["none", "abs", "max_abs", "sum_abs", "l2"]
@@ -24,13 +23,13 @@ Reduce = Literal["none", "abs", "max_abs", "sum_abs", "l2"]
 
 def propagate(
     task: Task, rules: RuleSet, method: str, baseline: Any = None, multiply: bool = False, seed: Array | None = None,
-    wrap: Callable[[Plan], Planned] | None = None,
+    plan: Plan | None = None,
 ) -> Attribution:
     """The attribution of a rule set: its signal at the inputs, read out as its carrier says.
 
     carrier "cotangent": seed 1, read out as it is (or times x with ``multiply``); "relevance": seed f(x), read out as it
     is; "probability": seed 1, read out as it is; "multiplier": seed 1, read out times (x - baseline). ``seed`` replaces the seed,
-    ``wrap`` the plan by one made of it.
+    ``plan`` the rule set's plan for what lies before the explained value.
     """
     if rules.carrier == "relevance" and task.output != "logit" and task.head is not None:
         raise Inapplicable(f"{method}: LRP starts at a logit, and a softmax head would take the relevance of every class apart; "
@@ -42,8 +41,8 @@ def propagate(
     trace = rules.note(forward(graph, task.feeds, start, task.wrt)) if fresh else task.trace
     if seed is None:
         seed = task.weights * trace[task.value] if rules.carrier == "relevance" else task.weights
-    plan = rules.plan(trace.graph, trace.wrt, task.value)
-    signals = backward(trace, plan if wrap is None else wrap(plan), {task.value: seed}, _kept(task, trace))
+    plan = rules.plan(trace.graph, trace.wrt, task.value) if plan is None else plan
+    signals = backward(trace, plan, {task.value: seed}, _kept(task, trace))
 
     def read(name: str, signal: Signal) -> Array:
         return _read(rules, trace, name, signal, multiply)

@@ -178,7 +178,7 @@ _ROWS = (
     _row("sglrp", sglrp, *_ALWAYS, "symmetry", source="iwana2019", layer="signal", cost="2 forward, 2 backward"),
     _row("excitation_backprop", excitation_backprop, *_ALWAYS, "symmetry", source="zhang2016", layer="signal",
          cost="1 forward, 1 backward; contrastive: 2 of each"),
-    _row("concept_relevance", concept_relevance, *_ALWAYS, source="achtibat2023", layer="own"),
+    _row("concept_relevance", concept_relevance, *_ALWAYS, source="achtibat2023", layer="own", cost="2 forward, 2 backward"),
     _row("lrp.restructured", restructured, *_ALWAYS, source="letzgus2022", layer="signal", cost="2 forward, 2 backward"),
     _row("bilrp", bilrp, *_ALWAYS, "symmetry", source="eberle2020", layer="", cost="2 forward, 2 backward for each output"),
     _row("patternnet", patternnet, *_ALWAYS, source="kindermans2018", layer="signal"),
