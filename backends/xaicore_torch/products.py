@@ -63,8 +63,26 @@ def _matmul(c: Context, a: Any, b: Any, shape: Sequence[int], part: str = "") ->
     if isinstance(a, Value) and isinstance(b, Const) and ranks[1] == 2:
         a.layout.graph_axis(-1)
         return c.emit(MatMul(), a, c.weight(b), layout=a.layout.resized(shape), part=part)
+    apart = _samples_apart(a, b, shape)
+    if apart:
+        return einsum(c, apart, [a, b])
     (left, right), layout = matrices(c, a, b, shape=shape)
     return Value(c.add(MatMul(), left, right, part=part), layout)
+
+
+def _samples_apart(a: Any, b: Any, shape: Sequence[int]) -> str:
+    """The equation of a product with a constant whose rows (or columns) are the samples, each by itself; "" for any other.
+
+    (4, N, 7) @ (4, 7, 3) is "aij,ajk->aik" with the samples on i, which the product does not sum over.
+    """
+    sizes = [v.layout.shape if isinstance(v, Value) else tuple(v.tensor.shape) for v in (a, b)]
+    rows = isinstance(a, Value) and isinstance(b, Const) and a.layout.axis == len(sizes[0]) - 2
+    columns = isinstance(b, Value) and isinstance(a, Const) and b.layout.axis == len(sizes[1]) - 1
+    if not (rows or columns) or any(n[:-2] != tuple(shape)[len(shape) - len(n) : -2] for n in sizes):
+        return ""
+    stack = "abcdefgh"[: len(shape) - 2]
+    left, right = (stack[len(stack) - (len(n) - 2) :] for n in sizes)
+    return f"{left}ij,{right}jk->{stack}ik"
 
 
 def matrices(c: Context, *xs: Any, shape: Sequence[int]) -> tuple[list[str], Layout]:

@@ -144,6 +144,8 @@ PRODUCTS: Mapping[str, Part] = {
     "addmm_active": lambda x: torch.addmm(x[:, 1, :, 0], x[:, 0, 0], MATRIX.T, beta=0.5),
     "einsum": lambda x: torch.einsum("nchw,hw->nc", x, MATRIX), "einsum_both": lambda x: torch.einsum("nchw,nchv->nhwv", x, x.tanh()),
     "einsum_dots": lambda x: torch.einsum("...hw,kw->...hk", x, MATRIX), "einsum_implicit": lambda x: torch.einsum("achw,wk", x, MATRIX.T),
+    "matmul_rows": lambda x: (x.transpose(0, 1).reshape(4, -1, 7) @ STACK).reshape(4, -1, 6, 5).transpose(0, 1),
+    "matmul_columns": lambda x: (STACK.mT @ x.permute(1, 3, 0, 2).reshape(4, 7, -1)).reshape(4, 5, -1, 6).permute(2, 0, 1, 3),
     "einsum_moved": lambda x: torch.einsum("cnhw,ncvw->vnhc", x.transpose(0, 1), x).transpose(0, 1),
     "einsum_merged": lambda x: torch.einsum("nhw,hk,nhv->nkwv", x.flatten(0, 1), MATRIX[:, :5], x.reshape(-1, 6, 7).tanh()).view(-1, 4, 5, 7, 7),
     "attention_grouped": lambda x: F.scaled_dot_product_attention(x, x[:, ::2] + 1, x[:, 1::2] * 2, enable_gqa=True),
