@@ -152,8 +152,8 @@ def test_the_map_sits_on_the_object(graphs, x, method):
 
 def test_deconvnet_does_not_look_at_the_photograph(graphs, x):
     """Without max-pooling nothing in its backward pass depends on the input: two photographs, one class, one map."""
-    maps = np.asarray(xc.explain(graphs["torch"], x[:2], "deconvnet", 967, keep="inputs"))
-    assert np.array_equal(maps[0], maps[1])
+    one, two = (np.asarray(xc.explain(graphs["torch"], x[k:k + 1], "deconvnet", 967, keep="inputs")) for k in (0, 1))
+    assert np.array_equal(one, two)                                     # one by one: the rows of one product may be rounded differently
 
 
 # ----- the example of the documentation -----------------------------------------------------------------------------
