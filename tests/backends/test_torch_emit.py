@@ -92,10 +92,12 @@ NOT_AN_OUTPUT = {"Expand-like"}
 
 ONE_WAY = {
     "ScatterElements-mul", "ScatterElements-mul-zeros", "ScatterElements-max", "ScatterElements-min", "ScatterND-mul", "ScatterND-max",
-    "Mod-trunc", "Norm-3", *(c.id for c in CASES if type(c.op).__name__ in (
-        "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "ReduceProd", "Det", "GridSample", "IsNaN", "IsInf",
-        "Bitwise", "BitwiseNot", "BitShift"))}
+    "GridSample-constant-image", *(c.id for c in CASES if type(c.op).__name__ in ("Det", "BitShift"))}
 """Cases that are emitted, and that the way from torch does not know yet."""
+
+ALONE = {"Mod-trunc", "Norm-3", *(c.id for c in CASES if type(c.op).__name__ in (
+    "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "ReduceProd", "GridSample", "IsNaN", "IsInf", "Bitwise", "BitwiseNot"))} - ONE_WAY
+"""Cases that come back each by itself: beside all others in one graph, torch's export refuses the statistics of the BatchNorm there."""
 
 
 def together(cases: list[Case]) -> tuple[Graph, dict[str, np.ndarray]]:
@@ -128,13 +130,19 @@ FIRST = {type(c.op): c for c in reversed(CASES)}
 
 
 def test_one_case_of_every_operator_there_and_back() -> None:
-    there_and_back(list(FIRST.values()))
+    there_and_back([c for c in FIRST.values() if c.id not in ALONE])
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("start", range(0, len(CASES), 25))
 def test_every_case_there_and_back(start: int) -> None:
-    there_and_back(list(CASES[start : start + 25]))
+    there_and_back([c for c in CASES[start : start + 25] if c.id not in ALONE])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("case", [c for c in CASES if c.id in ALONE], ids=lambda c: c.id)
+def test_cases_by_themselves_there_and_back(case: Case) -> None:
+    there_and_back([case, FIRST[ReLU]])                                 # two, since one output comes without a tuple
 
 
 @pytest.mark.thorough
