@@ -11,7 +11,7 @@ from xaicore import ops
 from xaicore_keras.emitter import Emitter
 from xaicore_keras.lower_recurrent import FUNCTIONS, ORDER
 
-TODO = "emit to torch or ONNX, which have it"
+NEXT_STEP = "emit to torch or ONNX, which have it"
 NAMES = {op: name for name, op in FUNCTIONS.items()}
 
 
@@ -21,13 +21,13 @@ def recurrent(e: Emitter, op: Any, out: str, x: str, w: str, u: str, b: str, c: 
     functions = {"activation": op.activation} if kind == "SimpleRNN" else {"activation": op.activation, "recurrent_activation": op.gate}
     unknown = [one for one in functions.values() if one not in NAMES]
     if unknown:
-        raise e.refuse(f"has the activation {unknown[0]}", TODO)
+        raise e.refuse(f"has the activation {unknown[0]}", NEXT_STEP)
     if kind == "LSTM" and (op.output != "hidden" or op.squash != op.activation):
-        raise e.refuse("gives its cell states, or has two activations besides the gates'", TODO)
+        raise e.refuse("gives its cell states, or has two activations besides the gates'", NEXT_STEP)
     states, masks = rest[: len(op.STATES)], rest[len(op.STATES) :]
     given = [] if all(one in e.graph.params and not np.any(e.param(one)) for one in states) else [e.own(one) for one in states]
     if masks and given:
-        raise e.refuse("has a mask beside an initial state, where Keras gives other outputs at masked steps", TODO)
+        raise e.refuse("has a mask beside an initial state, where Keras gives other outputs at masked steps", NEXT_STEP)
     settings: dict[str, Any] = {k: NAMES[one] for k, one in functions.items()}
     if kind == "GRU":
         settings["reset_after"] = op.reset == "after"
