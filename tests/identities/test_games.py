@@ -16,8 +16,8 @@ from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.data import digits_images, digits_model
 from xaicore.ops import Add, Concat, Dense, Mul, ReLU, Slice
-from xaicore.oracle import twins
 from xaicore.oracle.strategies import inputs_of, mlps, numbers
+from xaicore.oracle.twins import games as twins
 
 
 def exact(values):

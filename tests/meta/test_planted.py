@@ -20,9 +20,10 @@ from xaicore.graph.run import evaluate
 from xaicore.graph.verify import verify
 from xaicore.methods.table import METHODS, Method
 from xaicore.ops import Dense, Op, ReLU
-from xaicore.oracle import axioms, twins
+from xaicore.oracle import axioms
 from xaicore.oracle.axioms import AXIOMS
-from xaicore.oracle.twins import ReluNet
+from xaicore.oracle.twins import rules as twins
+from xaicore.oracle.twins.deeplift import ReluNet
 from xaicore.rules import RULE_SETS, deeplift, linear, lrp, op
 from xaicore.rules.ruleset import Rule
 

@@ -14,8 +14,8 @@ from xaicore.errors import ExactnessError, Inapplicable, InputError, ShapeError,
 from xaicore.methods.cam import SECOND_ORDER
 from xaicore.methods.maps import NORMALIZE, RESIZE, min_max
 from xaicore.ops import Conv, Dense, Flatten, GlobalAvgPool, MaxPool, Mean, Pad, ReLU, Reshape, Transpose
-from xaicore.oracle import map_twins as twins
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
+from xaicore.oracle.twins import maps as twins
 from xaicore.trace import forward
 
 A = np.array([[[[1.0, 0.0], [2.0, 3.0]]]])

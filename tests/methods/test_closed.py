@@ -15,8 +15,8 @@ from xaicore import Builder
 from xaicore.errors import Inapplicable
 from xaicore.methods.closed import shares_of_a_maximum
 from xaicore.ops import Add, Dense, Maximum, ReduceMax, ReduceMin, ReLU, Slice
-from xaicore.oracle import twins
 from xaicore.oracle.strategies import numbers
+from xaicore.oracle.twins import games as twins
 
 
 @settings(max_examples=4)

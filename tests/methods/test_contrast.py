@@ -14,8 +14,8 @@ from xaicore import Builder
 from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName
 from xaicore.methods.contrast import softmax_gradient
 from xaicore.ops import Add, Conv, Dense, ReLU
-from xaicore.oracle import twins
 from xaicore.oracle.strategies import cnns, inputs_of, mlps, numbers
+from xaicore.oracle.twins import rules as twins
 from xaicore.rules import RULE_SETS
 
 

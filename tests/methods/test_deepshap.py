@@ -30,7 +30,7 @@ def exact(values):
 @given(data=st.data(), variant=st.sampled_from(["rescale", "reveal_cancel"]))
 def test_w40_the_mean_over_the_background(data, variant):
     """W40: DeepLIFT by loops (the twin) for every reference, rationals; complete with respect to the mean output."""
-    from xaicore.oracle.twins import ReluNet
+    from xaicore.oracle.twins.deeplift import ReluNet
 
     graph = data.draw(mlps("any", hidden=(1, 2))).astype("exact")
     x, sets = exact(data.draw(inputs_of(graph, batch=(2, 2)))), exact(data.draw(inputs_of(graph, batch=(3, 3))))

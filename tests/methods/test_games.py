@@ -18,8 +18,8 @@ from xaicore.methods.games import game
 from xaicore.methods.shapley import every_coalition, walked
 from xaicore.methods.task import make_task
 from xaicore.ops import Dense, Embedding, Mean
-from xaicore.oracle import twins
 from xaicore.oracle.strategies import cnns, inputs_of, mlps, numbers
+from xaicore.oracle.twins import games as twins
 
 
 def exact(values):

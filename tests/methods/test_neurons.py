@@ -10,7 +10,7 @@ from tests.nets import NET_A, NET_B, X_A, X_B, close
 from tests.oracle.planted import cnn, image
 from xaicore.errors import Inapplicable, InputError, UnknownName
 from xaicore.ops import Sum
-from xaicore.oracle.twins import central_differences
+from xaicore.oracle.twins.numeric import central_differences
 from xaicore.trace import forward
 
 SLOW = {"integrated_gradients": {"steps": 3}, "smoothgrad": {"samples": 2}, "smoothgrad_squared": {"samples": 2}, "vargrad": {"samples": 2},

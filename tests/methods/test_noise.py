@@ -14,7 +14,7 @@ from xaicore import Builder
 from xaicore.errors import ExactnessError, InputError, ShapeError, UnknownName
 from xaicore.ops import Add, Dense, Mul, Pow
 from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps, numbers
-from xaicore.oracle.twins import central_differences
+from xaicore.oracle.twins.numeric import central_differences
 
 METHODS = ("smoothgrad", "smoothgrad_squared", "vargrad")
 

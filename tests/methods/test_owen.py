@@ -12,8 +12,8 @@ from tests.methods.worth import worth
 from tests.nets import close
 from tests.oracle.planted import cnn, image
 from xaicore.errors import Inapplicable, InputError, UnknownName
-from xaicore.oracle import twins
 from xaicore.oracle.strategies import inputs_of, mlps
+from xaicore.oracle.twins import games as twins
 
 TREES = [((0, 1), 2, 3), ((0, (1, 2)), 3), (((0, 1), (2, 3)),), (0, 1, 2, 3), (((3,), (0, 2)), (1,))]
 

@@ -15,8 +15,8 @@ from xaicore import Builder
 from xaicore.errors import ExactnessError, Inapplicable, InputError, ShapeError, UnknownName
 from xaicore.methods.curved import gaussian_matrix
 from xaicore.ops import Add, Conv, Dense, Flatten, Mul, Pow, Slice, Transpose
-from xaicore.oracle import path_twins as twins
 from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps, numbers
+from xaicore.oracle.twins import paths as twins
 from xaicore.trace import forward
 
 

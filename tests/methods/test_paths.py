@@ -16,7 +16,7 @@ from xaicore.errors import ExactnessError, Inapplicable, InputError, ShapeError,
 from xaicore.methods.paths import QUADRATURES
 from xaicore.ops import Add, Dense, Flatten, MaxPool, Pow, ReLU, Reshape, Sigmoid, Tanh
 from xaicore.oracle.strategies import graphs, inputs_of, mlps, numbers
-from xaicore.oracle.twins import dense_integrated_gradients
+from xaicore.oracle.twins.numeric import dense_integrated_gradients
 
 EXACT = "integrated_gradients.exact"
 

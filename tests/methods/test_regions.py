@@ -15,8 +15,8 @@ from xaicore.data import digits_images, digits_model
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName
 from xaicore.methods.segments import felzenszwalb, grid, regions
 from xaicore.ops import Dense, Flatten, Transpose
-from xaicore.oracle import path_twins as twins
 from xaicore.oracle.strategies import numbers
+from xaicore.oracle.twins import paths as twins
 
 
 def blank(*shape, dtype="float64", layout=False):

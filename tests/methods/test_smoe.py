@@ -13,8 +13,8 @@ from tests.nets import close
 from xaicore import Builder
 from xaicore.methods.smoe import SCALES, STATISTICS
 from xaicore.ops import Conv, Dense, Flatten, GlobalAvgPool, MaxPool, ReLU
-from xaicore.oracle import map_twins as twins
 from xaicore.oracle.strategies import numbers
+from xaicore.oracle.twins import maps as twins
 from xaicore.trace import forward
 
 

@@ -19,12 +19,12 @@ from xaicore.errors import InputError, NothingChecked, ShapeError, UnknownName
 from xaicore.graph.run import evaluate
 from xaicore.ops import Add, Conv, Dense, Embedding, Exp, Flatten, Identity, Log, MaxPool, ReLU, Sum
 from xaicore.oracle import constructions as made
-from xaicore.oracle import twins
 from xaicore.oracle.axioms import AXIOMS, Case
 from xaicore.oracle.conservation import without_denominator
 from xaicore.oracle.report import Report, Verdict
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 from xaicore.oracle.tolerance import SAFETY, largest, tolerance
+from xaicore.oracle.twins import rules as twins
 from xaicore.rules import lrp
 
 

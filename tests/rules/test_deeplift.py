@@ -40,7 +40,7 @@ from xaicore.ops import (
     ToFloat,
 )
 from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps, numbers
-from xaicore.oracle.twins import ReluNet
+from xaicore.oracle.twins.deeplift import ReluNet
 
 RULES = ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics")
 

@@ -30,8 +30,8 @@ from xaicore.ops import (
     Resize,
     Softmax,
 )
-from xaicore.oracle import twins
 from xaicore.oracle.strategies import numbers
+from xaicore.oracle.twins import rules as twins
 from xaicore.rules import RULE_SETS, lrp, named, op, weighted
 from xaicore.rules.ruleset import RuleSet
 from xaicore.trace import forward

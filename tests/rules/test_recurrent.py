@@ -28,7 +28,7 @@ from xaicore.ops import (
     Tanh,
     recurrence,
 )
-from xaicore.oracle import twins_recurrent as twins
+from xaicore.oracle.twins import recurrent as twins
 from xaicore.rules import RULE_SETS
 from xaicore.rules.example import product
 from xaicore.rules.gates import gate_rule

@@ -54,7 +54,7 @@ def fit_patterns(graph: Graph, x: Any, estimator: str = "relu") -> Patterns:
                two-component estimator)
     Either makes wᵀ a = 1 for each neuron, 0 for a neuron whose y never varies (never is positive). x (N, ...), N >= 2.
     Source: kindermans2018, eqs. 4 and 7 (numbers from descriptions). Same as: innvestigate 1.0 "linear" and "relu" up to its
-    own mask: there and here E[y] runs over all samples. Second opinion: loops in oracle/twins.py.
+    own mask: there and here E[y] runs over all samples. Second opinion: loops in oracle/twins/rules.py.
     """
     if estimator not in ESTIMATORS:
         raise InputError(f"estimator={estimator!r} does not exist; there are " + ", ".join(map(repr, ESTIMATORS)))

@@ -1,0 +1,16 @@
+"""Second opinions: slower, dumber implementations that share no code with what they check.
+
+The files hold the papers' formulas as loops, a family each. ``TWINS`` gives for every method a second implementation of the
+whole of it, and a network, an input and settings on which the two are compared (``tests/oracle/test_twins.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from xaicore.oracle.twins.twin import Problem, Twin
+
+TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({})
+
+__all__ = ["TWINS", "Problem", "Twin"]
