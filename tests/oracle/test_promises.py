@@ -31,7 +31,7 @@ BENT = "integrated_gradients.exact"                                     # does n
 CAMS = {"grad_cam", "guided_grad_cam", "grad_cam_plus_plus", "layer_cam", "hires_cam", "xgrad_cam", "score_cam", "faster_score_cam",
         "ablation_cam", "eigen_cam", "smoe", "fastcam"}
 NEVER_RATIONAL = {"integrated_gradients", "smoothgrad", "smoothgrad_squared", "vargrad", "cam", *CAMS, *IRRATIONAL,
-                  "expected_gradients", "blur_ig", "internal_influence", "xrai"}
+                  "expected_gradients", "blur_ig", "internal_influence", "xrai", "attention_rollout", "salient_relevance", "sglrp"}
 """Without settings. The maps are rational or not as tests/test_exact.py says, but need convolutions."""
 
 EXACT = {"lrp.alpha_beta", "deeplift.rescale", "deeplift.reveal_cancel", "lrp.gamma", BENT, "occlusion", "shapley.exact", "kernel_shap"}

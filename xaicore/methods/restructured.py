@@ -13,7 +13,7 @@ from xaicore.methods.attribution import Attribution
 from xaicore.methods.contrast import Base, base_rules
 from xaicore.methods.propagate import propagate
 from xaicore.methods.task import Task
-from xaicore.numerics import Array, positive, scalar
+from xaicore.numerics import Array, is_exact, positive, scalar
 from xaicore.rules import RULE_SETS
 from xaicore.rules.gradient import gradient
 from xaicore.trace import forward
@@ -63,7 +63,8 @@ def _per_sample(reference: Any, task: Task) -> Array:
 def flood(v: Array, a: Array, drop: Any) -> Any:
     """The level t nearest to 0 with Σ v_k (a_k - max(0, a_k - t)) = drop, for activations a >= 0; None where there is none.
 
-    For t >= 0 the sum is Σ v_k min(a_k, t): linear between the activations in order. For t < 0 it is t Σ v.
+    For t >= 0 the sum is Σ v_k min(a_k, t): linear between the activations in order. For t < 0 it is t Σ v. A drop that the highest
+    level misses by the rounding of the sum alone is reached there.
 
     >>> flood(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 2.0)
     0.6666666666666666
@@ -72,7 +73,8 @@ def flood(v: Array, a: Array, drop: Any) -> Any:
         return drop * 0
     total = v.sum()
     below = drop / total if total != 0 and drop / total < 0 else None
-    reached, start = drop * 0, drop * 0
+    rounding = 0 if is_exact(a) else 2 * (len(a) + 1) * np.finfo(a.dtype).eps  # of two sums of len(a) products, f's and this one
+    reached, start, passed = drop * 0, drop * 0, drop * 0
     above = None
     for stop in sorted(set(a[a > 0].tolist())):
         rate = v[a >= stop].sum()
@@ -80,6 +82,8 @@ def flood(v: Array, a: Array, drop: Any) -> Any:
         if rate != 0 and 0 <= (drop - reached) / gain <= 1:
             above = start + (drop - reached) / rate
             break
-        reached, start = reached + gain, stop
+        reached, start, passed = reached + gain, stop, passed + abs(gain)
+    if above is None and start > 0 and abs(drop - reached) <= rounding * passed:
+        above = start
     found = [t for t in (below, above) if t is not None]
     return min(found, key=abs) if found else None
