@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from fractions import Fraction
 
 import numpy as np
@@ -19,12 +18,6 @@ EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 def integers(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Small whole numbers: sums of products are exact, so that adjoints are compared without tolerance."""
     return rng.integers(-5, 6, shape).astype(float)
-
-
-def test_examples_in_docstrings() -> None:
-    result = doctest.testmod(numerics)
-    assert result.attempted > 3
-    assert result.failed == 0
 
 
 @EXAMPLES

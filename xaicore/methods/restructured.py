@@ -66,7 +66,7 @@ def flood(v: Array, a: Array, drop: Any) -> Any:
     For t >= 0 the sum is Σ v_k min(a_k, t): linear between the activations in order. For t < 0 it is t Σ v. A drop that the highest
     level misses by the rounding of the sum alone is reached there.
 
-    >>> flood(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 2.0)
+    >>> float(flood(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 2.0))
     0.6666666666666666
     """
     if drop == 0:
