@@ -1,8 +1,6 @@
 """Occlusion: the numbers of five libraries, a second implementation by loops, and what holds for linear functions."""
 
 from fractions import Fraction
-from itertools import product
-from math import ceil
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from xaicore import Builder
 from xaicore.errors import InputError, ShapeError, UnknownName
 from xaicore.ops import Add, Dense, Flatten, Transpose
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
+from xaicore.oracle.twins import windows as loops
 
 OVERLAP, BORDER, MODE = ("mean", "sum", "mean_per_cell"), ("crop", "valid", "wrap"), ("drop", "keep")
 SCORE = ("difference", "raw", "complement")
@@ -57,29 +56,6 @@ def test_one_feature():
     assert isinstance(a.gap()[0], Fraction)
 
 
-def by_loops(f, x, fill, window, stride, score, overlap, border, mode):
-    """One sample x, windows as boxes over all of its axes."""
-    axes = []
-    for n, w, s in zip(x.shape, window, stride):
-        if border == "wrap":
-            axes.append([[(at + k) % n for k in range(w)] for at in range(0, n, s)])
-        else:
-            count = ceil((n - w) / s) + 1 if border == "crop" else (n - w) // s + 1
-            axes.append([[k for k in range(j * s, j * s + w) if k < n] for j in range(count) if j * s < n])
-    total, seen, cells = np.zeros(x.shape), np.zeros(x.shape), np.zeros(x.shape)
-    for box in product(*axes):
-        inside = np.zeros(x.shape, dtype=bool)
-        for place in product(*box):
-            inside[place] = True
-        y = f(np.where(inside == (mode == "drop"), fill, x))
-        value = {"difference": f(x) - y, "raw": y, "complement": 1 - y}[score]
-        total += value * inside
-        seen += inside
-        cells += inside.sum() * inside
-    by = {"mean": seen, "sum": np.ones(x.shape), "mean_per_cell": cells}[overlap]
-    return np.where(seen > 0, total / np.where(by > 0, by, 1), 0), seen
-
-
 @given(data=st.data(), score=st.sampled_from(SCORE), overlap=st.sampled_from(OVERLAP), border=st.sampled_from(BORDER),
        mode=st.sampled_from(MODE))
 def test_against_loops(data, score, overlap, border, mode):
@@ -97,7 +73,7 @@ def test_against_loops(data, score, overlap, border, mode):
                    batch_size=data.draw(st.sampled_from([1, 7, 64])))
     for n in range(len(x)):
         box, step = (channel, *window), (channel, *stride)
-        slow, seen = by_loops(lambda v: graph(v[None])[0, 1], x[n], fill, box, step, score, overlap, border, mode)
+        slow, seen = loops.occlusion(lambda v: graph(v[None])[0, 1], x[n], fill, box, step, score, overlap, border, mode)
         assert close(np.asarray(a)[n], slow, 1e-12)
         assert (a.extras["counts"]["x"] == seen).all()
 

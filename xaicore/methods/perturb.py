@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from math import prod
 from types import MappingProxyType
@@ -77,6 +78,8 @@ def occlusion(
     settled: dict[str, Any] = {k: usual.get(k) if v is None else v for k, v in given.items()}
     if convention == "tf_explain" and settled["stride"] is None:
         settled["stride"] = settled["window"]
+    if fill is None and task.graph.dtype == "exact" and settled["fill"] != "mean":
+        settled["fill"] = Fraction(settled["fill"])                     # tf-explain's 127.5, which a float graph takes as it is
     for setting, known in (("score", SCORES), ("overlap", OVERLAPS), ("border", BORDERS), ("mode", ("drop", "keep"))):
         chosen(setting, settled[setting], known)
     chosen("channels", channels, ("together", "separate"))

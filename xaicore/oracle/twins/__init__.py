@@ -1,7 +1,8 @@
 """Second opinions: slower, dumber implementations that share no code with what they check.
 
-The files hold the papers' formulas as loops, a family each. ``TWINS`` gives for every method a second implementation of the
-whole of it, and a network, an input and settings on which the two are compared (``tests/oracle/test_twins.py``).
+The files hold the papers' formulas as loops, a family each; those that make whole methods of them end in a table of their own, method
+id -> twins. ``TWINS`` joins these: for every method a second implementation of the whole of it, and networks, inputs and settings on
+which the two are compared (``tests/oracle/test_twins.py``).
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from xaicore.oracle.twins import windows
 from xaicore.oracle.twins.twin import Problem, Twin
 
-TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({})
+TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
+    **windows.TWINS,
+})
 
 __all__ = ["TWINS", "Problem", "Twin"]
