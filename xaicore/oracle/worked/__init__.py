@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from itertools import chain
 from types import MappingProxyType
 
-from xaicore.oracle.worked import occlusion
+from xaicore.oracle.worked import games, maps, masks, occlusion
 from xaicore.oracle.worked.example import Worked
 
 _ALL: tuple[Worked, ...] = tuple(chain(
-    occlusion.EXAMPLES,
+    occlusion.EXAMPLES, games.EXAMPLES, maps.EXAMPLES, masks.EXAMPLES,
 ))
 
 WORKED: Mapping[str, tuple[Worked, ...]] = MappingProxyType(

@@ -101,3 +101,10 @@ def pooled_maps(weights: Sequence[Any], bias: float = 0, relu: bool = False) -> 
         return b.build(b.add(Dense(), h, b.param("w", [list(weights)]), *extra, name="f"))
 
     return build
+
+
+def strided() -> Graph:
+    """f = A_1 + A_2, with A = (x1, x3) the layer "maps", every second entry of x."""
+    b = Builder("strided")
+    h = b.add(Conv(stride=(2,)), b.input("x", (None, 1, 4)), b.param("one", [[[1]]]), name="maps")
+    return b.build(b.add(Dense(), b.add(Flatten(), h), b.param("w", [[1, 1]]), name="f"))
