@@ -275,6 +275,70 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "ICLR, arXiv 1609.02907", False),
     "friedman2004": Source(
         "E. J. Friedman", "Paths and consistency in additive cost sharing", 2004, "International Journal of Game Theory 32", False),
+    "hotelling1936": Source("H. Hotelling", "Relations between two sets of variates", 1936, "Biometrika 28", False),
+    "bjorck1973": Source(
+        "Å. Björck, G. H. Golub", "Numerical methods for computing angles between linear subspaces", 1973, "Mathematics of Computation 27",
+        False),
+    "raghu2017": Source(
+        "M. Raghu, J. Gilmer, J. Yosinski, J. Sohl-Dickstein",
+        "SVCCA: singular vector canonical correlation analysis for deep learning dynamics and interpretability", 2017,
+        "NeurIPS, arXiv 1706.05806; as in the authors' code", True),
+    "morcos2018": Source(
+        "A. S. Morcos, M. Raghu, S. Bengio", "Insights on representational similarity in neural networks with canonical correlation", 2018,
+        "NeurIPS, arXiv 1806.05759", False),
+    "kornblith2019": Source(
+        "S. Kornblith, M. Norouzi, H. Lee, G. Hinton", "Similarity of neural network representations revisited", 2019,
+        "ICML, arXiv 1905.00414", False),
+    "song2012": Source(
+        "L. Song, A. Smola, A. Gretton, J. Bedo, K. Borgwardt", "Feature selection via dependence maximization", 2012,
+        "JMLR 13; the unbiased estimator of HSIC", False),
+    "vandermaaten2008": Source("L. van der Maaten, G. Hinton", "Visualizing data using t-SNE", 2008, "JMLR 9", False),
+    "colah2015": Source("C. Olah", "Visualizing representations: deep learning and human beings", 2015, "colah.github.io", False),
+    "lee1999": Source(
+        "D. D. Lee, H. S. Seung", "Learning the parts of objects by non-negative matrix factorization", 1999, "Nature 401", False),
+    "lee2001": Source("D. D. Lee, H. S. Seung", "Algorithms for non-negative matrix factorization", 2001, "NIPS 13", False),
+    "olah2017": Source(
+        "C. Olah, A. Mordvintsev, L. Schubert", "Feature visualization", 2017, "Distill; constants as in the authors' library lucid", True),
+    "olah2018": Source(
+        "C. Olah, A. Satyanarayan, I. Johnson, S. Carter, L. Schubert, K. Ye, A. Mordvintsev",
+        "The building blocks of interpretability", 2018, "Distill; as in the authors' notebooks", True),
+    "carter2019": Source(
+        "S. Carter, Z. Armstrong, L. Schubert, I. Johnson, C. Olah", "Activation atlas", 2019, "Distill", False),
+    "hilton2020": Source(
+        "J. Hilton, N. Cammarata, S. Carter, G. Goh, C. Olah", "Understanding RL vision", 2020, "Distill; as in the authors' code", True),
+    "schulman2016": Source(
+        "J. Schulman, P. Moritz, S. Levine, M. Jordan, P. Abbeel",
+        "High-dimensional continuous control using generalized advantage estimation", 2016, "ICLR, arXiv 1506.02438", False),
+    "shen2020": Source(
+        "Q. Shen, Y. Wu, Y. Jiang, W. Zeng, A. K. H. Lau, A. Vianova, H. Qu",
+        "Visual interpretation of recurrent neural network on multi-dimensional time-series forecast", 2020,
+        "PacificVis, doi 10.1109/PacificVis48177.2020.2785", False),
+    "erhan2009": Source(
+        "D. Erhan, Y. Bengio, A. Courville, P. Vincent", "Visualizing higher-layer features of a deep network", 2009,
+        "technical report 1341, University of Montreal", False),
+    "yosinski2015": Source(
+        "J. Yosinski, J. Clune, A. Nguyen, T. Fuchs, H. Lipson", "Understanding neural networks through deep visualization", 2015,
+        "ICML workshop, arXiv 1506.06579; as in the authors' toolbox", True),
+    "mordvintsev2015": Source(
+        "A. Mordvintsev, C. Olah, M. Tyka", "Inceptionism: going deeper into neural networks", 2015, "Google Research blog", False),
+    "mahendran2015": Source(
+        "A. Mahendran, A. Vedaldi", "Understanding deep image representations by inverting them", 2015, "CVPR, arXiv 1412.0035", False),
+    "gatys2016": Source(
+        "L. A. Gatys, A. S. Ecker, M. Bethge", "Image style transfer using convolutional neural networks", 2016, "CVPR", False),
+    "chollet2016": Source(
+        "F. Chollet", "How convolutional neural networks see the world", 2016, "The Keras blog", False),
+    "gildenblat2016": Source(
+        "J. Gildenblat", "keras-filter-visualization", 2016, "software, github.com/jacobgil/keras-filter-visualization", True),
+    "nguyen2015": Source(
+        "A. Nguyen, J. Yosinski, J. Clune",
+        "Deep neural networks are easily fooled: high confidence predictions for unrecognizable images", 2015, "CVPR, arXiv 1412.1897",
+        False),
+    "madry2018": Source(
+        "A. Madry, A. Makelov, L. Schmidt, D. Tsipras, A. Vladu", "Towards deep learning models resistant to adversarial attacks", 2018,
+        "ICLR, arXiv 1706.06083", False),
+    "goodfellow2015": Source(
+        "I. J. Goodfellow, J. Shlens, C. Szegedy", "Explaining and harnessing adversarial examples", 2015, "ICLR, arXiv 1412.6572", False),
+    "kingma2015": Source("D. P. Kingma, J. Ba", "Adam: a method for stochastic optimization", 2015, "ICLR, arXiv 1412.6980", False),
 })
 
 
