@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.methods.worth import worth
 from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.data import digits_images, digits_model
 from xaicore.ops import Add, Concat, Dense, Mul, ReLU, Slice
 from xaicore.oracle.strategies import inputs_of, mlps, numbers
 from xaicore.oracle.twins import games as twins
+from xaicore.oracle.twins.games import worth
 
 
 def exact(values):

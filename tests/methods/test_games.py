@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.methods.worth import worth
 from tests.nets import NET_B, close
 from tests.oracle.planted import cnn, image, several
 from xaicore import Builder
@@ -20,6 +19,7 @@ from xaicore.methods.task import make_task
 from xaicore.ops import Dense, Embedding, Mean
 from xaicore.oracle.strategies import cnns, inputs_of, mlps, numbers
 from xaicore.oracle.twins import games as twins
+from xaicore.oracle.twins.games import worth
 
 
 def exact(values):

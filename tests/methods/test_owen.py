@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.methods.worth import worth
 from tests.nets import close
 from tests.oracle.planted import cnn, image
 from xaicore.errors import Inapplicable, InputError, UnknownName
 from xaicore.oracle.strategies import inputs_of, mlps
 from xaicore.oracle.twins import games as twins
+from xaicore.oracle.twins.games import worth
 
 TREES = [((0, 1), 2, 3), ((0, (1, 2)), 3), (((0, 1), (2, 3)),), (0, 1, 2, 3), (((3,), (0, 2)), (1,))]
 

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.methods.worth import worth
 from tests.nets import NET_A, X_A, close
 from tests.oracle.planted import cnn, image
 from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName
 from xaicore.methods import regression
 from xaicore.methods.surrogate import coalitions_of, kernel
 from xaicore.oracle.strategies import numbers
+from xaicore.oracle.twins.games import worth
 
 # ----- regressions --------------------------------------------------------------------------------------------------
 

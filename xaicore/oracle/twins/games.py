@@ -15,6 +15,22 @@ Worth = Callable[[frozenset[int]], Any]
 """v: what a set of players is worth."""
 
 
+def worth(f: Callable[[Array], Any], x: Array, x0: Array, labels: Array) -> Worth:
+    """v(S) = f(x where the players in S are, x0 elsewhere), for a function of one sample; remembered."""
+    known: dict[frozenset[int], Any] = {}
+
+    def v(who: frozenset[int]) -> Any:
+        if who not in known:
+            z = np.array(x0)
+            for place in np.ndindex(x.shape):
+                if int(labels[place]) in who:
+                    z[place] = x[place]
+            known[who] = f(z)
+        return known[who]
+
+    return v
+
+
 def shapley_by_orders(v: Worth, players: int) -> list[Any]:
     """The mean, over all M! orders, of what each player adds to those before it."""
     out: list[Any] = [0] * players

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.numerics import Array
-from xaicore.oracle.twins.draws import Rng, each, mlp, odd, one
+from xaicore.oracle.twins.draws import Rng, each, mlp, odd, one, telling
 from xaicore.oracle.twins.plain_cnn import network
 from xaicore.oracle.twins.twin import Problem, Twin
 
@@ -117,7 +117,8 @@ def _shuffled(problem: Problem) -> Array:
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
     "occlusion": (Twin("a loop over boxes, with the conventions of the libraries written out a second time", _occlusion, _windows),),
-    "feature_ablation": (Twin("one evaluation for each group of a random mask", _ablation, _groups),),
+    "feature_ablation": (Twin("one evaluation for each group of a random mask", _ablation,
+                              lambda rng: telling(rng, _groups, _ablation)),),
     "feature_permutation": (
         Twin("as many exchanges as there are other samples are all of them: a loop over all pairs, nothing drawn", _all_partners,
              lambda rng: Problem(mlp(rng, 4), odd(rng, 5, 4), 1, {"samples": 9})),
