@@ -55,15 +55,20 @@ def _quotients(parts: list[Any], z: Any) -> list[Any]:
     return [p / z if z != 0 else p * 0 for p in parts]
 
 
+def _with_share(parts: list[Any], w: Vector, amount: Any) -> list[Any]:
+    """The parts, and of ``amount`` the same for every input that is wired to the neuron."""
+    if amount == 0:
+        return parts
+    fan_in = sum(1 for v in w if v != 0)
+    return [p + (amount / fan_in if v != 0 else 0) for p, v in zip(parts, w)]
+
+
 def epsilon(x: Vector, w: Matrix, b: Vector, r: Vector, eps: Any = 0, bias: str = "absorb") -> list[Any]:
     """Bach et al. 2015, eqs. 56 and 58, with the three bias policies; every input with a weight that is not 0 counts."""
     def shares(j: int) -> list[Any]:
         parts = [x[i] * w[j][i] for i in range(len(x))]
         z = sum(parts) + (b[j] if bias != "ignore" else 0)
-        if bias == "distribute":
-            fan_in = sum(1 for v in w[j] if v != 0)
-            parts = [p + (b[j] / fan_in if w[j][i] != 0 else 0) for i, p in enumerate(parts)]
-        return _quotients(parts, z + eps * _sign(z))
+        return _quotients(_with_share(parts, w[j], b[j]) if bias == "distribute" else parts, z + eps * _sign(z))
 
     return _spread(r, shares, len(x))
 
@@ -82,7 +87,10 @@ def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias:
             for i in range(len(x)):
                 decides = x[i] * w[j][i] if split == "contributions" else w[j][i]
                 parts.append(x[i] * w[j][i] if keep(decides) else 0)
-            z = sum(parts) + (b[j] if bias == "absorb" and keep(b[j]) else 0)
+            offset = b[j] if bias != "ignore" and keep(b[j]) else 0
+            z = sum(parts) + offset
+            if bias == "distribute":
+                parts = _with_share(parts, w[j], offset)
             for i, q in enumerate(_quotients(parts, z)):
                 out[i] = out[i] + factor * q
         return out
@@ -93,8 +101,8 @@ def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias:
 def z_plus(x: Vector, w: Matrix, b: Vector, r: Vector, bias: str = "absorb") -> list[Any]:
     """Montavon et al. 2017: shares of the positive contributions."""
     def shares(j: int) -> list[Any]:
-        parts = [max(x[i] * w[j][i], 0) for i in range(len(x))]
-        return _quotients(parts, sum(parts) + (max(b[j], 0) if bias == "absorb" else 0))
+        parts, offset = [max(x[i] * w[j][i], 0) for i in range(len(x))], max(b[j], 0) if bias != "ignore" else 0
+        return _quotients(_with_share(parts, w[j], offset) if bias == "distribute" else parts, sum(parts) + offset)
 
     return _spread(r, shares, len(x))
 
@@ -102,7 +110,7 @@ def z_plus(x: Vector, w: Matrix, b: Vector, r: Vector, bias: str = "absorb") -> 
 def gamma(x: Vector, w: Matrix, b: Vector, r: Vector, gamma: Any, variant: str = "generalized", bias: str = "absorb") -> list[Any]:
     """x (w + γ w+) and its form for signed inputs, which favours the contributions of the sign of z."""
     def shares(j: int) -> list[Any]:
-        offset = b[j] if bias == "absorb" else 0
+        offset = b[j] if bias != "ignore" else 0
         z = sum(x[i] * w[j][i] for i in range(len(x))) + offset
         if variant == "generalized" and z == 0:
             return [0] * len(x)
@@ -113,7 +121,8 @@ def gamma(x: Vector, w: Matrix, b: Vector, r: Vector, gamma: Any, variant: str =
             return contribution * (1 + gamma) if favoured else contribution
 
         parts = [favour(x[i] * w[j][i], w[j][i] if variant == "original" else x[i] * w[j][i]) for i in range(len(x))]
-        return _quotients(parts, sum(parts) + favour(offset, offset))
+        z = sum(parts) + favour(offset, offset)
+        return _quotients(_with_share(parts, w[j], favour(offset, offset)) if bias == "distribute" else parts, z)
 
     return _spread(r, shares, len(x))
 
