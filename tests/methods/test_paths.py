@@ -1,7 +1,6 @@
 """Integrated gradients by quadrature and exactly: worked numbers, a second implementation by pieces, and identities."""
 
 from fractions import Fraction
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from xaicore.methods.paths import QUADRATURES
 from xaicore.ops import Add, Dense, Flatten, MaxPool, Pow, ReLU, Reshape, Sigmoid, Tanh
 from xaicore.oracle.strategies import graphs, inputs_of, mlps, numbers
 from xaicore.oracle.twins.numeric import dense_integrated_gradients
+from xaicore.oracle.twins.pieces import Pieces
 
 EXACT = "integrated_gradients.exact"
 
@@ -140,48 +140,6 @@ def test_worked_numbers_of_the_exact_integral():
     assert list(np.asarray(b)[0]) == [6, -5]
     assert list(b.extras["pieces"]) == [1]
     assert close(xc.explain(NET_A, X_A, EXACT), [[6, -5]], 1e-15)
-
-
-class Pieces:
-    """A second implementation: a unit as affine functions of x on stretches of the path, in Fractions, built forwards."""
-
-    def __init__(self, path, stretches):
-        self.path, self.stretches = path, stretches                     # (low, high, gradient, constant)
-
-    def at(self, grad, const, t):
-        return sum(g * (s + t * (e - s)) for g, (s, e) in zip(grad, self.path)) + const
-
-    def relu(self):
-        out = []
-        for low, high, grad, const in self.stretches:
-            left, right = self.at(grad, const, low), self.at(grad, const, high)
-            cuts = [low, high]
-            if left * right < 0:
-                cuts.insert(1, low + (high - low) * left / (left - right))
-            for a, b in pairwise(cuts):
-                on = self.at(grad, const, (a + b) / 2) > 0
-                out.append((a, b, grad if on else [Fraction(0)] * len(grad), const if on else Fraction(0)))
-        return Pieces(self.path, out)
-
-    @staticmethod
-    def sum(units, weights, bias=Fraction(0)):
-        path = units[0].path
-        cuts = sorted({c for u in units for s in u.stretches for c in s[:2]})
-        out = []
-        for a, b in pairwise(cuts):
-            grad, const = [Fraction(0)] * len(path), Fraction(bias)
-            for u, w in zip(units, weights):
-                _, _, g, c = next(s for s in u.stretches if s[0] <= a and b <= s[1])
-                grad = [p + w * q for p, q in zip(grad, g)]
-                const += w * c
-            out.append((a, b, grad, const))
-        return Pieces(path, out)
-
-    def maximum(self, other):
-        return Pieces.sum([other, Pieces.sum([self, other], [1, -1]).relu()], [1, 1])
-
-    def integral(self):
-        return [(e - s) * sum((high - low) * grad[i] for low, high, grad, _ in self.stretches) for i, (s, e) in enumerate(self.path)]
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from xaicore.oracle.twins import backpropagation, coalitions, relevance, windows
+from xaicore.oracle.twins import backpropagation, coalitions, contrastive, lines, references, relevance, signals, windows
 from xaicore.oracle.twins.twin import Problem, Twin
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
     **windows.TWINS, **coalitions.TWINS,
-    **backpropagation.TWINS, **relevance.TWINS,
+    **backpropagation.TWINS, **relevance.TWINS, **contrastive.TWINS, **references.TWINS, **lines.TWINS, **signals.TWINS,
 })
 
 __all__ = ["TWINS", "Problem", "Twin"]

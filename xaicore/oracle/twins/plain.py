@@ -189,8 +189,12 @@ def _windows(sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int],
     counts = [(n + p + q - d * (k - 1) - 1) // s + 1 for n, (p, q), d, k, s in zip(sizes, pads, dilation, kernel, stride)]
     found: Windows = []
     for o in product(*map(range, counts)):
-        reads = [(k, tuple(a * s - p + b * d for a, s, (p, _), b, d in zip(o, stride, pads, k, dilation))) for k in product(*map(range, kernel))]
-        found.append([(k, at) for k, at in reads if all(0 <= i < n for i, n in zip(at, sizes))])
+        reads = []
+        for k in product(*map(range, kernel)):
+            at = tuple(a * s - p + b * d for a, s, (p, _), b, d in zip(o, stride, pads, k, dilation))
+            if all(0 <= i < n for i, n in zip(at, sizes)):
+                reads.append((k, at))
+        found.append(reads)
     return counts, found
 
 

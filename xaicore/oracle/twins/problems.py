@@ -26,19 +26,19 @@ def eighths(rng: np.random.Generator, *shape: int) -> Array:
 
 def perceptron(rng: np.random.Generator, sizes: tuple[int, ...] = (3, 4, 3, 2), bias: bool = True, dtype: str = "exact") -> Graph:
     """Dense layers fc1, fc2, ... with ReLUs relu1, ... between them."""
-    b = Builder("perceptron", dtype)
+    b = Builder("perceptron", "exact")
     h = b.input("x", (None, sizes[0]))
     for k, (n, m) in enumerate(pairwise(sizes), 1):
         extra = (b.param(f"b{k}", eighths(rng, m)),) if bias else ()
         h = b.add(Dense(), h, b.param(f"w{k}", eighths(rng, m, n)), *extra, name=f"fc{k}")
         if k < len(sizes) - 1:
             h = b.add(ReLU(), h, name=f"relu{k}")
-    return b.build(h)
+    return b.build(h).astype(dtype)
 
 
 def convolutional(rng: np.random.Generator, pool: str = "max", skip: bool = True, dtype: str = "exact") -> Graph:
     """On (N, 2, 3, 4): a padded convolution, a second one beside a skip connection, a pool with overlap, a head of two outputs."""
-    b = Builder("convolutional", dtype)
+    b = Builder("convolutional", "exact")
 
     def conv(value: str, name: str, n: int, m: int) -> str:
         w = b.param(f"{name}.w", eighths(rng, m, n, 2, 2))
@@ -51,24 +51,24 @@ def convolutional(rng: np.random.Generator, pool: str = "max", skip: bool = True
         h = b.add(MaxPool((2, 2), (1, 2)) if pool == "max" else AvgPool((2, 2), (1, 2)), h, name="pool")
     size = 2 * (2 * 2 if pool else 3 * 4)
     h = b.add(Flatten(), h, name="flat")
-    return b.build(b.add(Dense(), h, b.param("w", eighths(rng, 2, size)), b.param("b", eighths(rng, 2)), name="head"))
+    return b.build(b.add(Dense(), h, b.param("w", eighths(rng, 2, size)), b.param("b", eighths(rng, 2)), name="head")).astype(dtype)
 
 
-def on_perceptron(*sizes: int, samples: int = 2, positive: bool = False, bias: bool = True, dtype: str = "exact", target: Any = 1,
+def on_perceptron(*sizes: int, count: int = 2, positive: bool = False, bias: bool = True, dtype: str = "exact", target: Any = 1,
                   **settings: Any) -> Make:
     """A problem on a new perceptron, with these settings; a setting that is callable is made anew: (rng, shape of x) -> value."""
     def make(rng: np.random.Generator) -> Problem:
         graph = perceptron(rng, sizes or (3, 4, 3, 2), bias, dtype)
-        return problem_on(rng, graph, (samples, (sizes or (3,))[0]), positive, target, settings)
+        return problem_on(rng, graph, (count, (sizes or (3,))[0]), positive, target, settings)
 
     return make
 
 
-def on_convolutional(samples: int = 1, positive: bool = False, pool: str = "max", skip: bool = True, dtype: str = "exact", target: Any = 1,
+def on_convolutional(count: int = 1, positive: bool = False, pool: str = "max", skip: bool = True, dtype: str = "exact", target: Any = 1,
                      **settings: Any) -> Make:
     """A problem on a new convolutional network, with these settings."""
     def make(rng: np.random.Generator) -> Problem:
-        return problem_on(rng, convolutional(rng, pool, skip, dtype), (samples, 2, 3, 4), positive, target, settings)
+        return problem_on(rng, convolutional(rng, pool, skip, dtype), (count, 2, 3, 4), positive, target, settings)
 
     return make
 
