@@ -78,7 +78,10 @@ def test_method_ids_of_the_design_exist():
         interior_gradients expected_gradients blur_ig guided_ig conductance internal_influence xrai""".split()
     games = """shapley.exact shapley.sampling shapley.owen shapley.interaction kernel_shap lime feature_ablation feature_permutation rise
         linear_shap max_shap meaningful_perturbation ace deep_shap deep_shap.hypothetical gradient_shap""".split()
-    assert sorted({*issue, *games} - set(xc.METHODS)) == []
+    data = """tcav vog rate independence len.relu len.mu len.psi dax attfind xgnn segmentation global_contrast lime.submodular_pick
+        global_saliency fullgrad clrp sglrp lrp.restructured salient_relevance patternnet pattern_attribution excitation_backprop bilrp
+        attention_rollout concept_relevance""".split()
+    assert sorted({*issue, *games, *data} - set(xc.METHODS)) == []
 
 
 def test_no_file_is_too_long():
@@ -96,6 +99,9 @@ def test_settings_have_the_designs_names():
     documented |= {"background", "spread", "antithetic", "partner", "hierarchy", "draw", "endpoints", "features", "representation", "distance",
                    "kernel", "width", "selection", "ridge", "lasso", "convention", "grid", "probability", "sparsity", "smoothness", "power", "rate"}
     documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference", "estimator", "neighbours"}
+    documented |= {"concept", "random", "classifier", "test", "null", "checkpoints", "response", "projection", "prior", "labels", "permutations", "shift",
+                   "terms", "names", "fan_in", "layers", "inside", "outside", "components", "largest", "types", "nodes", "search", "degrees", "rollouts",
+                   "future", "penalty"}
     assert extra <= documented, extra - documented
 
 

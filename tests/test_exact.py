@@ -106,7 +106,8 @@ def test_every_method_is_rational_or_says_that_it_is_not(method):
         return
     graph, x = (pooled("exact"), exact(image(2))) if method == "cam" else (tiny(), tiny_image(2))
     if method in games.SPECIAL:
-        graph, x = games.SPECIAL[method](np.random.default_rng(0), "exact"), np.repeat(tiny_image(2), 2, axis=1)
+        graph = games.SPECIAL[method](np.random.default_rng(0), "exact")
+        x = games.special_input(method, np.repeat(tiny_image(2), 2, axis=1), "exact")
     a = xc.explain(graph, x, method, target=0, **NEEDS.get(method, {}), **RATIONAL_WITH.get(method, {}))
     assert fractions(a.output)
     assert all(fractions(v) for v in a.values.values())

@@ -9,7 +9,7 @@ import pytest
 
 import xaicore as xc
 from tests.frozen import freeze
-from tests.methods.games import GAMES, PATTERNS, maxima, rectified
+from tests.methods.games import GAMES, INPUTS, PATTERNS, convolved, maxima, rectified, sigmoids
 from tests.oracle.planted import cnn, exact, image, normed, several, tiny, tiny_image
 from xaicore import Builder, Graph
 from xaicore.graph.blocks import multi_head_attention
@@ -79,6 +79,8 @@ def networks() -> dict[str, tuple[Graph, dict[str, np.ndarray], Any]]:
         "direct": (direct(), {"x": numbers(rng, (2, 4))}, 3),
         "maxima": (maxima(rng), {"x": numbers(rng, (2, 2, 3, 3))}, 1),
         "rectified": (rectified(rng), {"x": numbers(rng, (2, 2, 3, 3))}, 1),
+        "concepts": (sigmoids(rng), {"x": INPUTS["len.psi"](rng, 2)}, 1),
+        "graphs": (convolved(rng), INPUTS["xgnn"](rng, 2), 1),
         "exact": (tiny(), {"x": tiny_image(2)}, 1),
         "float32": (cnn().astype("float32"), {"image": image(2).astype("float32")}, 0),
     }

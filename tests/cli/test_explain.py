@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from PIL import Image
 from safetensors.numpy import load as load_safetensors
 
 from tests.cli.files import Run
+from xaicore.cli.inputs import read_input
 from xaicore.cli.outputs import safetensors, write
 from xaicore.cli.shared import parsed, requests, split, target
+from xaicore.data import digits_images, digits_model
 from xaicore.errors import InputError
-from xaicore.graph.files import load
+from xaicore.graph.files import load, save
 from xaicore.methods import METHODS, explain
 
 PAIR = ("-m", "lrp.epsilon:eps=0.01", "-m", "deeplift.rescale")
@@ -39,7 +42,9 @@ def test_the_table_shows_the_sums_of_every_method_and_sample(run: Run, folder: P
 
 OTHERS = {
     "cam": "not affine", "linear_shap": "not affine", "max_shap": "shapley.exact", "attention_rollout": "no softmax over",
-    "feature_permutation": "this batch has one", "patternnet": "background=training samples", "pattern_attribution": "background=training samples"}
+    "feature_permutation": "this batch has one", "tcav": "give layer=", "vog": "give checkpoints=", "independence": "give labels=",
+    "attfind": "put the classifier behind its decoder", "xgnn": "searches among graphs", "len.relu": "a network on concepts",
+    "len.mu": "a network on concepts", "len.psi": "a network on concepts", "rate": "this batch has one", "patternnet": "background=training samples", "pattern_attribution": "background=training samples"}
 """Methods that ask for another network or for more data, and what they say."""
 
 
@@ -59,6 +64,49 @@ def test_every_method_draws_and_writes(run: Run, folder: Path, method: str) -> N
     with np.load("a.npz") as stored:
         assert np.isfinite(stored[method + fast.get(method, "")]).all()
     assert Path("a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_settings_that_are_files(run: Run, folder: Path) -> None:
+    """Examples of a concept, checkpoints, labels, a mask, noise: each arrives as it would in Python, and prints what it found."""
+    images, labels = digits_images()
+    np.save("threes.npy", images[labels == 3])
+    np.save("others.npy", images[4:8])
+    np.save("all.npy", images)
+    np.savetxt("labels.csv", (labels == 3).astype(float))
+    np.save("noise.npy", np.full((2, 1, 1, 8, 8), 0.25))
+    Image.fromarray(np.repeat(np.arange(4, dtype=np.uint8), 16).reshape(8, 8)).save("parts.png")
+    save(digits_model(), folder / "first.json")
+    scaled = replace(digits_model(), params={k: v / 2 for k, v in digits_model().params.items()})
+    save(scaled, folder / "second.json")
+    asked = ["tcav:layer=relu5,concept=threes.npy,random=others.npy,test=0", "vog:checkpoints=[first.json,second.json]",
+             "feature_ablation:mask=parts.png", "smoothgrad:noise=noise.npy", "independence:labels=labels.csv"]
+    for text, x, name in zip(asked, ["digit_3.png"] * 4 + ["all.npy"], "abcde"):
+        ran = run("explain", "digits", x, "--target", "3", "-m", text, "-o", f"{name}.npz", "-o", f"{name}.png")
+        assert ran.code == 0, ran.err
+    graph, three = digits_model(), read_input("digit_3.png", digits_model())["image"]
+    same = {"a": explain(graph, three, "tcav", 3, layer="relu5", concept=images[labels == 3], random=[images[4:8]], test=0),
+            "b": explain(graph, three, "vog", 3, checkpoints=[graph, scaled]),
+            "c": explain(graph, three, "feature_ablation", 3, mask=np.repeat(np.arange(4), 16).reshape(1, 8, 8)),
+            "d": explain(graph, three, "smoothgrad", 3, noise=np.full((2, 1, 1, 8, 8), 0.25)),
+            "e": explain(graph, images, "independence", 3, labels=(labels == 3).astype(float))}
+    for (name, a), text in zip(same.items(), asked):
+        with np.load(f"{name}.npz") as stored:
+            assert (stored[text] == np.asarray(a)).all()
+            says = json.loads(str(stored["about"]))["results"][0].get("says")
+        assert says == a.extras.get("says")
+    assert "independence:labels=labels.csv: " + same["e"].extras["says"] in ran.out
+    assert ran.err.startswith("independence:labels=labels.csv takes 1 forward, and 999 + 1 statistics of the batch for each entry\nwrote")
+    for text, message in (("tcav:layer=relu5,concept=3", "concept=3 is no file of samples"), ("vog:checkpoints=3", "checkpoints=3 is no model"),
+                          ("feature_ablation:mask=none.png", "none.png does not exist")):
+        ran = run("explain", "digits", "digit_3.png", "-m", text)
+        assert ran.code in (2, 4)
+        assert message in ran.err
+
+
+def test_what_is_slow_says_so_before_it_starts(run: Run, folder: Path) -> None:
+    ran = run("explain", "grey.json", "grey.png", "-m", "smoothgrad:samples=7", "-m", "gradient", "-m", "kernel_shap:mask=2,samples=14")
+    assert ran.err == ("smoothgrad:samples=7 takes 7 forward, 7 backward for each sample\n"
+                       "kernel_shap:mask=2,samples=14 takes (14 + 2) · B forward (unless given, 2 M + 2050) for each sample\n")
 
 
 def test_layers_of_maps_and_neurons(run: Run, folder: Path) -> None:

@@ -146,7 +146,7 @@ BAD = {
     "search": (lambda: xgnn(G, 0, search="beam"), UnknownName, "there are 'exhaustive', 'greedy'"),
     "nodes": (lambda: xgnn(G, 0, nodes=0), InputError, "nodes=0"),
     "too many": (lambda: xgnn(G, 0, nodes=7), Inapplicable, "there are 2,131,019 graphs of up to 7 nodes of 1 types"),
-    "inputs": (lambda: xgnn(NET_A, 0), InputError, "the network reads x; inputs called 'adjacency' and 'features'"),
+    "inputs": (lambda: xgnn(NET_A, 0), Inapplicable, "the network reads x; inputs called 'adjacency' and 'features'"),
     "features": (lambda: xgnn(G, 0, features=[1.0]), ShapeError, r"features have shape \(1,\)"),
     "width": (lambda: xgnn(G, 0, features=[[1.0, 2.0]]), xc.XaicoreError, "2 instead of 1 on axis 2"),
     "degrees": (lambda: xgnn(G, 0, degrees=[1, 2]), InputError, "2 entries for 1 types"),

@@ -7,16 +7,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tests.methods.games import ALONE, GAMES, IRRATIONAL, PATTERNS, SPECIAL, special
+from tests.methods.games import GAMES, IRRATIONAL, MAY_REFUSE, ONE_CLASS, PATTERNS, SPECIAL, inputs_for, special, special_input
 from tests.nets import NET_A, X_A
 from tests.oracle.planted import cnn, image, pooled, saturated, tiny, tiny_image
 from xaicore.errors import XaicoreError
 from xaicore.methods.table import METHODS
 from xaicore.oracle.axioms import AXIOMS, Case, check
-from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps
+from xaicore.oracle.strategies import SMOOTH, cnns, graphs, mlps
 
 SETTINGS = {
     "lrp.z_box": {"low": -1, "high": 1}, "lrp.epsilon_gamma_box": {"low": -1, "high": 1}, "integrated_gradients": {"steps": 5},
@@ -53,7 +53,12 @@ def networks(method: str) -> st.SearchStrategy:
 
 
 def keeps_its_promises(method: str, graph, x, target) -> Counter:
-    case = Case.of(graph, x, method, target, SETTINGS.get(method))
+    try:
+        case = Case.of(graph, x, method, target, SETTINGS.get(method))
+    except XaicoreError as error:
+        if MAY_REFUSE.get(method, error) not in str(error):
+            raise
+        reject()
     found = [AXIOMS[k].check(case, promised=True) for k in METHODS[method].promises]
     broken = [v for v in found if v.broken]
     assert not broken, f"{broken}\n{graph}\n{x!r}"
@@ -65,7 +70,7 @@ def keeps_its_promises(method: str, graph, x, target) -> Counter:
 @given(data=st.data())
 def test_promises(method, data):
     graph = data.draw(networks(method))
-    keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(2 if method in ALONE else 1, 3))), data.draw(st.integers(0, 2)))
+    keeps_its_promises(method, graph, data.draw(inputs_for(method, graph, 3)), data.draw(st.integers(0, 2)))
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -75,7 +80,7 @@ def test_promises(method, data):
 @given(data=st.data())
 def test_promises_thoroughly(method, dtype, data):
     graph = data.draw(networks(method)).astype(dtype)
-    keeps_its_promises(method, graph, data.draw(inputs_of(graph, batch=(2 if method in ALONE else 1, 3))), data.draw(st.integers(0, 2)))
+    keeps_its_promises(method, graph, data.draw(inputs_for(method, graph, 3)), data.draw(st.integers(0, 2)))
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - NEVER_RATIONAL))
@@ -85,7 +90,7 @@ def test_promises_thoroughly(method, dtype, data):
 def test_promises_without_rounding(method, data):
     kinds = special(method)
     graph = data.draw(graphs("any") if kinds is None else kinds).astype("exact")
-    x = np.vectorize(Fraction, otypes=[object])(data.draw(inputs_of(graph, batch=(2 if method in ALONE else 1, 2))))
+    x = np.vectorize(Fraction, otypes=[object])(data.draw(inputs_for(method, graph, 2)))
     keeps_its_promises(method, graph, x, data.draw(st.integers(0, 2)))
 
 
@@ -100,8 +105,8 @@ def test_a_promise_is_not_empty(method):
     """On one network each promised axiom is measured and holds; alpha-beta meets one-sided neurons, grad_cam gives one map."""
     graph, x = (pooled() if method == "cam" else cnn()), image(2)
     if method in SPECIAL:
-        graph, x = SPECIAL[method](np.random.default_rng(0)), x[:, :, :3, :3]
-    found = keeps_its_promises(method, graph, x, [2, 1])
+        graph, x = SPECIAL[method](np.random.default_rng(0)), special_input(method, x[:, :, :3, :3])
+    found = keeps_its_promises(method, graph, x, 1 if method in ONE_CLASS else [2, 1])
     not_measured = {k.removesuffix(" does not apply") for k in found if k.endswith("does not apply")}
     allowed = {"lrp.alpha_beta": {"conservation"}, "lrp.epsilon_alpha2_beta1": {"conservation"}, "lrp.z_plus": {"conservation"},
                "lrp.epsilon_plus": {"conservation"}, "deep_taylor": {"conservation"}, "guided_saliency": {"symmetry", "input_shift"}}
@@ -139,6 +144,15 @@ UNDECIDED = {
         ("patternnet", "implementation_invariance symmetry"), ("pattern_attribution", "dummy implementation_invariance symmetry"))
        for a in axioms.split()},
     "concept_relevance dummy": "the unit that is conditioned on by default does not read the dummy",
+    "attfind symmetry": "where both ends raise f alike on average, rounding chooses between them",
+    **{f"dax {a}": "with its default base it is LRP-0" for a in ("dummy", "implementation_invariance", "linearity")},
+    **{f"len.{family} batch_invariance": "the formula is made of the batch; here one sample's says the same" for family in ("relu", "mu")},
+    **{f"len.relu {a}": "a weight at just the threshold is kept or not by its rounding" for a in ("implementation_invariance", "symmetry")},
+    "lime.submodular_pick sensitivity_a": "as for lime",
+    "rate implementation_invariance": "two equal networks may end in other features; those of the construction do not",
+    "rate input_shift": "a covariance does not see a shift, projection='linear' does",
+    **{f"vog {a}": "the constructions change the explained model, and only its checkpoints count" for a in (
+        "dummy", "implementation_invariance", "input_shift", "symmetry")},
     "excitation_backprop input_shift": "the construction shifts in a node of its own, through which a walk passes unchanged",
 }
 """What is not promised, because it does not hold in general, and yet holds in every construction here."""
@@ -147,7 +161,8 @@ UNDECIDED = {
 def test_promises_are_as_strong_as_they_are_true():
     """For each method and each axiom that it does not promise there is a network on which it fails, or a reason why none is here."""
     cases = [(cnn(), image(2), [2, 1]), (cnn(seed=3), image(1), 0), (saturated(), [[2.0]], None), (NET_A, X_A, None), (pooled(), image(2), 0),
-             *((build(np.random.default_rng(0)), image(2)[:, :, :3, :3], 0) for build in SPECIAL.values())]
+             *((build(np.random.default_rng(0)), special_input(method, image(2)[:, :, :3, :3]), 0)
+               for build, method in {build: method for method, build in SPECIAL.items()}.items())]
     fails, measured = set(), set()
     for method, row in METHODS.items():
         for graph, x, target in cases:

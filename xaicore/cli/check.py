@@ -30,6 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures and prints; the exit code is the report's."""
     from xaicore.cli import inputs, shared
+    from xaicore.cli.settings import from_files
     from xaicore.methods.table import METHODS
     from xaicore.oracle.axioms import check
     from xaicore.show import table
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     target = shared.target(args.target)
     graph = shared.open_model(args.model, args.dtype)
     feeds = None if args.input is None else inputs.read_input(args.input, graph, inputs.Pixels(args.resize))
-    settings = {one.method: dict(one.settings) for one in wanted}
+    settings = {one.method: from_files(one.settings, graph, inputs.Pixels(args.resize), graph.dtype) for one in wanted}
     for method in settings or METHODS:
         if "seed" in METHODS[method].settings:
             settings.setdefault(method, {}).setdefault("seed", args.seed)

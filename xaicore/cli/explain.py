@@ -18,7 +18,9 @@ EPILOG = """examples:
   xaicore explain model.onnx photo.jpg --resize -m integrated_gradients:steps=64 -m lrp.gamma:gamma=0.1 --trace -o photo.html
   xaicore explain model.onnx batch.npz --target [3,5] -m deeplift.rescale --baseline mean -o out.npz
 
-  (a shell may want [3,5] and settings with brackets in quotes)
+  xaicore explain digits threes.npy -m tcav:layer=relu5,concept=loops.npy,random=[others.npy,more.npy]
+
+  (a shell may want [3,5] and settings with brackets in quotes; a setting that is an array, samples or models is a file)
 """
 
 
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     feeds = inputs.read_input(args.input, graph, pixels)
     based = _baseline(args.baseline, graph, feeds, wanted, pixels)
     results = explained(graph, feeds, wanted, target=target, output=args.output, layer=args.layer, batch_size=args.batch_size,
-                        seed=args.seed, baseline=based, background=_background(args.background, graph, wanted, pixels))
+                        seed=args.seed, baseline=based, background=_background(args.background, graph, wanted, pixels), pixels=pixels)
     product = outputs.Product(results, _title(graph, args), command(args), args.over, args.one_scale)
     outputs.write_all(paths, product)
     if args.json:
@@ -85,10 +87,11 @@ def run(args: argparse.Namespace) -> int:
 
 def explained(
     graph: Graph, feeds: Mapping[str, Array], wanted: Sequence[Request], seed: int = 0, baseline: Any = None,
-    background: Any = None, **options: Any,
+    background: Any = None, pixels: Any = None, **options: Any,
 ) -> dict[str, Attribution]:
-    """Label -> result of every request, with a progress bar in a terminal."""
-    from xaicore.cli.shared import progress
+    """Label -> result of every request, with a progress bar in a terminal. What takes more than a few passes says so before it starts."""
+    from xaicore.cli.settings import from_files
+    from xaicore.cli.shared import log, progress
     from xaicore.methods.explain import explain
     from xaicore.methods.table import METHODS
 
@@ -97,7 +100,8 @@ def explained(
     try:
         for one in wanted:
             row = METHODS[one.method]
-            settings = {k: _per_channel(v, graph, feeds) if k in ("low", "high", "baseline") else v for k, v in one.settings.items()}
+            settings = from_files(one.settings, graph, pixels, graph.dtype)
+            settings = {k: _per_channel(v, graph, feeds) if k in ("low", "high", "baseline") else v for k, v in settings.items()}
             if "seed" in row.settings:
                 settings.setdefault("seed", seed)
             if "background" in row.settings and background is not None:
@@ -105,6 +109,9 @@ def explained(
             elif row.baseline and baseline is not None:
                 settings.setdefault("baseline", baseline)
             own = {**options, **settings}                               # a layer among the settings wins
+            if row.slow:
+                price = row.price(own)
+                log(f"{one.label} takes {price}{'' if 'batch' in price else ' for each sample'}")
             results[one.label] = explain(graph, feeds, one.method, progress=callback, **own)
     finally:
         if bar is not None:
@@ -122,6 +129,9 @@ def tell(graph: Graph, feeds: Mapping[str, Array], results: Mapping[str, Attribu
     say(f"{graph.name or 'model'}: {len(graph.nodes)} nodes, {graph.size:,} parameters, {graph.dtype}   input {shapes}")
     say(f"explained: {first.explained}\n")
     show(table.attributions(results))
+    for label, a in results.items():
+        if "says" in a.extras:
+            say(f"\n{label}: {a.extras['says']}")
     if not trace:
         return
     kept = {label: a for label, a in results.items() if a.ledger is not None and len(a.ledger) > 0}

@@ -68,6 +68,25 @@ def read_input(name: str, graph: Graph, pixels: Pixels | None = None) -> dict[st
     return {k: cast(v, graph.dtype) if v.dtype.kind == "f" else v for k, v in feeds.items()}
 
 
+def read_array(name: str) -> Any:
+    """The numbers of a file, for a setting such as mask=parts.png: an array, or a mapping by name for an .npz or .json of several.
+
+    An image becomes its grey values (H, W), 0 to 255; a .csv of one column a row of numbers.
+    """
+    path = _found(name)
+    kind = path.suffix.lower()
+    if kind in IMAGES:
+        return np.asarray(_converted(_decoded(path), "L", path.name)).astype(np.int64)
+    if kind == ".npy":
+        with _opened(path) as stream:
+            return _npy(stream, path.stat().st_size, path.name)
+    if kind == ".csv":
+        rows = _csv(path)
+        return rows[:, 0] if rows.shape[1] == 1 else rows
+    arrays = _npz(path) if kind == ".npz" else _json(path)
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+
+
 def _found(name: str) -> Path:
     """The file, or one that comes with xaicore (digit_3.png) when the current folder has none of this name."""
     path = Path(name)

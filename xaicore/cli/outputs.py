@@ -122,6 +122,8 @@ def result(label: str, a: Attribution, values: bool = False, ledger: bool = True
         "absorbed": [absorbed(a, n) for n in range(len(a.output))], "seconds": a.seconds,
         "shapes": {k: list(v.shape) for k, v in a.values.items()},
     }
+    if "says" in a.extras:
+        out["says"] = a.extras["says"]
     if values:
         out["values"] = dict(a.values)
     if ledger and a.ledger is not None and passes_on(a):

@@ -213,6 +213,30 @@ def extend(graph: Graph, build: Callable[[Builder], str]) -> tuple[Graph, str]:
     return b.build(*dict.fromkeys([*graph.outputs, last])), last
 
 
+def chain(first: Graph, second: Graph) -> Graph:
+    """x -> second(first(x)) as one graph: a classifier behind a decoder.
+
+    A name of the first that the second has, too, gets "first/" in front. Raises GraphError unless the first has one output, the second
+    one input, and both one dtype.
+    """
+    if len(first.outputs) != 1 or len(second.inputs) != 1 or first.dtype != second.dtype:
+        raise GraphError(f"chain joins one output to one input; the first graph has {len(first.outputs)} outputs and is {first.dtype}, the "
+                         f"second has {len(second.inputs)} inputs and is {second.dtype}")
+    (entry,) = second.inputs
+    taken = {*second.params, *(n.name for n in second.nodes)}
+    names = {k: f"first/{k}" for k in (*first.inputs, *first.params, *(n.name for n in first.nodes)) if k in taken}
+
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    here = tuple(replace(n, name=new(n.name), inputs=tuple(map(new, n.inputs))) for n in first.nodes)
+    end = new(first.outputs[0])
+    there = tuple(replace(n, inputs=tuple(end if i == entry else i for i in n.inputs)) for n in second.nodes)
+    return replace(first, name=f"{second.name or 'second'} of {first.name or 'first'}", inputs={new(k): v for k, v in first.inputs.items()},
+                   params={**{new(k): v for k, v in first.params.items()}, **second.params}, nodes=(*here, *there),
+                   outputs=tuple(end if o == entry else o for o in second.outputs))
+
+
 def cut(graph: Graph, value: str, shape: Sequence[int]) -> Graph:
     """The part of the graph behind ``value``, which becomes a graph input; what bypasses it stays connected to the inputs.
 

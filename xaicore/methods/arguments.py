@@ -100,11 +100,16 @@ def dax(
     samples. Costs one forward and backward pass of ``top`` samples for each stratum. Source: albini2020 (relations and strength:
     reconstruction).
     """
-    if top is not None:
-        whole("top", top, 1)
     task = make_task(graph, x, target, output)
     if task.size != 1:
         raise InputError(f"dax argues about one sample, and {task.size} came; give x[n:n + 1]")
+    return argued(task, layers, top, base)
+
+
+def argued(task: Task, layers: Sequence[str] | None, top: int | None, base: Base) -> Arguments:
+    """``dax`` of a task of one sample."""
+    if top is not None:
+        whole("top", top, 1)
     assert task.trace is not None
     rules = base_rules(base)
     prepared = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
@@ -118,13 +123,12 @@ def dax(
     top_argument = Argument(task.value, (), f, f)
     arguments, relations, above = [top_argument], [], [top_argument]
     for level, upper in zip([*((n,) for n in reversed(names)), task.wrt], [None, *reversed(names)]):
+        sent: dict[str, Array] = {}
         if upper is None:
             sent = relevance
-        elif above:
+        elif above:                                                     # nothing of a silent stratum: what passes it by is unheard
             sent = _messages(task, rules, plan, upper, above, relevance[upper])
-        else:
-            sent = {name: relevance[name][:0] for name in level}        # a silent stratum; what passes it by is heard from no one
-        known = [pair for name in level for pair in _units(name, relevance[name], sent[name], name in task.wrt)]
+        known = [pair for name in level for pair in _units(name, relevance[name], sent.get(name), name in task.wrt)]
         known = sorted((pair for pair in known if pair[0].strength != 0), key=lambda pair: -abs(pair[0].strength))[:top]
         relations += [Relation(i, j, m, "support" if m * j.strength > 0 else "attack")
                       for i, messages in known for j, m in zip(above, messages) if m != 0]
@@ -151,8 +155,9 @@ def _strata(task: Task, graph: Graph, layers: Sequence[str] | None) -> tuple[str
     return names
 
 
-def _units(name: str, r: Array, sent: Array, is_input: bool) -> list[tuple[Argument, Array]]:
-    """Each unit of a value with relevance r (1, *S), and the messages (K,) to it out of ``sent`` (K, *S)."""
+def _units(name: str, r: Array, sent: Array | None, is_input: bool) -> list[tuple[Argument, Array]]:
+    """Each unit of a value with relevance r (1, *S), and the messages (K,) to it out of ``sent`` (K, *S); None: no way leads here."""
+    sent = r[:0] if sent is None else sent
     shape = r.shape[1:] if is_input else r.shape[1:2]
     count = int(np.prod(shape))
     strengths, messages = (v.reshape(len(v), count, int(np.prod(v.shape[1:])) // count).sum(axis=2) for v in (r, sent))

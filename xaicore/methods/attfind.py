@@ -12,7 +12,7 @@ from xaicore.errors import InputError, ShapeError, UnknownName
 from xaicore.graph.graph import Graph
 from xaicore.methods.sweep import whole
 from xaicore.methods.task import make_task
-from xaicore.numerics import Array
+from xaicore.numerics import Array, scalar
 
 SELECTIONS = ("independent", "subset")
 DIRECTIONS = ("min", "max")
@@ -67,36 +67,46 @@ def attfind(
     styles = np.asarray(s)
     if styles.ndim != 2 or 0 in styles.shape or styles.dtype.kind not in "fiu":
         raise ShapeError(f"styles are numbers (N, D), and these have shape {styles.shape} and dtype {styles.dtype}")
+    check(shift, selection, top, threshold)
+    whole("batch_size", batch_size, 1)
+    styles = styles.astype(np.float32 if styles.dtype == np.float32 else float)
+    if len(classifier.inputs) != 1:
+        raise InputError(f"the classifier has {len(classifier.inputs)} inputs ({', '.join(classifier.inputs)}), and a decoder makes one")
+    points, rows = moved(styles, low, high, shift)
+    base = make_task(classifier, _decoded(decoder, styles), target, output, batch_size)
+    (name,) = base.feeds
+    values = np.concatenate([base.at({name: _decoded(decoder, points[k:k + batch_size])}, rows[k:k + batch_size])
+                             for k in range(0, len(points), batch_size)])
+    effects = values.reshape(len(styles), 2, -1) - base.result[:, None, None]
+    return AttFind(effects, chosen(effects, selection, top, threshold), base.words)
+
+
+def check(shift: float, selection: str, top: int, threshold: float) -> None:
+    """Refuses settings that cannot be."""
     if selection not in SELECTIONS:
         raise UnknownName(f"selection={selection!r} does not exist; there are " + ", ".join(map(repr, SELECTIONS)))
     whole("top", top, 1)
-    whole("batch_size", batch_size, 1)
     for name, v in (("shift", shift), ("threshold", threshold)):
         if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 < v < float("inf"):
             raise InputError(f"{name}={v!r} must be a positive number")
-    styles = styles.astype(np.float32 if styles.dtype == np.float32 else float)
+
+
+def moved(styles: Array, low: Any, high: Any, shift: float) -> tuple[Array, Array]:
+    """Every style with one coordinate moved towards either end, (N · 2 · D, D), and the sample that each belongs to."""
     ends = np.stack([_end("low", low, styles.min(axis=0)), _end("high", high, styles.max(axis=0))])
-    if len(classifier.inputs) != 1:
-        raise InputError(f"the classifier has {len(classifier.inputs)} inputs ({', '.join(classifier.inputs)}), and a decoder makes one")
-    base = make_task(classifier, _decoded(decoder, styles), target, output, batch_size)
-    (name,) = base.feeds
     n, d = styles.shape
-    moved = np.broadcast_to(styles[:, None, None, :], (n, 2, d, d)).copy()
+    out = np.broadcast_to(styles[:, None, None, :], (n, 2, d, d)).copy()
     every = np.arange(d)
-    moved[:, :, every, every] += shift * (ends[None] - styles[:, None, :])
-    points, rows = moved.reshape(-1, d), np.repeat(np.arange(n), 2 * d)
-    values = np.concatenate([base.at({name: _decoded(decoder, points[k:k + batch_size])}, rows[k:k + batch_size])
-                             for k in range(0, len(points), batch_size)])
-    effects = values.reshape(n, 2, d) - base.result[:, None, None]
-    return AttFind(effects, _choose(effects, selection, top, threshold), base.words)
+    out[:, :, every, every] += scalar(shift, styles) * (ends[None] - styles[:, None, :])
+    return out.reshape(-1, d), np.repeat(np.arange(n), 2 * d)
 
 
-def _choose(effects: Array, selection: str, top: int, threshold: float) -> tuple[Choice, ...]:
+def chosen(effects: Array, selection: str, top: int, threshold: float) -> tuple[Choice, ...]:
     left, taken = np.ones(len(effects), dtype=bool), np.zeros(effects.shape[2], dtype=bool)
     found: list[Choice] = []
     gathered = np.zeros(len(effects))
     while len(found) < top and left.any() and not taken.all():
-        mean = np.where(taken, -np.inf, effects[left].mean(axis=0))
+        mean = np.where(taken, -np.inf, effects[left].mean(axis=0).astype(float))
         direction, j = (int(k) for k in np.unravel_index(mean.argmax(), mean.shape))
         if mean[direction, j] <= 0:
             break

@@ -123,4 +123,6 @@ class Attribution:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return "(" + ", ".join(f"{k}={v!r}" for k, v in settings.items() if not isinstance(v, np.ndarray)) + ")"
+    """Those that fit on a line: no arrays, graphs or sets of samples."""
+    words = {k: repr(v) for k, v in settings.items() if not isinstance(v, (np.ndarray, Graph))}
+    return "(" + ", ".join(f"{k}={w}" for k, w in words.items() if len(w) <= 60 and "\n" not in w) + ")"

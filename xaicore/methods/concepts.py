@@ -11,7 +11,7 @@ import numpy as np
 from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName
 from xaicore.graph.graph import Graph
 from xaicore.graph.run import check_feeds, evaluate
-from xaicore.methods.task import make_task
+from xaicore.methods.task import Task, make_task
 from xaicore.numerics import Array, at_least
 
 CLASSIFIERS = ("logistic", "ridge")
@@ -94,6 +94,16 @@ def tcav(
     exist, Inapplicable where the layer does not lead to the output, InputError for too few examples. Costs one forward and backward pass
     over x, one forward pass over the examples. Source: kim2018, sections 3.2 to 3.4 (reconstruction).
     """
+    task = make_task(graph, x, target, output)
+    name = graph.find(layer)
+    if name not in {*task.graph.inputs, *(n.name for n in task.graph.nodes)}:
+        raise Inapplicable(f"layer {layer!r} lies behind the explained value {task.value!r} or beside it, so nothing flows to it")
+    settings: dict[str, Any] = {"classifier": classifier, "ridge": ridge, "normalize": normalize, "test": test, "seed": seed}
+    return along_concept(task, layer, concept, random, null, **settings)[1]
+
+
+def along_concept(task: Task, layer: str, concept: Any, random: Sequence[Any], null: str, **settings: Any) -> tuple[Array, Tcav]:
+    """The slopes ∇h (N, *K) at the layer and what ``tcav`` makes of them; ``settings`` are those of the hyperplane."""
     if null not in NULLS:
         raise UnknownName(f"null={null!r} does not exist; there are " + ", ".join(map(repr, NULLS)))
     if not isinstance(random, (list, tuple)) or not random:
@@ -101,26 +111,22 @@ def tcav(
                          f"[set]")
     if null == "random" and len(random) < 3:
         raise InputError(f"null='random' compares with directions between random sets, and {len(random)} are too few; give 3 at least")
-    task = make_task(graph, x, target, output)
-    name = graph.find(layer)
-    if name not in {*task.graph.inputs, *(n.name for n in task.graph.nodes)}:
-        raise Inapplicable(f"layer {layer!r} lies behind the explained value {task.value!r} or beside it, so nothing flows to it")
+    name = task.graph.find(layer)
     behind, _ = task.at_layer(name)
-    settings: dict[str, Any] = {"classifier": classifier, "ridge": ridge, "normalize": normalize, "test": test, "seed": seed}
-    slopes, _ = behind.gradients({name: behind.feeds[name]}, np.arange(task.size))
-    values = activations(graph, layer, concept)
-    sets = [activations(graph, layer, one) for one in random]
+    slopes = behind.gradients({name: behind.feeds[name]}, np.arange(task.size))[0][name]
+    values = activations(task.graph, layer, concept)
+    sets = [activations(task.graph, layer, one) for one in random]
     directions = tuple(_direction(layer, values, one, **settings) for one in sets)
 
     def along(ds: Sequence[Direction]) -> Array:
-        return np.stack([(slopes[name] * d.vector).reshape(task.size, -1).sum(axis=1) for d in ds])
+        return np.stack([(slopes * d.vector).reshape(task.size, -1).sum(axis=1) for d in ds])
 
     found = along(directions)
     compared = None
     if null == "random":
         between = [_direction(layer, one, sets[k + 1 - len(sets)], **settings) for k, one in enumerate(sets)]
         compared = _share_above_zero(along(between))
-    return Tcav(task.words, directions, found, compared, _p_value(_share_above_zero(found), compared))
+    return slopes, Tcav(task.words, directions, found, compared, _p_value(_share_above_zero(found), compared))
 
 
 def direction(

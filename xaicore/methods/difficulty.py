@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from xaicore.errors import ExactnessError, GraphError, InputError, ShapeError
 from xaicore.graph.graph import Graph
 from xaicore.methods.propagate import channels_last
-from xaicore.methods.task import make_task
+from xaicore.methods.task import Task, make_task
 from xaicore.numerics import Array
 
 
@@ -51,25 +51,57 @@ def vog(
     >>> print(vog([checkpoint(1), checkpoint(2), checkpoint(3)], [[5.0]], [0]).scores.round(6))
     [0.816497]
     """
+    graphs = architecture(checkpoints)
+    if labels is None:
+        raise InputError("labels is None: VoG is about the true class of each sample, and the checkpoints may each predict another")
+    return spread([make_task(g, x, labels, output, batch_size) for g in graphs], channels)
+
+
+def architecture(checkpoints: Any) -> list[Graph]:
+    """The checkpoints, two at least and of one architecture."""
     graphs = list(checkpoints) if isinstance(checkpoints, (list, tuple)) else []
     if len(graphs) < 2 or not all(isinstance(g, Graph) for g in graphs):
         raise InputError(f"checkpoints is a list of two graphs at least, since one gradient has no spread; {type(checkpoints).__name__} of "
                          f"{len(graphs)} came")
-    if channels not in ("mean", "each"):
-        raise InputError(f"channels={channels!r} is 'mean' or 'each'")
-    if labels is None:
-        raise InputError("labels is None: VoG is about the true class of each sample, and the checkpoints may each predict another")
     for k, g in enumerate(graphs):
         _same(graphs[0], g, k)
+    return graphs
+
+
+def spread(tasks: Sequence[Task], channels: str) -> Difficulty:
+    """How much the gradients of the tasks differ, which ask the same of each checkpoint."""
+    if channels not in ("mean", "each"):
+        raise InputError(f"channels={channels!r} is 'mean' or 'each'")
     maps: dict[str, list[Array]] = {}
-    for g in graphs:
-        task = make_task(g, x, labels, output, batch_size)
+    for task in tasks:
         for name, s in task.gradients({k: task.feeds[k] for k in task.wrt}, np.arange(task.size))[0].items():
-            axis = s.ndim - 1 if channels_last(g.meta, name) else 1
+            axis = s.ndim - 1 if channels_last(task.graph.meta, name) else 1
             maps.setdefault(name, []).append(s.mean(axis=axis) if channels == "mean" and s.ndim == 4 else s)
-    spread = {k: np.std(np.stack(v), axis=0) for k, v in maps.items()}
-    flat = np.concatenate([v.reshape(len(v), -1) for v in spread.values()], axis=1)
-    return Difficulty(spread, flat.mean(axis=1), len(graphs))
+    pixels = {k: np.std(np.stack(v), axis=0) for k, v in maps.items()}
+    flat = np.concatenate([v.reshape(len(v), -1) for v in pixels.values()], axis=1)
+    return Difficulty(pixels, flat.mean(axis=1), len(tasks))
+
+
+def at_checkpoint(task: Task, checkpoint: Graph) -> Task:
+    """The task with the parameters of another state of the training. GraphError where that is another network."""
+    if checkpoint.dtype != task.graph.dtype:
+        checkpoint = checkpoint.astype(task.graph.dtype)
+    nodes = {n.name: n for n in checkpoint.nodes}
+    params = {}
+    for n in task.graph.nodes:
+        own = nodes.get(n.name)
+        if own is None and not any(i in checkpoint.params for i in n.inputs):
+            continue                                                    # what a target or a scale has put behind the network
+        if own is None or (own.op, own.inputs) != (n.op, n.inputs):
+            raise GraphError(f"node {n.name!r} of the explained model is {n.op}({', '.join(n.inputs)}), and in a checkpoint "
+                             f"{'there is none of this name' if own is None else f'{own.op}({chr(44).join(own.inputs)})'}; all are one "
+                             f"architecture")
+    for k, v in task.graph.params.items():
+        params[k] = checkpoint.params.get(k, v)
+        if params[k].shape != v.shape:
+            raise GraphError(f"parameter {k!r} has shape {params[k].shape} in a checkpoint and {v.shape} in the explained model; all are "
+                             f"one architecture")
+    return replace(task, graph=replace(task.graph, params=params), trace=None)
 
 
 def class_normalized(scores: Any, labels: Any) -> Array:

@@ -95,6 +95,17 @@ def xgnn(
     that differ in the order of nodes have the same reward; among equal ones the first with the fewest nodes and edges is returned.
     Raises Inapplicable, with the number of graphs, where an exhaustive search is too long. Source: yuan2020 (reconstruction).
     """
+    if isinstance(start, bool) or not isinstance(start, (int, np.integer)) or not 0 <= start < len(np.asarray(features)):
+        count = len(np.asarray(features))
+        raise InputError(f"start={start!r}: there are {count} types of nodes, 0 to {count - 1}")
+    return searched(graph, target, features, nodes, search, degrees, Candidate((int(start),)), steps, rollouts, future, rules, seed)
+
+
+def searched(
+    graph: Graph, target: int, features: Any, nodes: int, search: str, degrees: Sequence[int] | None, start: Candidate, steps: int,
+    rollouts: int, future: float, rules: float, seed: int,
+) -> Typical:
+    """``xgnn`` whose greedy walk begins at any graph."""
     if search not in SEARCHES:
         raise UnknownName(f"search={search!r} does not exist; there are " + ", ".join(map(repr, SEARCHES)))
     for name, value, least in (("nodes", nodes, 1), ("steps", steps, 1), ("rollouts", rollouts, 0)):
@@ -102,14 +113,13 @@ def xgnn(
     for name, weight in (("future", future), ("rules", rules)):
         at_least(name, weight, 0)
     if set(graph.inputs) != {"adjacency", "features"}:
-        raise InputError(f"the network reads {', '.join(graph.inputs)}; inputs called 'adjacency' and 'features' are expected")
+        raise Inapplicable(f"xgnn searches among graphs, and the network reads {', '.join(graph.inputs)}; inputs called 'adjacency' and "
+                           f"'features' are expected")
     table = np.asarray(features, dtype=float)
     if table.ndim != 2 or 0 in table.shape:
         raise ShapeError(f"features have shape {table.shape}; one row for each type of node, (T, F), is expected")
     if degrees is not None and len(degrees) != len(table):
         raise InputError(f"degrees has {len(degrees)} entries for {len(table)} types of nodes")
-    if isinstance(start, bool) or not 0 <= start < len(table):
-        raise InputError(f"start={start!r}: there are {len(table)} types of nodes, 0 to {len(table) - 1}")
     judge = _Judge(graph, target, table, degrees)
     if search == "exhaustive":
         return _exhaustive(judge, nodes, len(table), rules)
@@ -168,9 +178,9 @@ def all_graphs(nodes: int, types: int = 1) -> Iterator[Candidate]:
                 yield from (Candidate(chosen, edges) for chosen in product(range(types), repeat=n))
 
 
-def _greedy(judge: _Judge, nodes: int, types: int, start: int, steps: int, rollouts: int, future: float, rules: float,
+def _greedy(judge: _Judge, nodes: int, types: int, start: Candidate, steps: int, rollouts: int, future: float, rules: float,
             rng: np.random.Generator) -> Typical:
-    here, seen = Candidate((start,)), 1
+    here, seen = start, 1
     (p,), classes = judge([here])
     best = Typical(here, p, reward(p, classes, valid=judge.valid(here), rules=rules), 1)
     for step in range(steps):

@@ -124,12 +124,12 @@ def _maps(task: Task, of: Any, rows: Array, points: Callable[[slice], dict[str, 
         for part, grads, _ in sweep(task, rows, points):
             yield part, grads
         return
-    run = _base(task, of)
+    run = method_named(task, of)
     for part in parts_of(task, len(rows)):
         yield part, run(task.moved(points(part), rows[part]), rows[part]).values
 
 
-def _base(task: Task, of: Any) -> Callable[[Task, Array], Attribution]:
+def method_named(task: Task, of: Any) -> Callable[[Task, Array], Attribution]:
     """The method that ``of`` names, as a function of a task and the samples that its points belong to."""
     from xaicore.methods.table import METHODS
 

@@ -153,9 +153,13 @@ def network_rate(
     One variable for each entry of the input, in row-major order; other settings as in ``last_layer``. Source: ishhorowicz2019, there
     with a diagonal V; the whole one is kept here.
     """
+    return of_network(_task(graph, x, target, output), y, projection, prior, noise)
+
+
+def of_network(task: Task, y: Any, projection: str, prior: float, noise: float) -> Rate:
+    """``network_rate`` of a task; its variables are the entries of the explained inputs, one input after the other."""
     if projection not in PROJECTIONS:
         raise UnknownName(f"projection={projection!r} does not exist; there are " + ", ".join(map(repr, PROJECTIONS)))
-    task = _task(graph, x, target, output)
     found = _posterior(task, y, prior, noise)
     data = np.concatenate([np.asarray(task.feeds[k], dtype=float).reshape(task.size, -1) for k in task.wrt], axis=1)
     if projection == "covariance":

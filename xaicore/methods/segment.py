@@ -15,7 +15,7 @@ import numpy as np
 from xaicore.errors import InputError, ShapeError
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.propagate import channels_last
-from xaicore.numerics import Array, at_least
+from xaicore.numerics import Array, at_least, filled
 
 UNITS = 10_000
 """Costs are rounded to whole multiples of 1 / UNITS, since a maximum flow is exact on whole numbers only."""
@@ -207,12 +207,13 @@ def global_contrast(image: Array) -> Array:
     x = np.asarray(image)
     if x.ndim != 4:
         raise ShapeError(f"global_contrast compares the pixels of images (N, C, H, W), and this has shape {x.shape}")
-    out = np.zeros((len(x), 1, *x.shape[2:]), dtype=float)
+    x = x if x.dtype.kind in "fO" else x.astype(float)
+    out = filled((len(x), 1, *x.shape[2:]), 0, x)
     for n, c in np.ndindex(x.shape[:2]):
-        values = x[n, c].reshape(-1).astype(float)
+        values = x[n, c].reshape(-1)
         order = np.argsort(values, kind="stable")
         ranked = values[order]
-        below, count, ranks = np.concatenate([[0.0], np.cumsum(ranked)[:-1]]), len(values), np.arange(len(values))
+        below, count, ranks = np.cumsum(ranked) - ranked, len(values), np.arange(len(values))
         spread = ranked * ranks - below + (ranked.sum() - below - ranked) - ranked * (count - ranks - 1)
         out[n, 0].reshape(-1)[order] += spread
     return out

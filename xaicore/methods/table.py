@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -39,9 +40,11 @@ from xaicore.methods.propagate import (
     saliency,
     simple_taylor,
 )
+from xaicore.methods.reasons import dax, global_contrast, len_mu, len_psi, len_relu, segmentation, xgnn
 from xaicore.methods.regions import xrai
 from xaicore.methods.restructured import restructured
 from xaicore.methods.rollout import attention_rollout
+from xaicore.methods.samples import attfind, independence, rate, submodular_pick, tcav, vog
 from xaicore.methods.scorecam import ablation_cam, eigen_cam, faster_score_cam, score_cam
 from xaicore.methods.smoe import fastcam, smoe
 from xaicore.methods.surrogate import kernel_shap
@@ -73,6 +76,19 @@ class Method:
     free: bool = False
     cost: str = "1 forward, 1 backward"
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def slow(self) -> bool:
+        """Does it take more than a few passes?"""
+        return re.fullmatch(r"\d forward(, \d backward)?(;.*)?", self.cost) is None
+
+    def price(self, settings: Mapping[str, Any]) -> str:
+        """``cost`` with the numbers of these settings."""
+        words = self.cost
+        for k, v in {**self.settings, **settings}.items():
+            if isinstance(v, int) and not isinstance(v, bool):
+                words = re.sub(rf"\b{re.escape(k)}\b(?!=)", f"{v:,}", words)
+        return words
 
     def promised(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
         """What it promises with these settings: around another method (``of``) no more than that one does, and no linearity for a
@@ -126,33 +142,56 @@ _GRADIENT = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symme
 _PATH = (*_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry")
 
 _GAMES = (
-    _row("deep_shap", deep_shap, *_DEEPLIFT, source="lundberg2017", layer="signal", cost="2 B forward, B backward (B references)"),
+    _row("deep_shap", deep_shap, *_DEEPLIFT, source="lundberg2017", layer="signal",
+         cost="2 · B forward, B backward (B references)"),
     _row("deep_shap.hypothetical", hypothetical, *_ALWAYS, "linearity", "symmetry", source="shrikumar2017", layer="",
-         cost="2 B forward, B backward"),
+         cost="2 · B forward, B backward"),
     _row("gradient_shap", gradient_shap, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="erion2021",
          cost="samples forward, samples backward"),
     _game("rise", rise, "linearity", "implementation_invariance", source="petsiuk2018", cost="samples forward"),
     _row("meaningful_perturbation", meaningful_perturbation, "determinism", source="fong2017", cost="steps forward, steps backward"),
     _row("ace", ace, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", source="chattopadhyay2019", layer="",
-         cost="F (steps + 1) points (F entries): 1 forward each; order=2 also min(B, F) forward and backward; order='mc' B forward"),
+         cost="F · (steps + 1) points (F entries): 1 forward each; order=2 also min(B, F) forward and backward; order='mc' B forward"),
     _game("feature_ablation", feature_ablation, "linearity", "implementation_invariance", "dummy", "symmetry", "sensitivity_a",
-          source="kokhlikyan2020", cost="M B forward (M groups, B backgrounds)"),
+          source="kokhlikyan2020", cost="M · B forward (M groups, B backgrounds)"),
     _row("feature_permutation", feature_permutation, "determinism", "linearity", "implementation_invariance", "dummy", "symmetry",
-         "input_shift", source="breiman2001", free=True, cost="M samples forward"),
+         "input_shift", source="breiman2001", free=True, cost="M · samples forward"),
     _row("linear_shap", linear_shap, *_ALWAYS, "linearity", "symmetry", "completeness", "sensitivity_a", source="lundberg2017"),
     _row("max_shap", max_shap, *_ALWAYS, "linearity", "symmetry", "completeness", "sensitivity_a", source="lundberg2017",
          cost="4 forward, 1 backward"),
     _game("shapley.exact", shapley.exact, "linearity", "implementation_invariance", "dummy", "symmetry", "completeness", "sensitivity_a",
-          source="shapley1953", cost="2^M B forward (M players, B backgrounds)"),
+          source="shapley1953", cost="2^M · B forward (M players, B backgrounds)"),
     _game("shapley.sampling", shapley.sampling, "linearity", "implementation_invariance", "dummy", "completeness", "sensitivity_a",
-          source="castro2009", cost="samples (M + 1) B forward, twice that with antithetic"),
+          source="castro2009", cost="samples · (M + 1) · B forward, twice that with antithetic"),
     _game("kernel_shap", kernel_shap, "linearity", "implementation_invariance", "completeness", "sensitivity_a",
-          source="lundberg2017", cost="(samples + 2) B forward; samples is 2 M + 2048 unless given"),
-    _game("lime", lime, "linearity", "implementation_invariance", source="ribeiro2016", cost="samples B forward"),
+          source="lundberg2017", cost="(samples + 2) · B forward (unless given, 2 M + 2050)"),
+    _game("lime", lime, "linearity", "implementation_invariance", source="ribeiro2016", cost="samples · B forward"),
     _game("shapley.owen", owen, "linearity", "implementation_invariance", "dummy", "completeness", "sensitivity_a",
-          source="winter1989", cost="up to M² B forward for halves, 2^M B for flat"),
+          source="winter1989", cost="up to M² · B forward for halves, 2^M · B for flat"),
     _game("shapley.interaction", shapley.interaction, "linearity", "implementation_invariance", "dummy",
-          source="grabisch1999", cost="2^M B forward"),
+          source="grabisch1999", cost="2^M · B forward"),
+)
+
+_MORE = (
+    _row("lime.submodular_pick", submodular_pick, *_ALWAYS, "linearity", "implementation_invariance", source="ribeiro2016", free=True,
+         cost="samples · B forward", settings={"top": 5, **_settings_of(lime)}),
+    _row("tcav", tcav, *_ALWAYS, "linearity", source="kim2018", layer="own",
+         cost="1 forward, 1 backward, and 1 forward for each example"),
+    _row("vog", vog, *_ALWAYS, source="agarwal2022", layer="", cost="1 forward, 1 backward for each checkpoint"),
+    _row("rate", rate, "determinism", source="crawford2019", layer="", cost="1 forward, and F inversions of F x F for the batch"),
+    _row("independence", independence, "determinism", "implementation_invariance", "symmetry", "input_shift", source="reimers2020",
+         layer="", free=True, cost="1 forward, and permutations + 1 statistics of the batch for each entry"),
+    _row("attfind", attfind, "determinism", "implementation_invariance", source="lang2021", layer="", free=True,
+         cost="2 · D forward (D coordinates)"),
+    _row("len.relu", len_relu, "determinism", source="ciravegna2023", layer="", cost="2 forward, 1 backward"),
+    _row("len.mu", len_mu, "determinism", source="ciravegna2023", layer="", cost="2 forward"),
+    _row("len.psi", len_psi, *_ALWAYS, source="ciravegna2023", layer="", cost="2^n forward for the batch (n concepts)"),
+    _row("dax", dax, *_ALWAYS, "symmetry", source="albini2020", layer="",
+         cost="1 forward, 1 backward, and top of each for every stratum"),
+    _row("segmentation", segmentation, *_ALWAYS, source="simonyan2013", layer="", cost="what of= costs, and a graph cut"),
+    _row("global_contrast", global_contrast, *_ALWAYS, source="zhai2006", layer="", free=True, cost="1 forward"),
+    _row("xgnn", xgnn, *_ALWAYS, source="yuan2020", layer="",
+         cost="1 forward for every graph up to size nodes; greedy: for those of each step"),
 )
 
 _ROWS = (
@@ -194,11 +233,11 @@ _ROWS = (
     _row("integrated_gradients.exact", integrated_gradients_exact, *_PATH, "completeness", "sensitivity_a", source="sotoudeh2019",
          cost="one forward, one backward for each linear piece of the line"),
     _row("interior_gradients", interior_gradients, *_PATH, source="sundararajan2016", cost="steps forward, steps backward"),
-    _row("expected_gradients", expected_gradients, *_PATH, source="erion2021", cost="B steps forward and backward, or samples of each"),
+    _row("expected_gradients", expected_gradients, *_PATH, source="erion2021", cost="B · steps forward and backward, or samples of each"),
     _row("blur_ig", blur_ig, *_PATH, source="xu2020", cost="steps forward, steps backward"),
     _row("guided_ig", guided_ig, *_ALWAYS, "dummy", source="kapishnikov2021", cost="steps forward, steps backward, one after the other"),
-    _row("xrai", xrai, *_ALWAYS, source="kapishnikov2019", cost="2 steps forward, 2 steps backward"),
-    _row("conductance", conductance, *_PATH, source="dhamdhere2019", layer="own", cost="3 steps forward, steps backward"),
+    _row("xrai", xrai, *_ALWAYS, source="kapishnikov2019", cost="2 · steps forward, 2 · steps backward"),
+    _row("conductance", conductance, *_PATH, source="dhamdhere2019", layer="own", cost="3 · steps forward, steps backward"),
     _row("internal_influence", internal_influence, *_PATH, source="leino2018", layer="own", cost="steps forward, steps backward"),
     _row("smoothgrad", smoothgrad, *_ALWAYS, "linearity", "implementation_invariance", "dummy", source="smilkov2017",
          cost="samples forward, samples backward"),
@@ -222,6 +261,7 @@ _ROWS = (
     _row("smoe", smoe, *_ALWAYS, cost="1 forward", source="mundhenk2019", layer="own"),
     _row("fastcam", fastcam, *_ALWAYS, source="mundhenk2019", layer="own"),
     *_GAMES,
+    *_MORE,
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({row.id: row for row in _ROWS})

@@ -18,6 +18,9 @@ from xaicore.methods.task import Task, make_task
 from xaicore.numerics import Array
 from xaicore.oracle.tolerance import tolerance
 
+SETS = ("background", "concept", "random")
+"""Settings that hold samples of their own, which are none of the batch."""
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -73,7 +76,7 @@ class Case:
         name, weights = self.target if isinstance(self.target, tuple) else (None, self.target)
         weights = weights if callable(weights) else weights[index]
         return replace(self, feeds={k: v[index] for k, v in self.feeds.items()}, target=weights if name is None else (name, weights),
-                       settings={k: part(v, k != "background") for k, v in self.settings.items()})
+                       settings={k: part(v, k not in SETS) for k, v in self.settings.items()})
 
     @property
     def size(self) -> int:

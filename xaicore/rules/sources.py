@@ -262,6 +262,15 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "reimers2020": Source(
         "C. Reimers, J. Runge, J. Denzler", "Determining the relevance of features for deep neural networks", 2020,
         "ECCV, doi 10.1007/978-3-030-58574-7_20", False),
+    "runge2018": Source(
+        "J. Runge", "Conditional independence testing based on a nearest-neighbor estimator of conditional mutual information", 2018,
+        "AISTATS, arXiv 1709.01447", False),
+    "frenzel2007": Source(
+        "S. Frenzel, B. Pompe", "Partial mutual information for coupling analysis of multivariate time series", 2007,
+        "Physical Review Letters 99", False),
+    "mesner2021": Source(
+        "O. C. Mesner, C. R. Shalizi", "Conditional mutual information estimation for mixed, discrete and continuous data", 2021,
+        "IEEE Transactions on Information Theory 67, arXiv 1912.03387", False),
     "fisher1924": Source("R. A. Fisher", "The distribution of the partial correlation coefficient", 1924, "Metron 3", False),
     "ciravegna2023": Source(
         "G. Ciravegna, P. Barbiero, F. Giannini, M. Gori, P. Liò, M. Maggini, S. Melacci", "Logic explained networks", 2023,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xaicore.graph.graph import Graph
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.table import METHODS
 from xaicore.oracle.report import Report
@@ -59,6 +60,10 @@ def settings(values: Mapping[str, Any], longest: int = 16) -> dict[str, Any]:
             return {str(k): short(one) for k, one in v.items()}
         if isinstance(v, np.ndarray) and v.size > longest:
             return f"array of shape {v.shape}"
+        if isinstance(v, (list, tuple)):
+            return [short(one) for one in v] if len(v) <= longest else f"{len(v)} entries"
+        if isinstance(v, Graph):
+            return f"graph {v.name or 'without a name'}"
         return plain_data(v)
 
     return {str(k): short(v) for k, v in values.items()}
