@@ -51,22 +51,26 @@ def negative(x: Array) -> Array:
 def stabilize(z: Array, eps: float | Fraction) -> Array:
     """z + eps * sign(z) with sign(0) = +1, so that the sum is never zero for eps > 0."""
     e = scalar(eps, z)
-    return np.asarray(np.where(z < 0, z - e, z + e))
+    out = np.asarray(np.where(z < 0, -e, e))
+    out += z
+    return out
 
 
 def divide(r: Array, z: Array) -> Array:
     """r / z where z is not zero, and 0 where it is."""
     zero = z == 0
-    if is_exact(z):
-        return np.asarray(np.where(zero, scalar(0, z), r / np.where(zero, scalar(1, z), z)))
-    return np.divide(r, z, out=np.zeros(np.broadcast_shapes(r.shape, z.shape), np.result_type(r, z)), where=~zero)
+    if not zero.any():
+        return np.asarray(r / z)
+    return np.asarray(np.where(zero, scalar(0, z), r / np.where(zero, scalar(1, z), z)))
 
 
 def product(g: Array, y: Array) -> Array:
     """g y, and 0 where g is 0, also beside an infinite y: a masked score (-inf) that no signal reaches counts nothing."""
-    with np.errstate(invalid="ignore"):
-        p = np.asarray(g * y)
-    return p if is_exact(p) or not np.isnan(p).any() else np.asarray(g * np.where(g == 0, scalar(0, y), y))
+    try:
+        with np.errstate(invalid="raise"):
+            return np.asarray(g * y)
+    except FloatingPointError:
+        return np.asarray(g * np.where(g == 0, scalar(0, y), y))
 
 
 def difference(x: Array, x0: Array) -> Array:

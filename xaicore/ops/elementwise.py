@@ -383,7 +383,7 @@ class Softplus(Pointwise):
 
 
 def _indicator(condition: Array, x: Array) -> Array:
-    return np.asarray(np.where(condition, scalar(1, x), scalar(0, x)))
+    return np.asarray(np.where(condition, scalar(1, x), scalar(0, x)) if is_exact(x) else condition.astype(x.dtype))
 
 
 def _clip(x: Array, low: float | None, high: float | None) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from xaicore.numerics import Array, filled, negative, positive
 from xaicore.trace import Step
 
 Change = Callable[[Array], Array]
+Term: TypeAlias = tuple["tuple[Array | None, ...]", Change]
+"""Active inputs, and how the weights that meet them are changed."""
 
 
 def same(x: Array) -> Array:
@@ -91,6 +94,27 @@ class Affine:
         """``change`` of each active input, None at the others."""
         return tuple(change(x) if on else None for x, on in zip(self.step.xs, self.step.active))
 
+    # ----- sums of terms: z = Σ_terms f(w) x, and what each input contributes --------------------------------------
+
+    def terms(self, up: Change, down: Change) -> tuple[Term, ...]:
+        """x+ with weights up(w), and x- with weights down(w): without the second where no active input is negative."""
+        if not any(on and bool((x < 0).any()) for x, on in zip(self.step.xs, self.step.active)):
+            return ((self.actives(same), up),)
+        return (self.actives(positive), up), (self.actives(negative), down)
+
+    def sum(self, terms: Sequence[Term], bias: Change = zeros) -> Array:
+        """z = Σ_terms f(w) x + bias(b)."""
+        (xs, weights), *others = terms
+        z = self.apply(xs, weights, bias)
+        for xs, weights in others:
+            z = z + self.apply(xs, weights)
+        return z
+
+    def shares(self, terms: Sequence[Term], s: Array) -> tuple[Array | None, ...]:
+        """Σ_terms x f(w)ᵀ s for each active input: what it contributed to z, in proportion."""
+        first, *others = (times(xs, self.back(s, weights)) for xs, weights in terms)
+        return plus(first, *others)
+
     @property
     def has_bias(self) -> bool:
         """Is there anything in y that no active input contributes?"""
@@ -132,4 +156,4 @@ def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None,
     return tuple(None if p is None else np.asarray(p * factor) for p in parts)
 
 
-__all__ = ["Affine", "Change", "negative", "ones", "plus", "positive", "same", "scaled", "square", "times", "zeros"]
+__all__ = ["Affine", "Change", "Term", "negative", "ones", "plus", "positive", "same", "scaled", "square", "times", "zeros"]

@@ -127,24 +127,25 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
     def favoured(part: Callable[[Array], Array]) -> Callable[[Array], Array]:
         return lambda w: w + scalar(gamma, w) * part(w)
 
-    def branch(step: Step, a: Affine, r: Array, for_plus: Callable[[Array], Array], for_minus: Callable[[Array], Array]) -> Parts:
-        b = zeros if bias == "ignore" else for_plus
-        x_plus, x_minus = a.actives(positive), a.actives(negative)
-        z = a.apply(x_plus, for_plus, b) + a.apply(x_minus, for_minus)
+    def branch(a: Affine, r: Array, for_plus: Callable[[Array], Array], for_minus: Callable[[Array], Array]) -> Parts:
+        terms = a.terms(for_plus, for_minus)
+        z = a.sum(terms, zeros if bias == "ignore" else for_plus)
         s = ratio(r, z, eps)
-        parts = plus(times(x_plus, a.back(s, for_plus)), times(x_minus, a.back(s, for_minus)))
+        parts = a.shares(terms, s)
         if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, product(s, z - a.apply(x_plus, for_plus) - a.apply(x_minus, for_minus))))
+            parts = plus(parts, share_bias(a, product(s, z - a.sum(terms))))
         return parts
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
         up, down = favoured(positive), favoured(negative)
         if variant == "original":
-            return branch(step, a, r, up, up)
+            return branch(a, r, up, up)
         z = a.apply() if bias == "ignore" and a.has_bias else step.y
         none = scalar(0, r)
-        return plus(branch(step, a, np.where(z > 0, r, none), up, down), branch(step, a, np.where(z < 0, r, none), down, up))
+        above, below = np.where(z > 0, r, none), np.where(z < 0, r, none)
+        parts = branch(a, above, up, down)
+        return plus(parts, branch(a, below, down, up)) if below.any() else parts    # behind a ReLU no relevance comes to z < 0
 
     return Rule(_label("gamma", bias, gamma), apply, "montavon2019" if variant == "original" else "andeol2021")
 
@@ -170,21 +171,12 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
 
     def one_sign(a: Affine, r: Array, sign: Callable[[Array], Array]) -> Parts:
         other = negative if sign is positive else positive
-        b = zeros if bias == "ignore" else sign
-        if variant == "weights-only":
-            xs = a.actives(same)
-            z = a.apply(xs, sign, b)
-            s = ratio(r, z, eps)
-            parts = times(xs, a.back(s, sign))
-            bare = a.apply(xs, sign) if bias == "distribute" else z
-        else:
-            x_plus, x_minus = a.actives(positive), a.actives(negative)
-            z = a.apply(x_plus, sign, b) + a.apply(x_minus, other)
-            s = ratio(r, z, eps)
-            parts = plus(times(x_plus, a.back(s, sign)), times(x_minus, a.back(s, other)))
-            bare = a.apply(x_plus, sign) + a.apply(x_minus, other) if bias == "distribute" else z
+        terms = a.terms(sign, other) if variant == "contributions" else ((a.actives(same), sign),)
+        z = a.sum(terms, zeros if bias == "ignore" else sign)
+        s = ratio(r, z, eps)
+        parts = a.shares(terms, s)
         if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, product(s, z - bare)))
+            parts = plus(parts, share_bias(a, product(s, z - a.sum(terms))))
         return parts
 
     def apply(step: Step, r: Array) -> Parts:
@@ -280,8 +272,8 @@ def z_box(low: Any, high: Any, eps: Number = 0) -> Rule:
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
         from_low, from_high = a.actives(above("low")), a.actives(above("high"))
-        s = ratio(r, a.apply(from_low, positive) + a.apply(from_high, negative), eps)
-        return plus(times(from_low, a.back(s, positive)), times(from_high, a.back(s, negative)))
+        terms = (from_low, positive), (from_high, negative)
+        return a.shares(terms, ratio(r, a.sum(terms), eps))
 
     shown = ", ".join(str(b) if not b.ndim else f"array{list(b.shape)}" for b in bounds.values())
     return Rule(f"z_box({shown})", apply, "montavon2017")
