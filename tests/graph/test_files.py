@@ -27,6 +27,7 @@ from xaicore.ops import (
     OPS,
     BatchNorm,
     Clip,
+    Conv,
     Dense,
     Dropout,
     GroupNorm,
@@ -73,7 +74,7 @@ def test_every_operator_comes_back_with_its_fields(case: Case, tmp_path: Path) -
 
 EXTRA: tuple[Op, ...] = (
     BatchNorm(eps=0.25), InstanceNorm(eps=0.25), GroupNorm(1, eps=0.25), RMSNorm(eps=0.25), LayerNorm(eps=0.25), HardSigmoid(shift=0.25),
-    Dropout(rate=0.25), ToFloat("float32"),
+    Dropout(rate=0.25), ToFloat("float32"), Conv(fast=True),
 )
 """Fields that no case sets."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -216,15 +217,20 @@ def _validate(graph: Graph) -> None:
             raise GraphError(f"the output {o!r} is not a value of the graph: {nearest(o, known)}")
 
 
+_KNOWN: WeakValueDictionary[int, Array] = WeakValueDictionary()
+"""Frozen arrays that were found finite: a graph derived from another one does not read its weights again."""
+
+
 def _check_parameter(name: str, value: Array, dtype: Any) -> None:
     if value.dtype.kind in "iub":
         return
     if value.dtype != dtype:
         raise GraphError(f"parameter {name!r} has dtype {value.dtype}, but the graph is {dtype}; use Builder.param or astype")
-    if value.dtype == object:
+    if value.dtype == object or _KNOWN.get(id(value)) is value:
         return
     finite = np.isfinite(value)
     if finite.all():
+        _KNOWN[id(value)] = value
         return
     bad = tuple(int(k) for k in np.argwhere(~finite)[0])
     is_mask = bool(((value == 0) | (value == -np.inf)).all())               # an additive attention mask

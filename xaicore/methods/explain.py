@@ -10,7 +10,7 @@ from typing import Any
 
 from xaicore.errors import Inapplicable, InputError, UnknownName, nearest
 from xaicore.graph.graph import Graph, layers_of
-from xaicore.graph.passes import cut
+from xaicore.graph.passes import cut, faster
 from xaicore.graph.run import check_feeds, evaluate
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.games import backgrounds
@@ -24,7 +24,7 @@ def explain(
     graph: Graph, x: Any, method: str | RuleSet = "gradient", target: Any = None, *, output: str = "logit",
     layer: str | Sequence[str] | None = None,
     keep: Any = "all", batch_size: int | None = None, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None,
-    **settings: Any,
+    speed: str = "exact", **settings: Any,
 ) -> Attribution:
     """The attribution of ``method`` for what the graph says about ``x``.
 
@@ -38,6 +38,7 @@ def explain(
     layer     attribute to this layer's value instead of the input; for maps (CAM, SMOE) the layer, or layers, that the map is made of
     batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB
     progress  True for a bar, or a function of (done, count)
+    speed     "exact": direct sums; "fast": Winograd's for 3 x 3 convolutions, whose rounding error is up to some twenty times larger
     keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
     settings  the method's own, see xc.METHODS[id].settings
 
@@ -46,7 +47,11 @@ def explain(
     """
     started = time.perf_counter()
     row = _method(method)
-    checked = _settings(row, settings)
+    if speed not in ("exact", "fast"):
+        raise UnknownName(f"speed={speed!r}: the speeds are 'exact' and 'fast'")
+    checked = _settings(row, {**settings, "speed": speed} if "speed" in row.settings else settings)
+    if speed == "fast" and isinstance(graph, Graph):
+        graph = faster(graph)
     several = list(layer) if isinstance(layer, (list, tuple)) else []
     if several and row.layer != "own":
         raise InputError(f"{row.id} attributes to one layer, and layer={layer!r} names {len(several)}; choose one")
@@ -68,7 +73,8 @@ def explain(
     else:
         raise Inapplicable(f"{row.id} has no layer version; leave out layer={layer!r}")
     defaults = {k: v for k, v in row.settings.items() if v is not inspect.Parameter.empty}
-    shown = {**defaults, **a.settings, **checked, **({} if layer is None else {"layer": layer}), "output": output}
+    shown = {**defaults, **a.settings, **checked, **({} if layer is None else {"layer": layer}), "output": output,
+             **({} if speed == "exact" else {"speed": speed})}
     return replace(a, settings=shown, seconds=time.perf_counter() - started)
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, along, filled, pad_spatial, scatter, taps, windows
+from xaicore.numerics import Array, along, filled, is_exact, pad_spatial, scalar, scatter, taps, windows
 from xaicore.ops.conv import check_geometry
 from xaicore.ops.op import Op, need_rank
 
@@ -175,11 +175,19 @@ class MaxPool(_Max, Window):
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
         edges = _overhang(axes, x)
         padded = pad_spatial(x, edges)
-        back, free = filled(padded.shape, 0, x), np.ones(y.shape, bool)
+        back, free = np.zeros_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
+        back[...] = scalar(0, x)
+        apart = all(s >= (k - 1) * d + 1 for s, k, d in zip(stride, self.kernel, dilation))
         for k, seen in taps(self.kernel, stride, dilation, y.shape[2:]):
-            inside = [(at[:, j] >= 0) & (at[:, j] < n) for at, j, n in zip(axes, k, x.shape[2:])]
-            takes = free & reduce(np.logical_and.outer, inside) & (padded[(..., *seen)] == y)
-            back[(..., *seen)] += np.where(takes, g, 0)
+            takes = padded[(..., *seen)] == y
+            takes &= free
+            if any(a > 0 or b > 0 for a, b in edges):  # padding never wins
+                inside = [(at[:, j] >= 0) & (at[:, j] < n) for at, j, n in zip(axes, k, x.shape[2:])]
+                takes &= reduce(np.logical_and.outer, inside)
+            if apart and not is_exact(g):  # no entry is in two windows
+                np.multiply(g, takes, out=back[(..., *seen)])
+            else:
+                back[(..., *seen)] += np.where(takes, g, scalar(0, g))
             free ^= takes
         return pad_spatial(back, [(-a, -b) for a, b in edges])
 

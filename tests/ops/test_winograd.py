@@ -1,0 +1,93 @@
+"""Winograd's sums against the direct ones: the same numbers to the bound that its rounding has, and only where they apply."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xaicore as xc
+from xaicore import Builder
+from xaicore.errors import InputError, UnknownName
+from xaicore.graph.passes import faster
+from xaicore.ops import Conv, Dense, Flatten, ReLU, conv, winograd
+
+GROWTH = {2: 8, 4: 128}
+"""How many times eps · Σ |x| |w| an entry may be off. The transforms enlarge sums: the product of the largest row sums of |Bᵀ|, |G|, |Aᵀ|,
+squared for two axes, is (2 · 1.5 · 3)² = 81 for F(2, 3) and (10 · 1 · 19)² for F(4, 3); random signs leave far less. Seen: 2 and 40."""
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_the_transforms_are_exact(m):
+    """Aᵀ [(G w) ⊙ (Bᵀ d)] = the m sums of three products, in rationals, for unit vectors w and d: the transforms are bilinear."""
+    for j in range(3):
+        for k in range(m + 2):
+            w, d = [Fraction(i == j) for i in range(3)], [Fraction(i == k) for i in range(m + 2)]
+            u = [sum(a * b for a, b in zip(row, w)) for row in winograd.G[m]]
+            v = [sum(a * b for a, b in zip(row, d)) for row in winograd.B[m]]
+            y = [sum(a * p * q for a, p, q in zip(row, u, v)) for row in winograd.A[m]]
+            assert y == [sum(w[i] * d[o + i] for i in range(3)) for o in range(m)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m", [2, 4])
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 19), st.integers(1, 19), st.booleans(), st.integers(0, 2**32 - 1))
+def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, turned, seed):
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(n, height + 2, width + 2, c)), rng.normal(size=(c, o, 3, 3) if turned else (o, c, 3, 3))
+    direct = np.flip(w, (2, 3)).swapaxes(0, 1) if turned else w
+    seen = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))
+    want, size = np.einsum("nijcab,ocab->nijo", seen, direct), np.einsum("nijcab,ocab->nijo", np.abs(seen), np.abs(direct))
+    got = winograd.correlate(x.astype(dtype), w.astype(dtype), m, turned)
+    assert got.dtype == dtype
+    assert (np.abs(got - want) <= GROWTH[m] * np.finfo(dtype).eps * size.max()).all()
+
+
+@pytest.mark.parametrize(("fast", "shape", "kernel", "stride", "tile"), [
+    (True, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 4), (True, (1, 128, 14, 14), (128, 128, 3, 3), (1, 1), 2), (False, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 0),
+    (True, (1, 8, 26, 26), (128, 8, 3, 3), (1, 1), 0), (True, (1, 128, 26, 26), (128, 128, 3, 3), (2, 2), 0), (True, (1, 128, 26, 26), (128, 128, 5, 5), (1, 1), 0),
+])
+def test_where_it_is_used(monkeypatch, fast, shape, kernel, stride, tile):
+    """One place decides; forward and adjoint both go through it, and agree with the direct sums."""
+    rng, used = np.random.default_rng(0), []
+    x, w = rng.normal(size=shape), rng.normal(size=kernel)
+    monkeypatch.setattr(conv, "correlate", lambda *args, **more: used.append(args[2]) or winograd.correlate(*args, **more))
+    op = Conv(pads=((1, 1), (1, 1)), stride=stride, fast=fast)
+    plain = Conv(pads=((1, 1), (1, 1)), stride=stride)
+    y = op.forward(x, w)
+    back = op.vjp(0, y, y, x, w)
+    assert used == ([tile, tile] if tile else [])
+    assert np.abs(y - plain.forward(x, w)).max() <= 1e-11 * np.abs(y).max()                  # 1152 sums · 128 eps
+    assert np.abs(back - plain.vjp(0, y, y, x, w)).max() <= 1e-11 * np.abs(back).max()
+
+
+def network(channels: int = 128, size: int = 26) -> xc.Graph:
+    rng = np.random.default_rng(3)
+    b = Builder("net")
+    h = b.input("x", (None, 3, size, size))
+    for k, (o, c) in enumerate([(channels, 3), (channels, channels)]):
+        h = b.add(ReLU(), b.add(Conv(pads=((1, 1), (1, 1))), h, b.param(f"w{k}", rng.normal(size=(o, c, 3, 3)) / (3 * c**0.5)), name=f"conv{k}"))
+    return b.build(b.add(Dense(), b.add(Flatten(), h), b.param("w", rng.normal(size=(3, channels * size**2)) / size), name="fc"))
+
+
+def test_speed_of_explain():
+    graph, x = network(), np.random.default_rng(1).normal(size=(2, 3, 26, 26))
+    for method in ("gradient", "lrp.epsilon_plus", "deeplift.rescale"):
+        exact, fast = xc.explain(graph, x, method, target=1), xc.explain(graph, x, method, target=1, speed="fast")
+        difference = np.abs(np.asarray(fast) - np.asarray(exact)).max()
+        assert 0 < difference <= 1e-9 * np.abs(np.asarray(exact)).max()                     # float64: 40 eps a sum, two layers, denominators
+        assert fast.settings["speed"] == "fast"
+        assert "speed" not in exact.settings
+    assert not any(n.op.fast for n in graph.nodes if isinstance(n.op, Conv))
+    assert all(n.op.fast for n in faster(graph).nodes if isinstance(n.op, Conv))
+
+
+def test_bad_speed():
+    with pytest.raises(UnknownName, match="speed='quick': the speeds are 'exact' and 'fast'"):
+        xc.explain(network(4, 8), np.zeros((1, 3, 8, 8)), speed="quick")
+    with pytest.raises(InputError):
+        xc.explain(network(4, 8), None, speed="fast")
