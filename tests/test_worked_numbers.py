@@ -29,12 +29,6 @@ CASES = [
     ("lrp.z_box", {"hidden": "zero", "low": 0, "high": 4}, (0, 1), None),
     ("deeplift.rescale", {}, (6, -5), (F(16, 3), F(-4, 3))),
     ("deeplift.reveal_cancel", {}, (F(7, 2), F(-5, 2)), (F(13, 3), F(-1, 3))),
-    ("occlusion", {}, (1, -5), (4, -1)),
-    ("shapley.exact", {}, (F(7, 2), F(-5, 2)), (F(9, 2), F(-1, 2))),
-    ("kernel_shap", {}, (F(7, 2), F(-5, 2)), (F(9, 2), F(-1, 2))),
-    ("shapley.sampling", {"samples": 1}, (F(7, 2), F(-5, 2)), (F(9, 2), F(-1, 2))),
-    ("lime", {"draw": "all", "kernel": "uniform"}, (F(7, 2), F(-5, 2)), (F(9, 2), F(-1, 2))),
-    ("shapley.interaction", {"partner": 0}, (6, -5), (5, -1)),
 ]
 
 

@@ -1,6 +1,5 @@
 """Occlusion: the numbers of five libraries, a second implementation by loops, and what holds for linear functions."""
 
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.nets import NET_A, NET_B, X_A, X_B, close
+from tests.nets import NET_B, X_B, close
 from xaicore import Builder
 from xaicore.errors import InputError, ShapeError, UnknownName
 from xaicore.ops import Add, Dense, Flatten, Transpose
@@ -45,15 +44,6 @@ def test_numbers_of_the_libraries(library, settings, expected, shape):
     graph = linear(np.arange(1, 5).reshape(shape))
     a = xc.explain(graph, np.ones((1, *shape)), "occlusion", window=2, **{"stride": 1, **settings})
     assert list(np.asarray(a).reshape(-1)) == expected
-
-
-def test_one_feature():
-    """NET A (1, -5); NET B (4, -1), whose sum 3 is not f = 4."""
-    assert list(np.asarray(xc.explain(NET_A, X_A, "occlusion"))[0]) == [1, -5]
-    a = xc.explain(NET_B.astype("exact"), [[2, 1]], "occlusion")
-    assert list(np.asarray(a)[0]) == [4, -1]
-    assert a.gap()[0] == 1
-    assert isinstance(a.gap()[0], Fraction)
 
 
 @given(data=st.data(), score=st.sampled_from(SCORE), overlap=st.sampled_from(OVERLAP), border=st.sampled_from(BORDER),

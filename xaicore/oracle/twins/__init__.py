@@ -10,11 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from xaicore.oracle.twins import backpropagation, coalitions, contrastive, lines, references, relevance, signals, windows
+from xaicore.oracle.twins import (
+    backpropagation,
+    class_maps,
+    coalitions,
+    contrastive,
+    lines,
+    references,
+    relevance,
+    signals,
+    soft_masks,
+    windows,
+)
 from xaicore.oracle.twins.twin import Problem, Twin
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
-    **windows.TWINS, **coalitions.TWINS,
+    **windows.TWINS, **coalitions.TWINS, **class_maps.TWINS, **soft_masks.TWINS,
     **backpropagation.TWINS, **relevance.TWINS, **contrastive.TWINS, **references.TWINS, **lines.TWINS, **signals.TWINS,
 })
 
