@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ["errors", "numerics", "ops", "graph", "trace", "rules", "methods", "represent", "visualize", "oracle", "show", "cli"]
+LAYERS = ["errors", "numerics", "ops", "graph", "trace", "rules", "methods", "metrics", "represent", "visualize", "oracle", "show", "cli"]
 BESIDE = {"plugins": {"errors", "graph"}, "data": {"errors", "numerics", "graph"}, "testing": {"oracle"}}
 """Packages outside the ladder, and what they may see. ``xaicore/__init__.py`` and ``__main__.py`` see everything."""
 

@@ -10,17 +10,22 @@ from xaicore.plugins import from_model, load
 from xaicore.rules import RULE_SETS, RuleSet
 
 if TYPE_CHECKING:
+    from xaicore.metrics import METRICS, Evaluation, evaluate
     from xaicore.oracle.axioms import Report, check
 
 __version__ = "0.1.0"
 __all__ = [
-    "METHODS", "OPS", "RULE_SETS", "Attribution", "Builder", "Graph", "Report", "RuleSet", "XaicoreError", "check", "explain",
-    "from_function", "from_model", "load",
+    "METHODS", "METRICS", "OPS", "RULE_SETS", "Attribution", "Builder", "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check",
+    "evaluate", "explain", "from_function", "from_model", "load",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """The oracle loads when it is first asked for."""
+    """The metrics and the oracle load when they are first asked for."""
+    if name in ("METRICS", "Evaluation", "evaluate"):
+        from xaicore import metrics
+
+        return getattr(metrics, name)
     if name in ("check", "Report"):
         from xaicore.oracle import axioms
 

@@ -1,0 +1,41 @@
+"""The table of metrics is complete: source, worked number, twin, words, and numbers that are the worked ones."""
+
+import numpy as np
+import pytest
+
+from xaicore.metrics import METRICS
+from xaicore.metrics.sources import PAPERS
+from xaicore.metrics.table import NEEDS
+from xaicore.oracle.twins.metrics_again import METRIC_TWINS
+from xaicore.oracle.worked.metrics import METRIC_WORKED
+
+
+@pytest.mark.parametrize("id", sorted(METRICS))
+def test_every_row_is_complete(id):
+    row = METRICS[id]
+    assert row.id == id
+    assert row.source in PAPERS
+    assert row.source in (row.run.__doc__ or ""), "the docstring names the source of the row"
+    assert set(row.needs) <= set(NEEDS)
+    assert row.better in ("larger", "smaller", "neither")
+    assert len(row.summary) > 15
+    assert row.cost
+    assert id in METRIC_WORKED, "a row needs a worked number: xaicore/oracle/worked/metrics.py"
+    assert id in METRIC_TWINS, "a row needs a twin: xaicore/oracle/twins/metrics*.py"
+
+
+def test_nothing_is_left_over():
+    assert set(METRIC_WORKED) == set(METRIC_TWINS) == set(METRICS)
+
+
+@pytest.mark.parametrize("id", sorted(METRICS))
+def test_worked(id):
+    one = METRIC_WORKED[id]
+    got = METRICS[id].run(one.subject(), **one.settings).values
+    # a handful of operations on small numbers; EMD to the linear programme's 1e-7
+    np.testing.assert_allclose(got, one.expected, rtol=1e-12, atol=1e-6 if id == "fixation.emd" else 1e-12)
+    assert len(one.by_hand) > 15
+
+
+def test_papers_are_cited():
+    assert {row.source for row in METRICS.values()} <= set(PAPERS)
