@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from xaicore.errors import XaicoreError
 from xaicore.graph import Builder, Graph
-from xaicore.methods import METHODS, Attribution, explain, from_function
+from xaicore.methods import METHODS, Attribution, explain, explain_all, from_function
 from xaicore.ops import OPS
 from xaicore.plugins import from_model, load
 from xaicore.rules import RULE_SETS, RuleSet
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "METHODS", "METRICS", "OPS", "RULE_SETS", "Attribution", "Builder", "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check",
-    "evaluate", "explain", "from_function", "from_model", "load",
+    "evaluate", "explain", "explain_all", "from_function", "from_model", "load",
 ]
 
 

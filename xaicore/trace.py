@@ -103,13 +103,16 @@ def forward(
         raise InputError(f"no input of this graph is floating, so there is nothing to differentiate; explain a layer instead, for example "
                          f"layer={first!r} (xaicore inspect lists the layers)")
     everything = [*graph.inputs, *graph.params, *(n.name for n in graph.nodes)]
-    values = evaluate(graph, feeds, keep=everything)
-    flags = activity(graph, explained)
-    ref = None
-    if baseline is not None:
-        shared = {n.name: values[n.name] for n in graph.nodes if isinstance(n.op, Detach) and n.op.shared}
-        ref = Trace(graph, evaluate(graph, baseline, keep=everything, override=shared), flags, explained)
-    return Trace(graph, values, flags, explained, ref)
+    trace = Trace(graph, evaluate(graph, feeds, keep=everything), activity(graph, explained), explained)
+    return trace if baseline is None else beside(trace, baseline)
+
+
+def beside(trace: Trace, baseline: Mapping[str, Array]) -> Trace:
+    """The trace with the baseline's values as ``ref``."""
+    graph, values = trace.graph, trace.values
+    shared = {n.name: values[n.name] for n in graph.nodes if isinstance(n.op, Detach) and n.op.shared}
+    there = evaluate(graph, baseline, keep=[*graph.inputs, *graph.params, *(n.name for n in graph.nodes)], override=shared)
+    return replace(trace, ref=Trace(graph, there, trace.active, trace.wrt))
 
 
 Annotate = Callable[[Step], Any]

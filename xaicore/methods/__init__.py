@@ -2,7 +2,7 @@
 
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.blackbox import from_function
-from xaicore.methods.explain import explain
+from xaicore.methods.explain import explain, explain_all
 from xaicore.methods.table import METHODS, Method
 
-__all__ = ["METHODS", "Attribution", "Method", "explain", "from_function"]
+__all__ = ["METHODS", "Attribution", "Method", "explain", "explain_all", "from_function"]

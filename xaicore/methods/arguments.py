@@ -112,7 +112,7 @@ def argued(task: Task, layers: Sequence[str] | None, top: int | None, base: Base
         whole("top", top, 1)
     assert task.trace is not None
     rules = base_rules(base)
-    prepared = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
+    prepared = task.prepared(rules)
     names, plan = _strata(task, prepared, layers), rules.plan(prepared, task.wrt, task.value)
     whole_map = propagate(task, rules, "dax")
     relevance = {**whole_map.layers, **whole_map.values}

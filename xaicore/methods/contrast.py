@@ -184,7 +184,7 @@ def concept_relevance(
     """
     rules = base_rules(base)
     assert task.trace is not None
-    graph = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
+    graph = task.prepared(rules)
     name = _inner(task) if layer is None else graph.find(layer)
     if name not in {n.name for n in graph.nodes} or not task.trace.carries(name):
         raise Inapplicable(f"concept_relevance conditions on an inner layer, and {layer!r} is an input or depends on none; choose a layer "

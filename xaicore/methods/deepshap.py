@@ -83,7 +83,7 @@ def hypothetical(task: Task, baseline: Any = 0, background: Any = None, variant:
         axes[k] = axis + 1
     sets = _references(task, baseline, background, samples, seed)
     assert task.trace is not None
-    graph = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
+    graph = task.prepared(rules)
     count = len(next(iter(sets.values())))
     sums = {k: task.feeds[k] * scalar(0, task.feeds[k]) for k in task.wrt}
     for b in _counted(task, count):

@@ -15,9 +15,11 @@ from xaicore.graph.run import check_feeds, evaluate
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.games import backgrounds
 from xaicore.methods.table import METHODS, Method
-from xaicore.methods.task import Progress, Task, make_task
+from xaicore.methods.task import Progress, Task, make_task, retargeted
 from xaicore.numerics import Array
 from xaicore.rules.ruleset import RuleSet
+
+SPEEDS = ("exact", "fast")
 
 
 def explain(
@@ -47,33 +49,99 @@ def explain(
     """
     started = time.perf_counter()
     row = _method(method)
-    if speed not in ("exact", "fast"):
-        raise UnknownName(f"speed={speed!r}: the speeds are 'exact' and 'fast'")
-    checked = _settings(row, {**settings, "speed": speed} if "speed" in row.settings else settings)
-    if speed == "fast" and isinstance(graph, Graph):
-        graph = faster(graph)
+    checked = _settings(row, settings, speed)
+    graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
+    task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt, row.free)
+    checked = _range_of_input(task, row, checked)
+    return _described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started)
+
+
+def explain_all(
+    graph: Graph, x: Any, methods: Sequence[Any] | Mapping[str, Any], targets: Sequence[Any] = (None,), *, output: str = "logit",
+    layer: str | Sequence[str] | None = None,
+    keep: Any = "all", batch_size: int | None = None, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None,
+    speed: str = "exact",
+) -> dict[str, tuple[Attribution, ...]]:
+    """Many explanations of one forward pass: label -> the attribution for each of ``targets``, equal to what ``explain`` gives.
+
+    methods   ids, RuleSets, or pairs (id or RuleSet, {setting: value}); a mapping label -> one of these names them itself
+    targets   each as ``target`` of ``explain``
+    the rest  as in ``explain``
+
+    The forward pass is taken once for all methods and for all targets that are entries of one output; rule sets that want the graph
+    prepared alike (folded, expanded) share the pass through it. InputError where two methods would have one label.
+    """
+    asked = [(label, _method(method), settings) for label, method, settings in _labelled(methods)]
+    ready = [(label, row, _settings(row, settings, speed)) for label, row, settings in asked]
+    graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
+    report, keep = _progress(progress), _keep(keep)
+    first: dict[bool, Task] = {}
+    out: dict[str, tuple[Attribution, ...]] = {}
+    for label, row, settings in ready:
+        found = []
+        for target in targets:
+            started = time.perf_counter()
+            task = retargeted(first[row.free], target) if row.free in first else None
+            if task is None:
+                task = make_task(graph, x, target, output, batch_size, report, keep, wrt, row.free)
+                first.setdefault(row.free, task)
+            checked = _range_of_input(task, row, settings)
+            found.append(_described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started))
+        out[label] = tuple(found)
+    return out
+
+
+def _labelled(methods: Sequence[Any] | Mapping[str, Any]) -> list[tuple[str, str | RuleSet, Mapping[str, Any]]]:
+    """(label, method, settings) of everything that was asked for."""
+    if isinstance(methods, str) or not isinstance(methods, (Mapping, list, tuple)) or not methods:
+        raise InputError(f"methods={methods!r:.60} must be a list of method ids, RuleSets or pairs (id, settings), or a mapping from "
+                         f"labels to these; at least one")
+    named = isinstance(methods, Mapping)
+    out: list[tuple[str, str | RuleSet, Mapping[str, Any]]] = []
+    for label, given in methods.items() if isinstance(methods, Mapping) else ((None, m) for m in methods):
+        method, settings = given if isinstance(given, tuple) and len(given) == 2 else (given, {})
+        if not isinstance(method, (str, RuleSet)) or not isinstance(settings, Mapping):
+            raise InputError(f"{given!r:.60} is no method; give an id, a RuleSet, or a pair (id, {{setting: value}})")
+        shown = str(label) if named else method.name if isinstance(method, RuleSet) else method
+        if any(shown == other for other, _, _ in out):
+            raise InputError(f"two methods are called {shown!r}; give a mapping with a label for each: {{'a': ({shown!r}, ...), 'b': ...}}")
+        out.append((shown, method, settings))
+    return out
+
+
+def _at_speed(graph: Graph, speed: str) -> Graph:
+    if speed not in SPEEDS:
+        raise UnknownName(f"speed={speed!r}: the speeds are {' and '.join(map(repr, SPEEDS))}")
+    return faster(graph) if speed == "fast" and isinstance(graph, Graph) else graph
+
+
+def _floating(graph: Graph, x: Any, layer: Any) -> tuple[Graph, Any, Any]:
+    """(graph, x, layer), where token ids have no attribution: the graph behind the layer, which has one."""
+    if isinstance(layer, str) and isinstance(graph, Graph) and not graph.float_inputs:
+        return *from_layer(graph, x, layer), None
+    return graph, x, layer
+
+
+def _answer(row: Method, graph: Graph, task: Task, layer: Any, settings: dict[str, Any]) -> Attribution:
+    """One method on a task, at the input or at a layer."""
     several = list(layer) if isinstance(layer, (list, tuple)) else []
     if several and row.layer != "own":
         raise InputError(f"{row.id} attributes to one layer, and layer={layer!r} names {len(several)}; choose one")
-    reached = layer
-    if isinstance(layer, str) and isinstance(graph, Graph) and not graph.float_inputs:
-        graph, x = from_layer(graph, x, layer)                         # token ids have no attribution, what is behind them has
-        reached = None
-    task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt, row.free)
-    for one in several or ([] if reached is None else [reached]):
+    for one in several or ([] if layer is None else [layer]):
         _check_layer(graph, task, one)
-    if "low" in row.settings:
-        checked = _range_of_input(task, row, checked)
-    if reached is None or row.layer == "own":
-        a = row.run(task, **({"layer": reached} if reached is not None else {}), **checked)
-    elif row.layer == "signal":
-        a = _at_signal(row.run(task, **checked), task, str(reached))
-    elif row.layer == "cut":
-        a = _behind(row, task, str(reached), checked)
-    else:
-        raise Inapplicable(f"{row.id} has no layer version; leave out layer={layer!r}")
+    if layer is None or row.layer == "own":
+        return row.run(task, **({"layer": layer} if layer is not None else {}), **settings)
+    if row.layer == "signal":
+        return _at_signal(row.run(task, **settings), task, str(layer))
+    if row.layer == "cut":
+        return _behind(row, task, str(layer), settings)
+    raise Inapplicable(f"{row.id} has no layer version; leave out layer={layer!r}")
+
+
+def _described(a: Attribution, row: Method, settings: dict[str, Any], layer: Any, output: str, speed: str, started: float) -> Attribution:
+    """The attribution with everything that made it."""
     defaults = {k: v for k, v in row.settings.items() if v is not inspect.Parameter.empty}
-    shown = {**defaults, **a.settings, **checked, **({} if layer is None else {"layer": layer}), "output": output,
+    shown = {**defaults, **a.settings, **settings, **({} if layer is None else {"layer": layer}), "output": output,
              **({} if speed == "exact" else {"speed": speed})}
     return replace(a, settings=shown, seconds=time.perf_counter() - started)
 
@@ -91,7 +159,8 @@ def _method(method: str | RuleSet) -> Method:
     return METHODS[method]
 
 
-def _settings(row: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(row: Method, settings: Mapping[str, Any], speed: str) -> dict[str, Any]:
+    settings = {**settings, "speed": speed} if "speed" in row.settings else settings
     for k in settings:
         if k not in row.settings:
             known = nearest(k, row.settings) if row.settings else f"it has none, so leave {k} out"
@@ -105,7 +174,7 @@ def _settings(row: Method, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _range_of_input(task: Task, row: Method, settings: dict[str, Any]) -> dict[str, Any]:
     """low and high from the graph's own knowledge of its input, where the user gave none."""
     recorded = task.graph.meta.get(f"range.{task.wrt[0]}", "")
-    if "low" in settings or "high" in settings or not recorded:
+    if "low" not in row.settings or "low" in settings or "high" in settings or not recorded:
         return settings
     low, high = recorded.split(",")
     return {**settings, "low": float(low), "high": float(high)}

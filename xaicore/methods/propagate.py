@@ -16,7 +16,7 @@ from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
 from xaicore.rules.patterns import Patterns, fit_patterns, pattern_rules
 from xaicore.rules.ruleset import Pair, Plan, RuleSet, sign_parts
-from xaicore.trace import Signal, Trace, backward, forward
+from xaicore.trace import Signal, Trace, backward, beside
 
 Reduce = Literal["none", "abs", "max_abs", "sum_abs", "l2"]
 
@@ -34,11 +34,9 @@ def propagate(
     if rules.carrier == "relevance" and task.output != "logit" and task.head is not None:
         raise Inapplicable(f"{method}: LRP starts at a logit, and a softmax head would take the relevance of every class apart; "
                            f"use output='logit' (the default), which explains the value before {task.head}")
-    assert task.trace is not None
-    graph = rules.prepare(task.graph, {k: v.shape for k, v in task.trace.values.items()})
     start = task.baseline(baseline) if rules.carrier == "multiplier" else None
-    fresh = graph is not task.graph or start is not None
-    trace = rules.note(forward(graph, task.feeds, start, task.wrt)) if fresh else task.trace
+    trace = rules.note(task.traced(rules) if start is None else beside(task.traced(rules), start))
+    graph = trace.graph
     if seed is None:
         seed = task.weights * trace[task.value] if rules.carrier == "relevance" else task.weights
     plan = rules.plan(trace.graph, trace.wrt, task.value) if plan is None else plan

@@ -30,6 +30,21 @@ BUDGET = 2**28
 """Bytes that the values of one internal batch may take when no batch_size is given."""
 
 
+@dataclass(eq=False)
+class Memo:
+    """What rule sets made of one trace: prepared graphs, and their traces. Shared by the methods that explain the same forward pass."""
+
+    trace: Trace | None = None
+    graphs: dict[Any, Graph] = field(default_factory=dict)
+    traces: dict[int, Trace] = field(default_factory=dict)
+
+    def of(self, trace: Trace) -> Memo:
+        """This memory where it is about ``trace``, an empty one otherwise."""
+        if self.trace is not trace:
+            self.trace, self.graphs, self.traces = trace, {}, {}
+        return self
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """f(x) = Σ weights ⊙ value, a number for each sample, with the graph and the inputs that it is about.
@@ -52,6 +67,7 @@ class Task:
     progress: Progress | None = None
     keep: Any = "all"
     trace: Trace | None = field(default=None, repr=False)
+    memo: Memo = field(default_factory=lambda: Memo(), repr=False)
 
     @property
     def size(self) -> int:
@@ -67,6 +83,25 @@ class Task:
         """f(x), shape (N,)."""
         assert self.trace is not None
         return self.scores(self.trace[self.value])
+
+    # ----- as a rule set wants it ---------------------------------------------------------------------------------
+
+    def prepared(self, rules: RuleSet) -> Graph:
+        """The graph as ``rules`` want it (``RuleSet.prepare``)."""
+        assert self.trace is not None
+        shapes = {k: v.shape for k, v in self.trace.values.items()}
+        return rules.prepare(self.graph, shapes, self.memo.of(self.trace).graphs)
+
+    def traced(self, rules: RuleSet) -> Trace:
+        """The forward pass of the prepared graph: the task's own where nothing had to be prepared."""
+        assert self.trace is not None
+        graph = self.prepared(rules)
+        if graph is self.graph:
+            return self.trace
+        traces = self.memo.traces
+        if id(graph) not in traces:                                     # the memory holds the graph, so that its id stays its own
+            traces[id(graph)] = forward(graph, self.feeds, wrt=self.wrt)
+        return traces[id(graph)]
 
     # ----- f and its gradient at other inputs -------------------------------------------------------------------
 
@@ -208,11 +243,25 @@ def make_task(
         raise InputError(f"the target callable returned {value!r} of shape {trace[value].shape}; one number for each sample is expected, "
                          f"for example b.add(Sum((1,)), name)")
     weights, label = _weights(trace[value], rest, value)
-    scale = "" if head is None and output == "logit" else f"{output} "
-    words = scale + label + (f" (before {head})" if head and output == "logit" else "")
     fitting = batch_size or _fitting(trace)
-    return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, words, fitting, progress,
-                keep, trace)
+    return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, _words(label, head, output),
+                fitting, progress, keep, trace)
+
+
+def retargeted(task: Task, target: Any) -> Task | None:
+    """The task of another target on the same forward pass; None where the target is another value than the task's."""
+    both = (target, task.target)
+    if any(callable(t) or (isinstance(t, tuple) and t and isinstance(t[0], str)) for t in both):
+        return None
+    assert task.trace is not None
+    weights, label = _weights(task.trace[task.value], target, task.value)
+    return replace(task, weights=weights, target=target if target is not None else label, words=_words(label, task.head, task.output))
+
+
+def _words(label: str, head: str | None, output: str) -> str:
+    """The explained number in words: "probability 3 of 'fc2'", "class 3 of 'fc2' (before Softmax)"."""
+    scale = "" if head is None and output == "logit" else f"{output} "
+    return scale + label + (f" (before {head})" if head and output == "logit" else "")
 
 
 def _fitting(trace: Trace) -> int:

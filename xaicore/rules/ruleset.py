@@ -69,14 +69,20 @@ class RuleSet:
         """The same rule set with the user's rows in front; the original is untouched."""
         return replace(self, rules=(*rows, *self.rules))
 
-    def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
+    def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None, known: dict[Any, Graph] | None = None) -> Graph:
         """The graph as this rule set wants it, the same function: BatchNorm and padding folded, operators expanded, composite ones
-        that no row covers among them."""
-        if self.fold:
-            graph = fold_padding(fold_batchnorm(graph, shapes), shapes)
-        grown = expand(graph, self.expand, shapes)
+        that no row covers among them. ``known``, a dictionary for one graph, gives rule sets that want the same the same object."""
+        known = {} if known is None else known
+        first = (self.fold, self.expand)
+        if first not in known:
+            folded = fold_padding(fold_batchnorm(graph, shapes), shapes) if self.fold else graph
+            known[first] = expand(folded, self.expand, shapes)
+        grown = known[first]
         uncovered = self._uncovered(grown)
-        return expand(grown, (*self.expand, *uncovered), shapes if grown is graph else None) if uncovered else grown
+        last = (*first, frozenset(uncovered))
+        if last not in known:
+            known[last] = expand(grown, (*self.expand, *uncovered), shapes if grown is graph else None) if uncovered else grown
+        return known[last]
 
     def _uncovered(self, graph: Graph) -> set[type[Op]]:
         """The composite operators that no row covers where every value that depends on an input is explained."""
