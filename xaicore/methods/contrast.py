@@ -61,8 +61,9 @@ def one_class(task: Task, method: str) -> Array:
     z = task.trace[task.value]
     one_hot = ((task.weights == 0) | (task.weights == 1)).all() and (total(task.weights) == 1).all()
     if z.ndim != 2 or z.shape[1] < 2 or not one_hot:
+        given = "a function" if callable(task.target) else f"{task.target!r:.40}"
         raise Inapplicable(f"{method} sets one class against the others, so it needs an output (N, C) with two classes at least and the "
-                           f"index of a class as target; {task.value!r} has shape {z.shape}, the target is {task.target!r:.40}")
+                           f"index of a class as target; {task.value!r} has shape {z.shape}, the target is {given}")
     return z
 
 
