@@ -12,11 +12,12 @@ from xaicore.rules import RULE_SETS, RuleSet
 if TYPE_CHECKING:
     from xaicore.metrics import METRICS, Evaluation, evaluate
     from xaicore.oracle.axioms import Report, check
+    from xaicore.oracle.compare import Comparison, compare
 
 __version__ = "0.1.0"
 __all__ = [
-    "METHODS", "METRICS", "OPS", "RULE_SETS", "Attribution", "Builder", "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check",
-    "evaluate", "explain", "explain_all", "from_function", "from_model", "load",
+    "METHODS", "METRICS", "OPS", "RULE_SETS", "Attribution", "Builder", "Comparison", "Evaluation", "Graph", "Report", "RuleSet",
+    "XaicoreError", "check", "compare", "evaluate", "explain", "explain_all", "from_function", "from_model", "load",
 ]
 
 
@@ -30,4 +31,8 @@ def __getattr__(name: str) -> Any:
         from xaicore.oracle import axioms
 
         return getattr(axioms, name)
+    if name in ("compare", "Comparison"):
+        from xaicore.oracle import compare
+
+        return getattr(compare, name)
     raise AttributeError(f"module 'xaicore' has no attribute {name!r}")

@@ -75,6 +75,10 @@ class FileRefused(XaicoreError):
     exit_code = 4
 
 
+class SubjectFault(XaicoreError):
+    """A program that was asked for an explanation gave none that can be compared: it raised, hung, or answered in the wrong shape."""
+
+
 class NothingChecked(XaicoreError):
     """All that was asked for was skipped, so that 'passed' would be an empty word."""
 

@@ -5,9 +5,10 @@ No operator, graph or rule appears in here. Everything works on float32, float64
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import prod
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -48,10 +49,22 @@ def negative(x: Array) -> Array:
     return np.asarray(np.minimum(x, scalar(0, x)))
 
 
-def stabilize(z: Array, eps: float | Fraction) -> Array:
-    """z + eps * sign(z) with sign(0) = +1, so that the sum is never zero for eps > 0."""
+STABILIZERS: Mapping[str, Callable[[Array, Any], Array]] = MappingProxyType({
+    "sign": lambda z, e: np.where(z < 0, z - e, z + e),
+    "plain": lambda z, e: z + e,
+    "zero": lambda z, e: np.where(z == 0, z + e, z),
+    "clip": lambda z, e: np.where(z < 0, np.minimum(z, -e), np.maximum(z, e)),
+})
+"""name -> (z, eps) -> a denominator. sign: z + eps sign(z), sign(0) = +1; plain: z + eps, which can be zero (lxt); zero: eps where
+z is 0 alone (innvestigate); clip: sign(z) max(|z|, eps) (an option of zennit)."""
+
+
+def stabilize(z: Array, eps: float | Fraction, how: str = "sign") -> Array:
+    """z + eps * sign(z) with sign(0) = +1, so that the sum is never zero for eps > 0; ``how`` names another of STABILIZERS."""
     e = scalar(eps, z)
-    out = np.asarray(np.where(z < 0, -e, e))
+    if how != "sign":
+        return np.asarray(STABILIZERS[how](z, e))
+    out = np.asarray(np.where(z < 0, -e, e))                            # the sum in place: this one is in every rule
     out += z
     return out
 

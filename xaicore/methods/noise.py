@@ -18,6 +18,7 @@ SCALES = ("relative", "absolute")
 
 def smoothgrad(
     task: Task, samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, of: Any = "gradient",
+    clean: bool = False,
 ) -> Attribution:
     """A = 1/M Σ_j ∇f(x + ε_j),  ε_j ~ N(0, σ²) for every entry of the input.
 
@@ -27,31 +28,34 @@ def smoothgrad(
              which samples, sigma and seed have no meaning
     seed     of the draws. Every sample of a batch gets the same draws, so that its map does not depend on its batch
     of       what is averaged in place of the gradient: the id of any method, or (id, {its settings})
+    clean    the last of the M draws is x itself, without noise (zennit)
 
     Values in the shape of the inputs (of what ``of`` gives). ``extras["standard_error"]``: of the mean, from the spread of the M
     gradients (not for M = 1). Raises InputError for samples < 1 or sigma < 0, UnknownName for another kind of noise, another
     method or setting, ShapeError for noise that does not fit, ExactnessError for drawn noise in exact mode (an array of
     Fractions works). A constant input has range 0, and relative noise leaves it unchanged. Source: smilkov2017; ROAR's
     setting is samples=15, hooker2019. Differs: captum, iNNvestigate, tf-explain and xplique take σ as absolute; zennit's last draw
-    is zero (give the noise); PAIR's default is smoothgrad_squared; tf-keras-vis averages |∇f| (of="saliency"), captum's NoiseTunnel
+    is zero (clean=True); PAIR's default is smoothgrad_squared; tf-keras-vis averages |∇f| (of="saliency"), captum's NoiseTunnel
     whatever method it wraps.
     """
-    return _statistic(task, "smoothgrad", lambda g: g, samples, sigma, noise, seed, of)
+    return _statistic(task, "smoothgrad", lambda g: g, samples, sigma, noise, seed, of, clean)
 
 
 def smoothgrad_squared(
     task: Task, samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, of: Any = "gradient",
+    clean: bool = False,
 ) -> Attribution:
     """A = 1/M Σ_j ∇f(x + ε_j)², entry by entry.
 
     Settings, shapes and errors as for smoothgrad. Equals vargrad + smoothgrad² on the same noise. Source: hooker2019. Same
     as: PAIR's GetSmoothedMask by default (magnitude=True), captum smoothgrad_sq, xplique SquareGrad.
     """
-    return _statistic(task, "smoothgrad_squared", lambda g: g * g, samples, sigma, noise, seed, of)
+    return _statistic(task, "smoothgrad_squared", lambda g: g * g, samples, sigma, noise, seed, of, clean)
 
 
 def vargrad(
     task: Task, samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, ddof: int = 0, of: Any = "gradient",
+    clean: bool = False,
 ) -> Attribution:
     """A = 1/(M - ddof) Σ_j (∇f(x + ε_j) - mean)², entry by entry.
 
@@ -61,7 +65,7 @@ def vargrad(
     adebayo2018local.
     """
     ddof = whole("ddof", ddof, 0)
-    draws, settings = _draws(task, samples, sigma, noise, seed)
+    draws, settings = _draws(task, samples, sigma, noise, seed, clean)
     m = settings["samples"]
     if ddof >= m:
         raise InputError(f"ddof={ddof} needs more than {ddof} samples, and there are {m}")
@@ -78,10 +82,10 @@ Draw = Callable[[Array, Array], Array]
 Draws = Mapping[str, Draw]
 
 
-def _statistic(task: Task, method: str, each: Callable[[Array], Array], samples: int, sigma: float, noise: Any, seed: int, of: Any
-               ) -> Attribution:
+def _statistic(task: Task, method: str, each: Callable[[Array], Array], samples: int, sigma: float, noise: Any, seed: int, of: Any,
+               clean: bool) -> Attribution:
     """The mean of ``each`` of the maps over the noise, with its standard error."""
-    draws, settings = _draws(task, samples, sigma, noise, seed)
+    draws, settings = _draws(task, samples, sigma, noise, seed, clean)
     m = settings["samples"]
     mean, squares = _moments(task, draws, m, of, each)
     errors = {} if m == 1 else {"standard_error": {k: np.sqrt(s.astype(float) / (m - 1) / m) for k, s in squares.items()}}
@@ -150,7 +154,7 @@ def method_named(task: Task, of: Any) -> Callable[[Task, Array], Attribution]:
     return lambda there, rows: row.run(there, **{k: at(v, rows) for k, v in own.items()})
 
 
-def _draws(task: Task, samples: int, sigma: float, noise: Any, seed: int) -> tuple[Draws, dict[str, Any]]:
+def _draws(task: Task, samples: int, sigma: float, noise: Any, seed: int, clean: bool) -> tuple[Draws, dict[str, Any]]:
     """How each point's noise is made, and the settings that say it again."""
     if not isinstance(noise, str):
         arrays = _given(task, noise)
@@ -168,6 +172,7 @@ def _draws(task: Task, samples: int, sigma: float, noise: Any, seed: int) -> tup
         flat = x.reshape(len(x), -1)
         scale = sigma * (flat.max(axis=1) - flat.min(axis=1)) if relative else np.full(len(x), sigma)
         unit = np.random.default_rng([seed, position]).standard_normal((samples, *x.shape[1:]))
+        unit[samples - bool(clean):] = 0
         draws[name] = _scaled(unit, scale, x)
     return draws, {"samples": samples, "sigma": sigma, "noise": noise, "seed": seed}
 

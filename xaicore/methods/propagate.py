@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaicore.errors import ExactnessError, Inapplicable, InputError
+from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName, nearest
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.methods.task import Task
-from xaicore.numerics import Array, difference, product
+from xaicore.numerics import Array, difference, filled, product
 from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
 from xaicore.rules.patterns import Patterns, fit_patterns, pattern_rules
@@ -52,6 +52,24 @@ def propagate(
         settings=dict(rules.settings), explained=task.words, baseline=start,
         baseline_output=None if trace.ref is None else task.scores(trace.ref[task.value]),
         layers=Layers(graph, {k: v for k, v in found.items() if k not in task.wrt}), ledger=signals.ledger)
+
+
+STARTS: Mapping[str, Callable[[Array, Array], Array]] = {
+    "value": lambda weights, y: weights * y,
+    "one": lambda weights, y: weights,
+    "all": lambda weights, y: y,
+    "ones": lambda weights, y: filled(y.shape, 1, y),
+}
+"""name -> (the target's weights, the outputs) -> the relevance that starts."""
+
+
+def seed_of(task: Task, start: str) -> Array | None:
+    """The relevance that starts at the outputs y, by name: "value" f(x) at the target (the papers; captum, innvestigate); "one" 1 there
+    (zennit with a one-hot vector); "all" every output its own value (zennit by default, DeepExplain); "ones" 1 at every output."""
+    assert task.trace is not None
+    if start not in STARTS:
+        raise UnknownName(f"start={start!r} does not exist: {nearest(str(start), STARTS)}")
+    return None if start == "value" else STARTS[start](task.weights, task.trace[task.value])
 
 
 def _each_its_own(signals: Mapping[str, Array]) -> dict[str, Array]:

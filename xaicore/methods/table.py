@@ -38,6 +38,7 @@ from xaicore.methods.propagate import (
     patternnet,
     propagate,
     saliency,
+    seed_of,
     simple_taylor,
 )
 from xaicore.methods.reasons import dax, global_contrast, len_mu, len_psi, len_relu, segmentation, xgnn
@@ -50,6 +51,7 @@ from xaicore.methods.smoe import fastcam, smoe
 from xaicore.methods.surrogate import kernel_shap
 from xaicore.methods.task import Task
 from xaicore.rules import RULE_SETS
+from xaicore.rules.dialect import in_dialect
 from xaicore.rules.ruleset import RuleSet
 
 
@@ -126,9 +128,17 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
     known = _settings_of(build)
     if id.startswith("deeplift"):
         known = {"baseline": 0, **known}
+    relevance = id.startswith(("lrp", "deep_taylor"))
+    around = _settings_of(in_dialect) if relevance else {}
+    around.pop("rules", None)
+    if relevance:
+        known = {**known, **around, "start": "value"}
 
-    def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, **settings: Any) -> Attribution:
-        return propagate(task, build(**settings) if rules is None else rules, id, baseline)
+    def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, start: str = "value", **settings: Any) -> Attribution:
+        dialect = {k: settings.pop(k) for k in around if k in settings}
+        made = build(**settings) if rules is None else rules
+        seed = seed_of(task, start) if relevance else None
+        return propagate(task, in_dialect(made, **dialect) if dialect else made, id, baseline, seed=seed)
 
     cost = "2 forward, 1 backward" if "baseline" in known else "1 forward, 1 backward"
     line = (build.__doc__ or "").strip().splitlines()[0]

@@ -61,9 +61,9 @@ def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: N
 
 
 def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-                 attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """w² at the first layer, ``hidden`` above. Source: montavon2017 eq. 12."""
-    return first_then("lrp.w_square", w_square(), hidden, eps, bias, pool, attention, gates)
+                 attention: str = "attnlrp", gates: str = "signal", variant: str = "weights") -> RuleSet:
+    """w² at the first layer, ``hidden`` above; variant="with-bias" as in zennit. Source: montavon2017 eq. 12."""
+    return first_then("lrp.w_square", w_square(variant), hidden, eps, bias, pool, attention, gates, variant=variant)
 
 
 def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",

@@ -170,6 +170,53 @@ one that wins on the baseline, each divided by its own difference. Same as: shap
 (all to the input's winner, not complete)."""
 
 
+# ----- softmax, as one node ---------------------------------------------------------------------------------------
+
+
+def _between(step: Step) -> tuple[Array, Array]:
+    """Δx and the Δy of a softmax."""
+    ref = baseline_of(step)
+    return difference(step.xs[0], ref.xs[0]), step.y - ref.y
+
+
+def softmax_rescale(threshold: float | Fraction, fallback: str) -> Rule:
+    """m_i = m_yi Δp_i / Δx_i, entry by entry, as if p_i depended on x_i alone: complete. Same as: shap's PyTorch explainer."""
+    def apply(step: Step, m: Array) -> Parts:
+        (dx, dy), x0 = _between(step), baseline_of(step).xs[0]
+        at = {"input": step.xs[0], "reference": x0, "midpoint": (step.xs[0] + x0) / 2}[fallback]
+        there = step.node.op.vjp(0, m, step.node.op.forward(at), at)
+        tiny = abs(dx) <= scalar(threshold, dx)
+        return (np.where(tiny, there, m * divide(dy, np.where(tiny, scalar(1, dx), dx))),)
+
+    return Rule("softmax_rescale", apply)
+
+
+def softmax_centred(threshold: float | Fraction, fallback: str) -> Rule:
+    """softmax_rescale minus its mean over all scores of all samples of the batch: not complete. Same as: captum up to 0.9."""
+    each = softmax_rescale(threshold, fallback)
+
+    def apply(step: Step, m: Array) -> Parts:
+        part = np.asarray(each(step, m)[0])
+        return (part - part.mean(),)
+
+    return Rule("softmax_centred", apply)
+
+
+def _softmax_quotient(step: Step, m: Array) -> Parts:
+    """p = e / Σ e, e = exp(x - max x): Shapley values of the quotient's two parts, then Rescale at exp; m Δx = m' Δ(x - max x)."""
+    assert isinstance(step.node.op, Softmax)
+    axis, x, x0, dx = step.node.op.axis, step.xs[0], baseline_of(step).xs[0], _between(step)[0]
+    e, e0 = (np.exp(v - v.max(axis=axis, keepdims=True)) for v in (x, x0))
+    s, s0 = e.sum(axis=axis, keepdims=True), e0.sum(axis=axis, keepdims=True)
+    through_sum = (m * (e + e0)).sum(axis=axis, keepdims=True) / 2 * divide(1 / s - 1 / s0, s - s0)
+    return (divide((m * (1 / s + 1 / s0) / 2 + through_sum) * (e - e0), dx),)
+
+
+softmax_quotient = Rule("softmax_quotient", _softmax_quotient)
+"""The softmax as exp, sum and quotient of scores shifted by their maximum; a score with Δx = 0 loses its share. Same as: shap's
+TensorFlow explainer."""
+
+
 # ----- RevealCancel -----------------------------------------------------------------------------------------------
 
 
@@ -270,14 +317,29 @@ def single(rule: Rule) -> Rule:
 # ----- the rule sets ----------------------------------------------------------------------------------------------
 
 
-def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
-    """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017."""
+def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input", pool: str = "cross_max", softmax: str = "decomposed"
+                     ) -> RuleSet:
+    """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017.
+
+    pool     at a maximum: "cross_max" (shap, captum), or "winner", all to the input's winner (deeplift, DeepExplain; not complete)
+    softmax  "decomposed" into exp, log and sums; or one node: "rescale" entry by entry (shap for PyTorch), "centred" (captum up to 0.9,
+             which couples the samples of a batch), "quotient" (shap for TensorFlow), "gradient" (DeepExplain)
+    """
+    pools = {"cross_max": cross_max, "winner": linear}
+    if pool not in pools:
+        raise InputError(f"pool={pool!r} does not exist in DeepLIFT; there are " + ", ".join(map(repr, pools)))
+    heads = {"decomposed": linear, "rescale": softmax_rescale(threshold, fallback), "centred": softmax_centred(threshold, fallback),
+             "quotient": softmax_quotient, "gradient": linear}
+    if softmax not in heads:
+        raise InputError(f"softmax={softmax!r} does not exist in DeepLIFT; there are " + ", ".join(map(repr, heads)))
     return RuleSet("deeplift.rescale", "multiplier", (
-        (MAXIMA, same_rest(cross_max)),
+        (MAXIMA, same_rest(pools[pool])),
         (routes | affine, same_rest(linear)),
         (elementwise, same_rest(rescale(threshold, fallback))),
         (bilinear, same_rest(midpoint)),
-    ), expand=(*DECOMPOSED, LpPool), source="shrikumar2017", settings={"threshold": threshold, "fallback": fallback})
+        *(() if softmax == "decomposed" else ((op(Softmax), heads[softmax]),)),
+    ), expand=tuple(k for k in (*DECOMPOSED, LpPool) if softmax == "decomposed" or k is not Softmax), source="shrikumar2017",
+        settings={"threshold": threshold, "fallback": fallback, "pool": pool, "softmax": softmax})
 
 
 def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallback: str) -> RuleSet:

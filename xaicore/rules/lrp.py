@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
-from xaicore.numerics import Array, at_least, divide, is_exact, negative, positive, product, scalar, stabilize
+from xaicore.numerics import STABILIZERS, Array, at_least, divide, is_exact, negative, positive, product, scalar, stabilize
 from xaicore.ops import (
     GRU,
     LSTM,
@@ -40,9 +40,9 @@ from xaicore.rules.ruleset import Parts, Row, Rule, RuleSet
 from xaicore.rules.select import affine, elementwise, op, routes, weighted
 from xaicore.trace import Step
 
-Bias: TypeAlias = Literal["absorb", "ignore", "distribute"]
+Bias: TypeAlias = Literal["absorb", "ignore", "distribute", "whole"]
 Number: TypeAlias = float | int | Fraction
-BIASES = ("absorb", "ignore", "distribute")
+BIASES = ("absorb", "ignore", "distribute", "whole")
 
 MAXIMA = op(MaxPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin, Maximum, Minimum)
 
@@ -55,7 +55,7 @@ def ratio(r: Array, z: Array, eps: Number) -> Array:
 def check_bias(bias: str) -> None:
     """Refuses a bias policy that does not exist."""
     if bias not in BIASES:
-        raise InputError(f"bias={bias!r} is not a policy; the three are: " + ", ".join(map(repr, BIASES)))
+        raise InputError(f"bias={bias!r} is not a policy; there are: " + ", ".join(map(repr, BIASES)))
 
 
 def _label(name: str, bias: str, *numbers: Number) -> str:
@@ -75,14 +75,15 @@ def share_bias(a: Affine, amount: Array) -> tuple[Array | None, ...]:
 # ----- the rules --------------------------------------------------------------------------------------------------
 
 
-def epsilon(eps: Number = 1e-6, bias: Bias = "absorb") -> Rule:
+def epsilon(eps: Number = 1e-6, bias: Bias = "absorb", stabilizer: str = "sign") -> Rule:
     """R_i = x_i Σ_j w_ij R_j / (z_j + eps sign(z_j)),  z_j = Σ_i x_i w_ij + b_j,  sign(0) = +1.
 
     r (N, *J) -> (N, *I). eps = 0 is LRP-0; then a neuron with z_j = 0 absorbs its relevance.
     bias: "absorb" keeps b_j in z_j, so that its share is lost to the inputs; "ignore" leaves it out of z_j; "distribute"
-    shares b_j R_j / z_j equally among the neuron's inputs.
-    Source: bach2015 eqs. 56 (eps = 0) and 58. Same as: zennit Epsilon, innvestigate EpsilonRule, lrp_toolbox. Differs:
-    lxt adds eps without the sign.
+    shares b_j R_j / z_j equally among the neuron's inputs; "whole", which tells the rules with parts apart, is "absorb" here.
+    stabilizer: "sign" as above; "plain" z_j + eps (lxt), which can be zero and then absorbs; "zero" eps where z_j = 0 alone
+    (innvestigate's Z-rule); "clip" sign(z_j) max(|z_j|, eps) (an option of zennit).
+    Source: bach2015 eqs. 56 (eps = 0) and 58. Same as: zennit Epsilon, captum (1e-9), innvestigate EpsilonRule (1e-7), lrp_toolbox.
 
     >>> from xaicore.rules.example import neuron
     >>> neuron(epsilon(0.25), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
@@ -90,18 +91,21 @@ def epsilon(eps: Number = 1e-6, bias: Bias = "absorb") -> Rule:
     """
     check_bias(bias)
     at_least("eps", eps, 0)
+    if stabilizer not in STABILIZERS:
+        raise InputError(f"stabilizer={stabilizer!r} does not exist; there are " + ", ".join(map(repr, STABILIZERS)))
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
-        without = bias != "absorb" and a.has_bias
+        without = bias in ("ignore", "distribute") and a.has_bias
         z = a.apply() if without and bias == "ignore" else step.y
-        s = ratio(r, z, eps)
+        s = ratio(r, z, eps) if stabilizer == "sign" or not eps else divide(r, stabilize(z, eps, stabilizer))
         parts = times(step.xs, a.back(s))
         if without and bias == "distribute":
             parts = plus(parts, share_bias(a, product(s, step.y - a.apply())))
         return parts
 
-    return Rule(_label("epsilon" if eps else "zero", bias, *([eps] if eps else [])), apply, "bach2015")
+    kind = "" if stabilizer == "sign" else f", {stabilizer}"
+    return Rule(_label("epsilon" if eps else "zero", bias, *([eps] if eps else [])) + kind, apply, "bach2015")
 
 
 def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant: str = "generalized") -> Rule:
@@ -110,9 +114,9 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
     variant: "original" is that formula, meant for x >= 0. "generalized" takes signed inputs: with z_j the neuron's true
     output, contributions of the sign of z_j are favoured,
       z_j > 0:  x_i+ (w + γ w+) + x_i- (w + γ w-);    z_j < 0:  x_i+ (w + γ w-) + x_i- (w + γ w+);    z_j = 0 absorbs.
-    For x >= 0 and z_j > 0 the two agree.
+    For x >= 0 and z_j > 0 the two agree. bias as in ``epsilon``, but "absorb" has γ b_j+ too, and "whole" leaves b_j as it is.
     Source: montavon2019 (original), andeol2021 (generalized; reconstruction from descriptions). Same as: zennit Gamma is
-    the generalized form. Differs: captum's GammaRule leaves the bias unmodified.
+    the generalized form; captum's GammaRule is variant="original", bias="whole", eps=1e-9.
 
     >>> from xaicore.rules.example import neuron
     >>> neuron(gamma(0.25), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
@@ -129,7 +133,7 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
 
     def branch(a: Affine, r: Array, for_plus: Callable[[Array], Array], for_minus: Callable[[Array], Array]) -> Parts:
         terms = a.terms(for_plus, for_minus)
-        z = a.sum(terms, zeros if bias == "ignore" else for_plus)
+        z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else for_plus)
         s = ratio(r, z, eps)
         parts = a.shares(terms, s)
         if bias == "distribute" and a.has_bias:
@@ -155,9 +159,9 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
 
     The split is by the sign of the contribution x w. variant="weights-only" splits the weights alone: x w+ and x w-.
     A neuron whose positive (negative) part is empty absorbs that part's relevance, so that the sum is conserved only
-    where both parts are there. bias as in ``epsilon``, its positive part with the positive contributions.
-    Source: bach2015 eq. 60, written there with α + β = 1; here α - β = 1 as in zennit. Differs: innvestigate puts the
-    whole bias into both denominators.
+    where both parts are there. bias as in ``epsilon``, its positive part with the positive contributions; "whole": all of b_j in both
+    denominators (innvestigate; captum's Alpha1_Beta0_Rule with variant="weights-only", alpha=1, eps=1e-9).
+    Source: bach2015 eq. 60, written there with α + β = 1; here α - β = 1 as in zennit.
 
     >>> from xaicore.rules.example import neuron
     >>> neuron(alpha_beta(2), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
@@ -172,7 +176,7 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
     def one_sign(a: Affine, r: Array, sign: Callable[[Array], Array]) -> Parts:
         other = negative if sign is positive else positive
         terms = a.terms(sign, other) if variant == "contributions" else ((a.actives(same), sign),)
-        z = a.sum(terms, zeros if bias == "ignore" else sign)
+        z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else sign)
         s = ratio(r, z, eps)
         parts = a.shares(terms, s)
         if bias == "distribute" and a.has_bias:
@@ -189,32 +193,37 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
     return Rule(_label("alpha_beta", bias, alpha, alpha - 1), apply, "bach2015")
 
 
-def z_plus(eps: Number = 0, bias: Bias = "absorb") -> Rule:
+def z_plus(eps: Number = 0, bias: Bias = "absorb", variant: str = "contributions") -> Rule:
     """R_i = Σ_j (x_i w_ij)+ / (Σ_i (x_i w_ij)+ + b_j+) R_j: alpha-beta with alpha 1 and beta 0.
 
-    Source: montavon2017, the z+ rule for x >= 0, where (x w)+ = x w+; the split by contributions takes any sign.
-    Same as: zennit ZPlus. Differs: innvestigate's ZPlusFast and captum's Alpha1_Beta0_Rule use x w+ for signed x, too.
+    Source: montavon2017, the z+ rule for x >= 0, where (x w)+ = x w+; the split by contributions takes any sign. variant and bias as
+    in ``alpha_beta``. Same as: zennit ZPlus (eps=1e-6). innvestigate: ZPlus is bias="ignore", Alpha1Beta0 bias="whole", ZPlusFast
+    variant="weights-only", bias="ignore"; captum's Alpha1_Beta0_Rule variant="weights-only", bias="whole", eps=1e-9.
 
     >>> from xaicore.rules.example import neuron
     >>> neuron(z_plus(), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
     [0.4, 0.4, 0.0]
     """
-    return Rule(_label("z_plus", bias), alpha_beta(1, eps, bias).apply, "montavon2017")
+    return Rule(_label("z_plus", bias), alpha_beta(1, eps, bias, variant).apply, "montavon2017")
 
 
-def w_square() -> Rule:
+def w_square(variant: str = "weights") -> Rule:
     """R_i = Σ_j w_ij² / Σ_i w_ij² R_j, whatever the input is; the bias takes no part.
 
-    Source: montavon2017 eq. 12. Same as: innvestigate, lrp_toolbox. Differs: zennit adds b² to the denominator.
+    variant: "with-bias" has b_j² in the denominator, too, which absorbs its share (zennit).
+    Source: montavon2017 eq. 12. Same as: innvestigate, lrp_toolbox.
 
     >>> from xaicore.rules.example import neuron
     >>> neuron(w_square(), x=[1, -2, 3], w=[1, -0.5, -0.25], b=0.5)
     [0.761905, 0.190476, 0.047619]
     """
+    if variant not in ("weights", "with-bias"):
+        raise InputError(f"variant={variant!r} of the w² rule does not exist; there are 'weights' and 'with-bias'")
+
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
         a.check_uniform()
-        z = a.apply(a.actives(ones), square)
+        z = a.apply(a.actives(ones), square, square if variant == "with-bias" else zeros)
         return a.back(divide(r, z), square)
 
     return Rule("w_square", apply, "montavon2017")
@@ -305,6 +314,11 @@ def _average(step: Step, r: Array) -> Parts:
 route = Rule("route", _pass_routes)
 """Relevance follows the data through reshapes, slices, concatenations: no division, so exact also at zeros."""
 
+def epsilon_pool(eps: Number) -> Rule:
+    """R_i = x_i R_j / (y_j + eps sign y_j) for the winner: the ε-rule with a maximum's derivative. Source: captum's rule for max-pools."""
+    return Rule(f"epsilon_pool({float(eps):g})", lambda step, r: times(step.xs, step.vjp(ratio(r, step.y, eps))))
+
+
 winner_takes_all = Rule("winner_takes_all", _pass_routes, "bach2015")
 """R goes to the entry that was the maximum; the first in row-major order among equals."""
 
@@ -325,30 +339,32 @@ EXPANDED = (Sub, Div, BatchNorm, Variance, RNN, GRU, LSTM)
 
 def compose(
     name: str, *rows: Row, eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
-    gates: str = "signal", source: str = "bach2015", **settings: Any,
+    gates: str = "signal", source: str = "bach2015", stabilizer: str = "sign", **settings: Any,
 ) -> RuleSet:
     """A relevance rule set: the rows for layers first, then the rows that all LRP rule sets share.
 
-    eps stabilises sums, average pools and products of activations; pool: "winner" or "proportional"; attention: the
+    eps stabilises sums, average pools and products of activations; pool: "winner", "proportional" or "epsilon"; attention: the
     transformer rules, "attnlrp" (achtibat2024) or "cp" (ali2022); gates: products with a sigmoid's value, "signal" (arras2017),
     "half", "proportional" or "absolute" (arras2019).
     """
     check_bias(bias)
     at_least("eps", eps, 0)
-    pools = {"winner": winner_takes_all, "proportional": proportional_pool}
+    pools = {"winner": winner_takes_all, "proportional": proportional_pool, "epsilon": epsilon_pool(eps)}
     if pool not in pools:
         raise InputError(f"pool={pool!r} does not exist; there are " + ", ".join(map(repr, pools)))
+    own = {**settings, "eps": eps, "bias": bias, "pool": pool, "attention": attention, "gates": gates,
+           **({} if stabilizer == "sign" else {"stabilizer": stabilizer})}
     return RuleSet(name, "relevance", (
         *rows,
         (MAXIMA, pools[pool]),
         (routes, route),                                                # reshape, slice, concatenate, pad, choose
-        (affine, epsilon(eps, bias)),                                   # sums, skip connections, average pools, scales
+        (affine, epsilon(eps, bias, stabilizer)),                       # sums, skip connections, average pools, scales
         (elementwise, identity),
         (op(LpPool), euler),
         *gate_rows(gates),
         *bilinear_rows(attention, eps, bias),                           # products of activations, softmax, normalisation
     ), expand=EXPANDED, fold=True, source=source,
-        settings={**settings, "eps": eps, "bias": bias, "pool": pool, "attention": attention, "gates": gates})
+        settings=own)
 
 
 gamma_rule = gamma                                                      # lrp_gamma has a setting of the same name
@@ -360,31 +376,32 @@ def lrp_zero(bias: Bias = "absorb", pool: str = "winner", attention: str = "attn
 
 
 def lrp_epsilon(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
-                gates: str = "signal") -> RuleSet:
+                gates: str = "signal", stabilizer: str = "sign") -> RuleSet:
     """LRP-ε everywhere. Source: bach2015 eq. 58."""
-    return compose("lrp.epsilon", (weighted, epsilon(eps, bias)), eps=eps, bias=bias, pool=pool, attention=attention, gates=gates)
+    return compose("lrp.epsilon", (weighted, epsilon(eps, bias, stabilizer)), eps=eps, bias=bias, pool=pool, attention=attention,
+                   gates=gates, stabilizer=stabilizer)
 
 
 def lrp_gamma(
     gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "generalized", pool: str = "winner",
-    attention: str = "attnlrp", gates: str = "signal",
+    attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0,
 ) -> RuleSet:
-    """LRP-γ in every layer. Source: montavon2019; signed inputs: andeol2021."""
-    return compose("lrp.gamma", (weighted, gamma_rule(gamma, 0, bias, variant)), eps=eps, bias=bias, pool=pool, attention=attention,
-                   gates=gates, source="montavon2019", gamma=gamma, variant=variant)
+    """LRP-γ in every layer; layer_eps stabilises its denominators. Source: montavon2019; signed inputs: andeol2021."""
+    return compose("lrp.gamma", (weighted, gamma_rule(gamma, layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool,
+                   attention=attention, gates=gates, source="montavon2019", gamma=gamma, variant=variant, layer_eps=layer_eps)
 
 
 def lrp_alpha_beta(
     alpha: Number = 2, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "contributions", pool: str = "winner",
-    attention: str = "attnlrp", gates: str = "signal",
+    attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0,
 ) -> RuleSet:
-    """LRP-αβ in every layer, β = α - 1. Source: bach2015 eq. 60."""
-    return compose("lrp.alpha_beta", (weighted, alpha_beta(alpha, 0, bias, variant)), eps=eps, bias=bias, pool=pool,
-                   attention=attention, gates=gates, alpha=alpha, variant=variant)
+    """LRP-αβ in every layer, β = α - 1; layer_eps stabilises its denominators (zennit 1e-6, captum 1e-9). Source: bach2015 eq. 60."""
+    return compose("lrp.alpha_beta", (weighted, alpha_beta(alpha, layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool,
+                   attention=attention, gates=gates, alpha=alpha, variant=variant, layer_eps=layer_eps)
 
 
 def lrp_z_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
-               gates: str = "signal") -> RuleSet:
-    """z+ in every layer. Source: montavon2017."""
-    return compose("lrp.z_plus", (weighted, z_plus(0, bias)), eps=eps, bias=bias, pool=pool, attention=attention, gates=gates,
-                   source="montavon2017")
+               gates: str = "signal", variant: str = "contributions", layer_eps: Number = 0) -> RuleSet:
+    """z+ in every layer; layer_eps stabilises its denominators (zennit 1e-6, captum 1e-9). Source: montavon2017."""
+    return compose("lrp.z_plus", (weighted, z_plus(layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool, attention=attention,
+                   gates=gates, source="montavon2017", variant=variant, layer_eps=layer_eps)

@@ -51,7 +51,7 @@ class RuleSet:
                 multiplier times (x - baseline)
     rules       rows (selector, rule); the first match wins
     expand      operators that are decomposed into simpler ones first; composite ones that no row covers are, too
-    fold        first fold BatchNorm into the layer before it, and zero padding into the convolution behind it
+    fold        first fold BatchNorm into the layer before it, and zero padding into the convolution behind it; "padding": that alone
     annotate    rows (selector, note): what a forward pre-pass notes at each node for the rules to read (RevealCancel)
     source      keys of rules/sources.py
     """
@@ -60,7 +60,7 @@ class RuleSet:
     carrier: Carrier
     rules: tuple[Row, ...]
     expand: tuple[type[Op], ...] = ()
-    fold: bool = False
+    fold: bool | Literal["padding"] = False
     source: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     annotate: tuple[Annotation, ...] = ()
@@ -75,7 +75,8 @@ class RuleSet:
         known = {} if known is None else known
         first = (self.fold, self.expand)
         if first not in known:
-            folded = fold_padding(fold_batchnorm(graph, shapes), shapes) if self.fold else graph
+            merged = fold_batchnorm(graph, shapes) if self.fold is True else graph
+            folded = fold_padding(merged, shapes) if self.fold else graph
             known[first] = expand(folded, self.expand, shapes)
         grown = known[first]
         uncovered = self._uncovered(grown)
@@ -128,7 +129,8 @@ class RuleSet:
     def __str__(self) -> str:
         lines = [f"{self.name}: carries {self.carrier}" + (f"   [{self.source}]" if self.source else "")]
         if self.fold:
-            lines.append("  first: BatchNorm is folded into the layer before it, zero padding into the convolution behind it")
+            merged = "" if self.fold == "padding" else "BatchNorm is folded into the layer before it, "
+            lines.append(f"  first: {merged}zero padding into the convolution behind it" + (" is folded" if not merged else ""))
         if self.expand:
             lines.append("  first: decomposed into simpler operators: " + ", ".join(k.__name__ for k in self.expand)
                          + ", and composite ones without a row")
