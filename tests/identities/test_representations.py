@@ -17,7 +17,7 @@ from xaicore.visualize.image import Pixels
 from xaicore.visualize.objectives import class_logit, l2
 from xaicore.visualize.optimize import SGD
 from xaicore.visualize.regularize import Decay
-from xaicore.visualize.render import Recipe, render
+from xaicore.visualize.search import Recipe, render
 
 SEEDS = st.integers(0, 2**32 - 1)
 

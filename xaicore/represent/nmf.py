@@ -21,7 +21,7 @@ TINY = 1e-12
 class Groups:
     """A ≈ S @ D: loadings S (M, G) of M samples or positions, directions D (G, C) of channels; both >= 0.
 
-    history  |A - S D|² before the first update and after each one; it never grows
+    history  |A|², then |A - S D|² at the start and after each update; from the second on it never grows
     """
 
     loadings: Array
@@ -84,19 +84,17 @@ def nmf(a: Any, groups: int = 6, steps: int = 200, seed: int = 0, tolerance: flo
     rng = np.random.default_rng(seed)
     scale = np.sqrt(x.mean() / groups)
     s, d = (np.abs(rng.normal(size=shape)) * scale + TINY for shape in ((len(x), groups), (groups, x.shape[1])))
-    history = [size]
-    error = float(((x - s @ d) ** 2).sum())
-    history = [max(size, error), error]
+    history = [size, float(((x - s @ d) ** 2).sum())]
     for _ in range(steps):
         s = s * (x @ d.T) / (s @ (d @ d.T) + TINY * scale)
         d = d * (s.T @ x) / ((s.T @ s) @ d + TINY * scale)
         history.append(float(((x - s @ d) ** 2).sum()))
-        if history[-2] - history[-1] < tolerance * size:
+        if history[-2] - history[-1] < tolerance * size and len(history) > 3:
             break
     norms = np.maximum(np.linalg.norm(d, axis=1), TINY)
     s, d = s * norms, d / norms[:, None]
     order = np.argsort(-np.linalg.norm(s, axis=0), kind="stable")
-    return Groups(s[:, order], d[order], (size, *history[1:]))
+    return Groups(s[:, order], d[order], tuple(history))
 
 
 def neuron_groups(graph: Graph, x: Any, layer: str, groups: int = 6, steps: int = 200, seed: int = 0, batch_size: int = 64) -> Groups:

@@ -58,6 +58,8 @@ def affinities(x: Any, perplexity: float = 30.0, distances: bool = False, tolera
 def conditional(d: Array, perplexity: float, tolerance: float = 1e-10) -> Array:
     """p_j|i, rows sum to 1, from squared distances (n, n)."""
     n = len(d)
+    if perplexity == n - 1:                                         # all others count alike: β = 0, which bisection only approaches
+        return (1 - np.eye(n)) / (n - 1)
     wanted = np.log(perplexity)
     away = d[~np.eye(n, dtype=bool)].reshape(n, n - 1)
     away = away - away.min(axis=1, keepdims=True)                   # the nearest neighbour has exponent 0: no underflow of a whole row

@@ -348,6 +348,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "goodfellow2015": Source(
         "I. J. Goodfellow, J. Shlens, C. Szegedy", "Explaining and harnessing adversarial examples", 2015, "ICLR, arXiv 1412.6572", False),
     "kingma2015": Source("D. P. Kingma, J. Ba", "Adam: a method for stochastic optimization", 2015, "ICLR, arXiv 1412.6980", False),
+    "krizhevsky2012": Source(
+        "A. Krizhevsky, I. Sutskever, G. E. Hinton", "ImageNet classification with deep convolutional neural networks", 2012,
+        "NIPS; nearest neighbours of the last hidden layer", False),
 })
 
 

@@ -1,4 +1,4 @@
-"""Optimisers that ascend: each is pure, ``step(gradient, state) -> (change, state)``. L-BFGS is SciPy's, and is called in render.py."""
+"""Optimisers that ascend: each is pure, ``step(gradient, state) -> (change, state)``. L-BFGS is SciPy's, and is called in search.py."""
 
 from __future__ import annotations
 

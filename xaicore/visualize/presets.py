@@ -14,7 +14,7 @@ from xaicore.visualize.image import Fourier, Pixels, Squash
 from xaicore.visualize.objectives import l2, total_variation
 from xaicore.visualize.optimize import LBFGS, SGD, Adam, Progress
 from xaicore.visualize.regularize import After, Blur, Bounded, ClipContribution, ClipNorm, Decay, Kernel, Mixed
-from xaicore.visualize.render import Recipe
+from xaicore.visualize.search import Recipe
 from xaicore.visualize.transform import Jitter, standard
 
 Bounds = tuple[float, float]

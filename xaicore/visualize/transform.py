@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
 from xaicore.methods.sweep import whole
-from xaicore.numerics import Array
+from xaicore.numerics import Array, along
 from xaicore.ops import Op, Pad, Resize
 
 
@@ -33,13 +34,38 @@ class Drawn:
         return self.op.vjp(0, g, y, x)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Sized:
+    """Resized linearly along both axes: one matrix for each, whose adjoint is the transpose."""
+
+    size: tuple[int, int]
+
+    def _matrices(self, x: Array) -> list[Array]:
+        return [_resizing(n, m) for n, m in zip(x.shape[-2:], self.size, strict=True)]
+
+    def forward(self, x: Array) -> Array:
+        """(N, C, *size)."""
+        return along(x, self._matrices(x))
+
+    def adjoint(self, g: Array, x: Array, y: Array) -> Array:
+        """T'g."""
+        return along(g, [m.T for m in self._matrices(x)])
+
+
+@lru_cache(maxsize=128)
+def _resizing(n: int, m: int) -> Array:
+    """The matrix (m, n) of the engine's own Resize along one axis: what it makes of unit vectors. Kept, since its weights are rationals."""
+    return np.ascontiguousarray(Resize((m,), "linear").forward(np.eye(n)[:, None])[:, 0].T)
+
+
+@dataclass(frozen=True)
 class Turned:
     """A rotation by bilinear reading: a sparse matrix over the pixels, whose adjoint is the transpose."""
 
     angle: float
     fill: float = 0.0
 
+    @lru_cache(maxsize=64)  # noqa: B019  (frozen and small: two numbers)
     def _matrix(self, h: int, w: int) -> object:
         from scipy.sparse import csr_matrix
 
@@ -141,7 +167,7 @@ class Scaled:
         if not self.factors or min(self.factors) <= 0:
             raise InputError(f"factors={self.factors!r} must be numbers above 0")
         f = float(rng.choice(self.factors))
-        return Drawn(Resize(tuple(max(1, round(n * f)) for n in shape[-2:]), "linear"))
+        return Sized((max(1, round(shape[-2] * f)), max(1, round(shape[-1] * f))))
 
 
 @dataclass(frozen=True)
