@@ -116,6 +116,17 @@ def scalar(value: float | int | Fraction, like: Array) -> Any:
     return like.dtype.type(value)
 
 
+def in_arithmetic_of(like: Array, x: Array) -> Array:
+    """Whole numbers as numbers of ``like``, so that a part of them can be taken; others as they are.
+
+    >>> in_arithmetic_of(np.zeros(1), np.array([1, 2])).dtype
+    dtype('float64')
+    """
+    if x.dtype.kind not in "iub":
+        return x
+    return rationals(x, "whole numbers") if is_exact(like) else x.astype(like.dtype)
+
+
 def at_least(setting: str, value: Any, least: int, why: str = "") -> Any:
     """``value`` as it is, when it is a finite real number of at least ``least``; InputError otherwise."""
     real = isinstance(value, (int, float, Fraction, np.integer, np.floating)) and not isinstance(value, bool)

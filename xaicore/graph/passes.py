@@ -11,9 +11,9 @@ import numpy as np
 
 from xaicore.errors import GraphError, Inapplicable
 from xaicore.graph.build import Builder
-from xaicore.graph.graph import Graph, InputSpec, Node
+from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
 from xaicore.graph.run import evaluate, shapes_of
-from xaicore.numerics import Array
+from xaicore.numerics import Array, in_arithmetic_of
 from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Pad, Softmax
 
 
@@ -120,9 +120,10 @@ def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = No
         known = all(i in graph.params for i in (*before.inputs[1:], *statistics))
         if before.name in changed or not isinstance(before.op, (Conv, ConvTranspose, Dense)) or readers[before.name] > 1 or not known:
             continue
-        gamma, beta, mean, var = (np.asarray(params[i]) for i in statistics)
+        real = np.zeros((), DTYPES[graph.dtype])
+        gamma, beta, mean, var = (in_arithmetic_of(real, params[i]) for i in statistics)
         scale, shift = _scale_and_shift(node.op, gamma, beta, mean, var)
-        w = params[before.inputs[1]]
+        w = in_arithmetic_of(real, params[before.inputs[1]])
         if isinstance(before.op, Dense):
             shapes = shapes or shapes_of(graph)
             if len(shapes[before.name]) != 2:

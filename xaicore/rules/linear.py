@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable
-from xaicore.numerics import Array, filled, negative, positive
+from xaicore.numerics import Array, filled, in_arithmetic_of, negative, positive
 from xaicore.trace import Step
 
 Change = Callable[[Array], Array]
@@ -66,9 +66,9 @@ class Affine:
                 given = x if xs is None else xs[k]
                 out.append(x if given is None else given)
             elif kernels is not None and k in kernels:
-                out.append(weights(x))
+                out.append(weights(in_arithmetic_of(self.step.y, x)))
             else:
-                out.append(bias(x) if k in additive else x)
+                out.append(bias(in_arithmetic_of(self.step.y, x)) if k in additive else x)
         return tuple(out)
 
     def apply(self, xs: Sequence[Array | None] | None = None, weights: Change = same, bias: Change = zeros) -> Array:

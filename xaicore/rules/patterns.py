@@ -16,7 +16,7 @@ from xaicore.errors import Inapplicable, InputError
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import fold_batchnorm
 from xaicore.graph.run import check_feeds
-from xaicore.numerics import Array, divide, scalar
+from xaicore.numerics import Array, divide, in_arithmetic_of, scalar
 from xaicore.ops import Conv, ConvTranspose, Dense
 from xaicore.rules.gradient import vjp
 from xaicore.rules.linear import Affine
@@ -75,7 +75,7 @@ def fit_patterns(graph: Graph, x: Any, estimator: str = "relu") -> Patterns:
 
 def _pattern(step: Step, estimator: str) -> Array:
     """The pattern of one layer: means over samples and positions, taken with the layer's own adjoint in its weights."""
-    op_, x, w = step.node.op, step.xs[0], step.xs[1]
+    op_, x, w = step.node.op, step.xs[0], in_arithmetic_of(step.y, step.xs[1])
     y = Affine(step).apply()
     outputs = _outputs(step)
     others = tuple(k for k in range(y.ndim) if k != outputs)
@@ -120,7 +120,7 @@ def _sums(t: Array, op_: Any) -> Array:
 def through_pattern(patterns: Patterns, times_weight: bool) -> Rule:
     """s_i = Σ_j a_ij s_j (PatternNet), or Σ_j w_ij a_ij s_j (PatternAttribution): the layer's backward with other weights."""
     def apply(step: Step, s: Array) -> Parts:
-        a = patterns[step.node.name].astype(step.xs[1].dtype)
+        a = patterns[step.node.name].astype(step.y.dtype)
         return Affine(step).back(s, lambda w: w * a if times_weight else a)
 
     return Rule("w * pattern" if times_weight else "pattern", apply, "kindermans2018")
