@@ -11,7 +11,7 @@ from xaicore.ops import BatchNorm, Conv, Dense, Flatten, Mul, ReLU
 from xaicore.rules import RULE_SETS
 
 BOX = {"low": -3, "high": 3}
-OTHERS = {"clrp": {}, "excitation_backprop": {}, "pattern_attribution": {"background": np.random.default_rng(3).normal(size=(9, 2, 3, 3))},
+OTHERS = {"clrp": {}, "pattern_attribution": {"background": np.random.default_rng(3).normal(size=(9, 2, 3, 3))},
           "fullgrad": {}, "deep_shap": {}}
 OWN = {"lrp.z_box": BOX, "lrp.epsilon_gamma_box": BOX}
 IDS = [*(k for k in RULE_SETS if k in xc.METHODS), *OTHERS]
