@@ -147,12 +147,12 @@ def independence(task: Task, labels: Any = None, test: str = "partial_correlatio
     test, statistic, permutations, neighbours, seed   as for xaicore.methods.independence.feature_relevance: "partial_correlation" by
             Fisher's z, or "permutation" of "correlation", "distance" or "cmi"
 
-    Values in the shape of the inputs, all samples alike: the statistic (the partial correlation has a sign). ``extras``: "p" by input
-    (*S), the chance of as much under independence. Features of your own (the size of an object) go to ``feature_relevance`` itself. An
-    entry that is constant given L has 0 and p = 1. Costs one forward pass; "permutation" also its statistic permutations + 1 times for
-    each entry. Raises Inapplicable without labels, InputError for too few samples, ShapeError for labels of another length,
-    ExactnessError in exact mode. Source: reimers2020 (reconstruction; which tests the paper votes over was not at hand). No library has
-    it.
+    Values in the shape of the inputs, all samples alike: the statistic (the partial correlation has a sign). ``extras``: "p" (*S) (by
+    input where there are several), the chance of as much under independence. Features of your own (the size of an object) go to
+    ``feature_relevance`` itself. An entry that is constant given L has 0 and p = 1. Costs one forward pass; "permutation" also its
+    statistic permutations + 1 times for each entry. Raises Inapplicable without labels, InputError for too few samples, ShapeError for
+    labels of another length, ExactnessError in exact mode. Source: reimers2020 (reconstruction; which tests the paper votes over was not
+    at hand). No library has it.
     """
     floats_only(task, "independence", "takes roots and logarithms")
     needed("independence", labels=(labels, "the true label of each sample of the batch, which is the data set"))
@@ -162,8 +162,9 @@ def independence(task: Task, labels: Any = None, test: str = "partial_correlatio
              for x in entries(task).astype(float).T]
     p = np.array([one.p for one in found])
     used = f"{(p < 0.05).sum()} of {len(p)} entries are used at level 0.05, given the label, by {found[0].test} over {task.size} samples"
-    one_sample = {k: v[0] for k, v in same_for_all(task, p).items()}
-    return read_out(task, "independence", same_for_all(task, np.array([one.statistic for one in found])), used, p=one_sample)
+    chance = {k: v[0] for k, v in same_for_all(task, p).items()}
+    return read_out(task, "independence", same_for_all(task, np.array([one.statistic for one in found])), used,
+                    p=chance if len(chance) > 1 else chance[task.wrt[0]])
 
 
 def attfind(task: Task, shift: float = 1.0, low: Any = None, high: Any = None, selection: str = "independent", top: int = 8,
@@ -194,6 +195,10 @@ def attfind(task: Task, shift: float = 1.0, low: Any = None, high: Any = None, s
                     chosen=answer.chosen)
 
 
+ROUNDING = 1e-12
+"""The share of the largest weight below which one is taken for the rounding of a sum, and not for a weight."""
+
+
 def submodular_pick(task: Task, top: int = 5, **settings: Any) -> Attribution:
     """LIME of every sample, and the ``top`` samples that together show most of what counts: max c(V) = Σ_j [some i in V has β_ij ≠ 0] I_j.
 
@@ -203,19 +208,20 @@ def submodular_pick(task: Task, top: int = 5, **settings: Any) -> Attribution:
 
     I_j = sqrt(Σ_i |β_ij|) over the batch, so players must mean the same in all samples: columns of a table, or places, not regions of
     one's own. Values in the shape of the inputs, as from lime. ``extras``: those of lime, "picked" (top,), "importance" I (M,) and
-    "coverage" (top,), c after each pick. Costs as many forward passes as lime. Raises InputError for top < 1, and what lime does. Source:
-    ribeiro2016, algorithm 1, eqs. 3 and 4 (reconstruction). Same as: lime's submodular_pick with an "explicit" list and sample_size=None.
+    "coverage" (top,), c after each pick. A β below 1e-12 of the largest is rounding, and counts as 0. Costs as many forward passes as
+    lime. Raises InputError for top < 1, and what lime does. Source: ribeiro2016, algorithm 1, eqs. 3 and 4 (reconstruction). Same as:
+    lime's submodular_pick with an "explicit" list and sample_size=None.
     """
     top = min(whole("top", top, 1), task.size)
     a = lime(task, **settings)
     beta = abs(np.asarray(a.extras["players"], dtype=float))
-    importance = np.sqrt(beta.sum(axis=0))
+    importance, shown = np.sqrt(beta.sum(axis=0)), beta > ROUNDING * beta.max(initial=0)
     picked: list[int] = []
     covered, coverage = np.zeros(beta.shape[1], dtype=bool), []
     for _ in range(top):
-        gain = np.where(np.isin(np.arange(task.size), picked), -1.0, ((beta > 0) & ~covered) @ importance)
+        gain = np.where(np.isin(np.arange(task.size), picked), -1.0, (shown & ~covered) @ importance)
         picked.append(int(gain.argmax()))
-        covered |= beta[picked[-1]] > 0
+        covered |= shown[picked[-1]]
         coverage.append(float(importance[covered].sum()))
     share = coverage[-1] / importance.sum() if importance.sum() else 1.0
     says = f"samples {', '.join(map(str, picked))} show {share:.1%} of what counts in {task.size} samples"
