@@ -230,7 +230,11 @@ def chain(first: Graph, second: Graph) -> Graph:
                          f"second has {len(second.inputs)} inputs and is {second.dtype}")
     (entry,) = second.inputs
     taken = {*second.params, *(n.name for n in second.nodes)}
-    names = {k: f"first/{k}" for k in (*first.inputs, *first.params, *(n.name for n in first.nodes)) if k in taken}
+    own = [*first.inputs, *first.params, *(n.name for n in first.nodes)]
+    names: dict[str, str] = {}
+    for k in own:
+        while names.get(k, k) in taken or (k in names and names[k] in own):
+            names[k] = f"first/{names.get(k, k)}"
 
     def new(name: str) -> str:
         return names.get(name, name)

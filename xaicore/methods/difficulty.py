@@ -87,15 +87,17 @@ def at_checkpoint(task: Task, checkpoint: Graph) -> Task:
     if checkpoint.dtype != task.graph.dtype:
         checkpoint = checkpoint.astype(task.graph.dtype)
     nodes = {n.name: n for n in checkpoint.nodes}
-    params = {}
+    known = {*checkpoint.inputs, *checkpoint.params, *nodes}
+    params: dict[str, Array] = {}
+    behind: set[str] = set()
     for n in task.graph.nodes:
         own = nodes.get(n.name)
-        if own is None and not any(i in checkpoint.params for i in n.inputs):
-            continue                                                    # what a target or a scale has put behind the network
-        if own is None or (own.op, own.inputs) != (n.op, n.inputs):
-            raise GraphError(f"node {n.name!r} of the explained model is {n.op}({', '.join(n.inputs)}), and in a checkpoint "
-                             f"{'there is none of this name' if own is None else f'{own.op}({chr(44).join(own.inputs)})'}; all are one "
-                             f"architecture")
+        if own is None and behind | known & set(n.inputs) - set(checkpoint.inputs):
+            behind.add(n.name)                                          # what a target or a scale has put behind the network
+        elif own is None or (own.op, own.inputs) != (n.op, n.inputs):
+            there = "there is none of this name" if own is None else f"it is {own.op}({', '.join(own.inputs)})"
+            raise GraphError(f"node {n.name!r} of the explained model is {n.op}({', '.join(n.inputs)}), and in a checkpoint {there}; all "
+                             f"are one architecture")
     for k, v in task.graph.params.items():
         params[k] = checkpoint.params.get(k, v)
         if params[k].shape != v.shape:

@@ -215,7 +215,8 @@ def submodular_pick(task: Task, top: int = 5, **settings: Any) -> Attribution:
     top = min(whole("top", top, 1), task.size)
     a = lime(task, **settings)
     beta = abs(np.asarray(a.extras["players"], dtype=float))
-    importance, shown = np.sqrt(beta.sum(axis=0)), beta > ROUNDING * beta.max(initial=0)
+    shown = beta > ROUNDING * beta.max(initial=0)
+    importance = np.sqrt((beta * shown).sum(axis=0))
     picked: list[int] = []
     covered, coverage = np.zeros(beta.shape[1], dtype=bool), []
     for _ in range(top):

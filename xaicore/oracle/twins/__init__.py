@@ -15,11 +15,13 @@ from xaicore.oracle.twins import (
     class_maps,
     coalitions,
     contrastive,
+    data,
     lines,
     references,
     relevance,
     signals,
     soft_masks,
+    structures,
     windows,
 )
 from xaicore.oracle.twins.twin import Problem, Twin
@@ -27,6 +29,7 @@ from xaicore.oracle.twins.twin import Problem, Twin
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
     **windows.TWINS, **coalitions.TWINS, **class_maps.TWINS, **soft_masks.TWINS,
     **backpropagation.TWINS, **relevance.TWINS, **contrastive.TWINS, **references.TWINS, **lines.TWINS, **signals.TWINS,
+    **data.TWINS, **structures.TWINS,
 })
 
 __all__ = ["TWINS", "Problem", "Twin"]
