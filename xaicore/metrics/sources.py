@@ -60,6 +60,9 @@ PAPERS: Mapping[str, Source] = MappingProxyType({
         "Digital Signal Processing 73, arXiv 1706.07979", False),
     "nguyen2020": Source(
         "A. Nguyen, M. R. Martínez", "On quantitative aspects of model interpretability", 2020, "arXiv 2007.07584", False),
+    "nie2018": Source(
+        "W. Nie, Y. Zhang, A. Patel", "A theoretical explanation for perplexing behaviors of backpropagation-based visualizations", 2018,
+        "ICML, arXiv 1805.07039", False),
     "peters2005": Source(
         "R. J. Peters, A. Iyer, L. Itti, C. Koch", "Components of bottom-up gaze allocation in natural images", 2005,
         "Vision Research 45", False),

@@ -81,7 +81,6 @@ class Subject:
 
     def positions(self, sign: str = "signed", values: Mapping[str, Array] | None = None) -> Array:
         """The map with one number for each position (channels summed), all inputs side by side: (N, M), float64."""
-        chosen("sign", sign, SIGNS)
         parts = []
         for k, v in (self.values if values is None else values).items():
             axis = channel_axis(self.task, k)
@@ -115,7 +114,8 @@ class Subject:
 
 
 def signed(a: Array, sign: str) -> Array:
-    """The map as it is, its size |a|, or its positive part."""
+    """The map as it is, its size |a|, or its positive part; UnknownName for another word."""
+    chosen("sign", sign, SIGNS)
     return np.abs(a) if sign == "absolute" else np.maximum(a, 0) if sign == "positive" else a
 
 

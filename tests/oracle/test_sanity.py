@@ -1,0 +1,107 @@
+"""Sanity checks: the known results on networks made for them, the controls, reasons and mistakes."""
+
+import numpy as np
+import pytest
+
+from tests.nets import mlp
+from xaicore import Builder
+from xaicore.data import digits_images, digits_model
+from xaicore.errors import InputError, UnknownName
+from xaicore.ops import Conv, Dense, Flatten, ReLU
+from xaicore.oracle.sanity import CHECKS, sanity
+from xaicore.show.sanity import grid, reasons, sheet
+
+
+def wide(seed=0, inputs=30, hidden=3000):
+    """N6, N7: one wide random layer, whose guided backpropagation is the input."""
+    rng = np.random.default_rng(seed)
+    return mlp([rng.normal(size=(hidden, inputs)), rng.normal(size=(2, hidden)) / np.sqrt(hidden)], [None, None]), rng.normal(size=(1, inputs))
+
+
+def test_guided_backpropagation_survives():
+    g, x = wide()
+    report = sanity(g, x, ["guided_backprop", "gradient"], 0, ["randomisation", "recovery", "class"], controls=False)
+    assert report.of("guided_backprop", "randomisation").figure > 0.9
+    assert report.of("guided_backprop", "recovery").status == "fails"
+    assert report.of("guided_backprop", "class").figure > 0.9
+    assert report.of("gradient", "randomisation").status == "passes"
+    assert report.survivors == ("guided_backprop",)
+    assert report.exit_code == 1
+    assert "SURVIVES" in report.verdict("guided_backprop")
+    assert report.verdict("gradient") == "passes all that apply"
+
+
+def test_z_plus_collapses_and_saturation_silences():
+    """N8: z+ is class-insensitive in depth. N1: 1 - relu(1 - x) has no gradient at 2."""
+    rng = np.random.default_rng(1)
+    deep = mlp([rng.normal(size=(40, 40)) / 6 for _ in range(8)] + [rng.normal(size=(2, 40))], [None] * 9)
+    x = abs(rng.normal(size=(1, 40)))
+    report = sanity(deep, x, ["lrp.z_plus", "lrp.zero"], 0, ["collapse"], controls=False)
+    assert report.of("lrp.z_plus", "collapse").status == "fails"
+    assert report.of("lrp.zero", "collapse").status == "passes"
+    saturated = mlp([[[-1.0]], [[-1.0]]], [[1.0], [1.0]])
+    report = sanity(saturated, [[2.0]], ["gradient", "integrated_gradients"], 0, ["silence"], controls=False)
+    assert report.of("gradient", "silence").figure == 1
+    assert report.of("integrated_gradients", "silence").status == "passes"
+
+
+def test_deconvnet_without_switches_does_not_see_the_input():
+    """N17."""
+    rng = np.random.default_rng(4)
+    b = Builder()
+    h = b.add(ReLU(), b.add(Conv(), b.input("x", (None, 1, 6, 6)), b.param("w", rng.normal(size=(3, 1, 3, 3))), name="conv"))
+    g = b.build(b.add(Dense(), b.add(Flatten(), h), b.param("v", rng.normal(size=(2, 48))), name="fc"))
+    report = sanity(g, rng.normal(size=(1, 1, 6, 6)), ["deconvnet", "gradient"], 0, ["input"], controls=False)
+    assert report.of("deconvnet", "input").figure == pytest.approx(1)
+    assert report.of("gradient", "input").status == "passes"
+
+
+def test_sums_and_jumps():
+    """N9: alpha 2 beta 1 on a neuron without a negative part. N10: LRP-0 near z = 0."""
+    net_a = mlp([[[1.0, -1.0], [1.0, 2.0], [-1.0, 1.0]], [[3.0, -1.0, 2.0]]], [None, None])
+    report = sanity(net_a, [[3.0, 1.0]], ["lrp.alpha_beta", "lrp.zero"], 0, ["sum"], controls=False)
+    assert report.of("lrp.alpha_beta", "sum").figure == pytest.approx(1)
+    assert report.of("lrp.zero", "sum").status == "passes"
+    near = mlp([[[1.0, -1.999998]], [[1.0]]], [None, [1.0]])
+    report = sanity(near, [[1.0, 0.5]], [("lrp.zero", {"bias": "ignore"}), "gradient"], 0, ["stability"], controls=False)
+    assert report.of("lrp.zero:bias=ignore", "stability").status == "fails"
+    assert report.of("gradient", "stability").status == "passes"
+
+
+def test_all_checks_on_digits(tmp_path):
+    x, y = digits_images()
+    report = sanity(digits_model(), x[:2], ["gradient_x_input", ("smoothgrad", {"samples": 4, "seed": 0}), "integrated_gradients"], [int(v) for v in y[:2]])
+    assert {f.check for f in report} == set(CHECKS)
+    assert report.of("gradient_x_input", "shift").status == "fails"
+    assert report.of("gradient_x_input", "seed").status == "does not apply"
+    assert report.of("smoothgrad:samples=4,seed=0", "seed").figure is not None
+    assert report.of("integrated_gradients", "baseline").figure is not None
+    for control in ("control.random", "control.input", "control.sobel", "control.contrast"):
+        assert report.of(control, "randomisation").status == "fails"
+    assert "outline" in report.verdict("gradient_x_input")
+    assert len(report.as_json()) == len(CHECKS) * 7
+    assert all(f.words for f in report)
+    assert str(grid(report)).count("\n") > 8
+    assert len(reasons(report).rows) == len(report.findings)
+    assert sheet(report, "digits").width > 600
+    assert "gradient_x_input" in str(report)
+
+
+def test_what_cannot_be_checked_says_so():
+    g, x = wide(hidden=5)
+    report = sanity(g, x, ["grad_cam"], 0, ["class", "sum"], controls=False)
+    assert {f.status for f in report} == {"does not apply"}
+    assert report.exit_code == 5
+    assert report.verdict("grad_cam") == "was not checked"
+    report = sanity(g, x, {"mine": lambda graph, feeds, target: feeds["x"]}, 0, ["seed", "rewriting", "question", "baseline"], controls=False)
+    assert {f.status for f in report} == {"does not apply"}
+
+
+def test_mistakes():
+    g, x = wide(hidden=5)
+    with pytest.raises(UnknownName, match="randomisation"):
+        sanity(g, x, "gradient", checks=["randomization"])
+    with pytest.raises(InputError, match="checks is empty"):
+        sanity(g, x, "gradient", checks=[])
+    with pytest.raises(UnknownName, match="gradient"):
+        sanity(g, x, "gradiant")
