@@ -51,6 +51,21 @@ def test_methods_are_documented(id):
     assert {"batch_invariance", "determinism"} & set(row.promises)
 
 
+PARTS = {
+    "shapes": r"in the shape of|in the size of|\(N, |shapes and errors|shapes, ", "errors": r"Raises|raises|Inapplicable|InputError|ExactnessError",
+    "source": r"Source", "who has it or differs": r"Same as|Differs|No library has it"}
+
+
+@pytest.mark.parametrize("id", sorted(xc.METHODS))
+def test_docstrings_have_their_parts(id):
+    """A first line that says what is computed, shapes, errors, source, who else has it: DESIGN section 6."""
+    row = xc.METHODS[id]
+    assert len(row.doc.splitlines()[0]) > 20
+    text = " ".join(row.doc.split())
+    assert [part for part, words in PARTS.items() if not re.search(words, text)] == []
+    assert len(text) > 220
+
+
 @pytest.mark.parametrize("id", sorted(xc.RULE_SETS))
 def test_rule_sets_cite(id):
     box = {"low": 0, "high": 1} if "box" in id else {}

@@ -64,16 +64,13 @@ def citation(source: str) -> str:
 
 def card(m: Method) -> None:
     """One method, printed."""
-    import inspect
-
     from xaicore.cli.shared import say, show
     from xaicore.rules import RULE_SETS
     from xaicore.show.table import listing
 
     say(m.id)
     say()
-    text = inspect.getdoc(RULE_SETS.get(m.id, m.run))
-    say(text or m.summary)
+    say(m.doc or m.summary)
     say()
     where = {"signal": "layer= reads the backward signal at that layer", "cut": "layer= explains the part of the model behind that layer",
              "own": "layer= is a setting of the method", "": "has no layer version"}

@@ -135,8 +135,9 @@ def grad_cam(
     weights         how α comes from the gradient, see WEIGHTS
     counterfactual  -∂f/∂A in place of ∂f/∂A: what speaks against f
 
-    ``extras["weights"]`` is α (N, C). Source: selvaraju2017, eq. 1 and 2. Differs: pytorch-grad-cam and torch-cam have
-    normalize="min_max_first", tf-keras-vis and keras-vis "min_max", PAIR "max"; captum leaves out relu and resizes by "nearest".
+    A map (N, 1, *S) in the size of x. ``extras["weights"]`` is α (N, C). Raises Inapplicable without a convolution or for a layer without
+    space. Source: selvaraju2017, eq. 1 and 2. Differs: pytorch-grad-cam and torch-cam have normalize="min_max_first", tf-keras-vis and
+    keras-vis "min_max", PAIR "max"; captum leaves out relu and resizes by "nearest".
     """
     return _grad_cam(task, "grad_cam", layer, Finish(relu, upsample, normalize), weights, counterfactual, tokens)
 
@@ -155,8 +156,8 @@ def guided_grad_cam(
 ) -> Attribution:
     """A = (Grad-CAM in the size of x) ⊙ guided backpropagation.
 
-    Values in the shape of the inputs; settings as for grad_cam. ``layers`` holds the map. Source: selvaraju2017. Same as:
-    captum GuidedGradCam with upsample="nearest".
+    Values in the shape of the inputs; settings and errors as for grad_cam: raises what it does. ``layers`` holds the map. Source:
+    selvaraju2017. Same as: captum GuidedGradCam with upsample="nearest".
     """
     if upsample is None:
         raise InputError("guided_grad_cam multiplies the map with an attribution of the input, so upsample=None has no meaning; use "
@@ -259,8 +260,8 @@ def layer_cam(
 ) -> Attribution:
     """L = ReLU(Σ_k ReLU(∂f/∂A_k) ⊙ A_k): each position has its own weight, the positive part of its gradient.
 
-    Settings as in the head of this file; also for early layers. Source: jiang2021. Same as: pytorch-grad-cam, torch-cam
-    (which joins several layers by the maximum of tanh(2 L / max L)), tf-keras-vis.
+    Settings, shapes and errors as in the head of this file (raises Inapplicable without maps); also for early layers. Source: jiang2021.
+    Same as: pytorch-grad-cam, torch-cam (which joins several layers by the maximum of tanh(2 L / max L)), tf-keras-vis.
     """
     finish, name = Finish(relu, upsample, normalize), feature_map(task, "layer_cam", layer, tokens)
     a, g = value_and_gradient(task, "layer_cam", name, tokens)
@@ -273,9 +274,9 @@ def hires_cam(
 ) -> Attribution:
     """L = Σ_k ∂f/∂A_k ⊙ A_k, gradient times value summed over channels.
 
-    Settings as in the head of this file; relu=False, because then the map of a layer that only an affine head follows sums to
-    f - b, what the paper calls faithful. Source: draelos2020. Differs: pytorch-grad-cam has relu=True; its elementwise
-    Grad-CAM cuts off each term, which this has not.
+    Settings, shapes and errors as in the head of this file (raises Inapplicable without maps); relu=False, because then the map of a
+    layer that only an affine head follows sums to f - b, what the paper calls faithful. Source: draelos2020. Differs: pytorch-grad-cam
+    has relu=True; its elementwise Grad-CAM cuts off each term, which this has not.
     """
     finish, name = Finish(relu, upsample, normalize), feature_map(task, "hires_cam", layer, tokens)
     a, g = value_and_gradient(task, "hires_cam", name, tokens)
@@ -288,9 +289,9 @@ def xgrad_cam(
 ) -> Attribution:
     """L = ReLU(Σ_k w_k A_k),  w_k = Σ_s g A_k(s) / Σ_s A_k(s),  g = ∂f/∂A_k(s): the gradient's mean, weighted by the activation.
 
-    Settings as in the head of this file; with relu=False the map has the same sum as gradient times value. A channel whose sum is
-    0 gets the weight 0. ``extras["weights"]`` is w (N, C). Source: fu2020. Differs: the authors' code adds 1e-6 to the
-    denominator, pytorch-grad-cam 1e-7, torch-cam 1e-8.
+    Settings, shapes and errors as in the head of this file (raises Inapplicable without maps); with relu=False the map has the same sum
+    as gradient times value. A channel whose sum is 0 gets the weight 0. ``extras["weights"]`` is w (N, C). Source: fu2020. Differs: the
+    authors' code adds 1e-6 to the denominator, pytorch-grad-cam 1e-7, torch-cam 1e-8.
     """
     finish, name = Finish(relu, upsample, normalize), feature_map(task, "xgrad_cam", layer, tokens)
     a, g = value_and_gradient(task, "xgrad_cam", name, tokens)

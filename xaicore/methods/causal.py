@@ -41,7 +41,8 @@ def ace(task: Task, baseline: Any = 0, background: Any = None, order: int | str 
     f is piecewise linear its second derivatives are 0 almost everywhere and taken as that, so that order 2 is order 1; the
     curvature of the paper's classifiers is that of their softmax (output="probability"). Inputs are taken as causes without
     arrows between them; sequences, whose past acts on their future, are not covered. Rational in exact mode for a rational
-    quadrature. Source: chattopadhyay2019. Equals linear_shap for affine f and an interval that is symmetric about the mean.
+    quadrature. Source: chattopadhyay2019. No library has it beside the authors' code. Equals linear_shap for affine f and an interval
+    that is symmetric about the mean.
     """
     if order not in ORDERS or isinstance(order, bool):
         raise InputError(f"order={order!r} does not exist; there are 1, 2 and 'mc'")

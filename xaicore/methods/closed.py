@@ -56,7 +56,7 @@ def max_shap(task: Task, baseline: Any = 0) -> Attribution:
     Values in the shape of the inputs: the Shapley value itself with every entry a player, complete. Inapplicable, naming the node,
     when f is not: nodes that act on single entries, maxima of those (max-pooling too), affine nodes. Rational in exact mode.
     Costs two forward passes and one backward, and some hundred operations for each maximum. Source: lundberg2017, section 4.2, Max
-    SHAP, there for one maximum and r = 0; the form for any r is derived here, and held by shapley.exact.
+    SHAP, there for one maximum and r = 0; the form for any r is derived here, and held by shapley.exact. No library has it.
 
     baseline    what stands where an entry is absent: a number, one sample, a batch, a mapping by input name
     """

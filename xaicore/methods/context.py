@@ -38,7 +38,8 @@ def salient_relevance(
 
     d_value is the Euclidean distance of two patches of the map, which is scaled to [0, 1] first, over the root of their size. Scales are
     1, 0.8, 0.5, 0.3. Values (N, 1, H, W) in [0, 1), 0 for a constant map; adding a constant to the map changes nothing. Compares all
-    pairs of pixels: InputError above 64 x 64 pixels. Source: li2019 with goferman2012 (reconstruction from descriptions).
+    pairs of pixels: InputError above 64 x 64 pixels. Source: li2019 with goferman2012 (reconstruction from descriptions). No library has
+    it.
     """
     rules = base_rules(base)
     if task.graph.dtype == "exact":

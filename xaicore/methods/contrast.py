@@ -97,7 +97,9 @@ def clrp(task: Task, base: Base = "lrp.z_plus", dual: str = "negated", relu: boo
     dual   "negated": the last layer's weights of the class, negated (CLRP2); "uniform": every other class starts with the same
            relevance (CLRP1); "scores": every other class starts with |its score|, as the authors' script has it
     relu   False leaves the signed difference, whose sum is 0 where the base conserves (W20)
-    A dual without relevance (Σ R_dual = 0) subtracts nothing. Targets: a class index. Source: gu2018.
+    A dual without relevance (Σ R_dual = 0) subtracts nothing. Values in the shape of the inputs. Raises Inapplicable for a target that is
+    not one class of several, InputError for a base that carries no relevance. Source: gu2018. Differs: no library has it, and the
+    authors' script has dual="scores".
 
     >>> from xaicore.graph import Builder
     >>> from xaicore.ops import Dense
@@ -134,7 +136,9 @@ def sglrp(task: Task, base: Base = "lrp.z_plus", rescale: bool = False, relu: bo
 
     rescale  the negative part is scaled to the mass of the positive one at the input; relu: max(0, ·). Both off as in the paper, where
              the starts sum to 0 already (W19).
-    It is not the gradient of p_t times x: that starts from z_n ∂p_t/∂z_n (W18). Targets: a class index. Source: iwana2019.
+    It is not the gradient of p_t times x: that starts from z_n ∂p_t/∂z_n (W18). Values in the shape of the inputs. Raises Inapplicable
+    for a target that is not one class of several, ExactnessError in exact mode, InputError for a base that carries no relevance. Source:
+    iwana2019. No library has it.
     """
     z, rules = one_class(task, "sglrp"), base_rules(base)
     if z.dtype == object:
@@ -157,8 +161,9 @@ def excitation_backprop(task: Task, contrastive: bool = False) -> Attribution:
 
     The dual class has the negated weights of the last layer; the difference is signed and sums to 0 where both conserve.
     Meant for networks whose activations are >= 0; then it is z+ without bias divided by f(x) (W13).
-    Source: zhang2016, sections 3 (marginal winning probability) and 3.3 (contrastive attention). Differs: the authors stop at an inner
-    layer, which layer= gives here.
+    Values in the shape of the inputs, which sum to 1 where all is conserved. Raises UncoveredNode for an operator without a row. Source:
+    zhang2016, sections 3 (marginal winning probability) and 3.3 (contrastive attention). Differs: the authors stop at an inner layer,
+    which layer= gives here.
     """
     rules = excitation_rules()
     a = propagate(task, rules, "excitation_backprop")
@@ -180,8 +185,9 @@ def concept_relevance(
     units  one channel (axis 1) or several
     What goes around the layer (a skip connection) is not part of it. Since the rules are linear in R, the maps of all units sum up to all
     that passes the layer, which is the whole map where nothing goes around. ``extras["passed"]`` (N,) is the relevance of the chosen
-    units. A unit stands for a concept that its most relevant inputs show. Source: achtibat2023. Differs: zennit-crp masks the relevance
-    of the layer's output, so that what goes around it reaches the input whatever the units.
+    units. Values in the shape of the inputs. Raises UnknownName for a layer, InputError for units that
+    it has not. A unit stands for a concept that its most relevant inputs show. Source: achtibat2023. Differs: zennit-crp masks the
+    relevance of the layer's output, so that what goes around it reaches the input whatever the units.
     """
     rules = base_rules(base)
     assert task.trace is not None

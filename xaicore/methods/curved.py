@@ -144,8 +144,8 @@ def guided_ig(task: Task, baseline: Any = 0, steps: int = 200, fraction: float =
     The entries of all explained inputs of a sample are one set. Values in the shape of the inputs; ``extras["curve"]`` (N, steps) is f at
     x_t. The path depends on f, so the method is not linear in it, and on the order of gradients, of which equals move together. The
     path is computed in float64. The sum misses f(x) - f(x0) by the error of this left Riemann sum. Raises InputError for a fraction or
-    max_dist outside [0, 1]. Cost: one forward and one backward pass for every step, one after the other. Source: kapishnikov2021,
-    the algorithm as in the authors' code.
+    max_dist outside [0, 1]. Cost: one forward and one backward pass for every step, one after the other. Source: kapishnikov2021, the
+    algorithm as in the authors' code. Same as: PAIR GuidedIG, the only library that has it.
     """
     steps = whole("steps", steps, 1)
     for setting, value in (("fraction", fraction), ("max_dist", max_dist)):

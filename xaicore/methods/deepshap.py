@@ -71,8 +71,8 @@ def hypothetical(task: Task, baseline: Any = 0, background: Any = None, variant:
     Sequences (N, letters, L), or channels-last (N, L, letters) where the graph says so. Settings as for deep_shap; the multipliers m are
     those of x itself, only the letter is exchanged. Σ_c x_lc H_lc, over the letters that are there, is the contribution of place l
     to deep_shap, so these products are complete and the values themselves are not. Costs as deep_shap.
-    Inapplicable for inputs without an axis of letters. Source: shrikumar2017, as in the authors' library (hypothetical
-    contributions, input of TF-MoDISco).
+    Inapplicable for inputs without an axis of letters. Source: shrikumar2017. Same as: the authors' library (hypothetical
+    contributions, the input of TF-MoDISco).
     """
     rules = VARIANTS[chosen("variant", variant, VARIANTS)](threshold=threshold, fallback=fallback)
     axes = {}

@@ -25,8 +25,10 @@ def global_saliency(task: Task, level: str = "second", baseline: Any = 0) -> Att
 
     E is the explained number: for a cost give a target that builds it, target=lambda b, y: .... The second derivative is a central
     difference of the gradient: exact for quadratic E, 0 for a piecewise-linear one. Then "second" is "deletion" (W51). ``extras``:
-    "global" input -> (*S), the mean over the samples. Source: morch1995, who name several levels of approximation; the formulas are those
-    of input deletion in the optimal-brain-damage line (reconstruction).
+    "global" input -> (*S), the mean over the samples. Values in the shape of the inputs. Raises
+    UnknownName for a level, ShapeError for a baseline that does not fit. No library has it; feature_ablation is its first level. Source:
+    morch1995, who name several levels of approximation; the formulas are those of input deletion in the optimal-brain-damage line
+    (reconstruction).
     """
     chosen("level", level, LEVELS)
     start = reference(task, baseline, "baseline")

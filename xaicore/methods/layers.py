@@ -35,11 +35,11 @@ def conductance(
                 its path does not reach 0 and 1). For a neuron a name of paths.QUADRATURES. "exact": pieces between the kinks, without
                 error, where the graph is piecewise linear
 
-    The value is at the layer, in its shape, under its name; with ``neuron`` at the inputs. ``baseline_output`` is f(x0), so that gap()
-    is what the quadrature misses, and what goes past the layer. Raises InputError for a neuron without a layer, or that
-    does not exist; Inapplicable when the layer does not lie on the way, or for "exact" on a bent graph. Cost: two forward and one
-    backward pass for every step. Source: dhamdhere2019. Same as: captum LayerConductance (quadrature="left" is its
-    riemann_trapezoid) and NeuronConductance (quadrature="trapezoid_captum", 2 % low at 50 steps even for a linear f).
+    The value is at the layer, in the shape of it, under its name; with ``neuron`` at the inputs. ``baseline_output`` is f(x0), so that
+    gap() is what the quadrature misses, and what goes past the layer. Raises InputError for a neuron without a layer, or that does not
+    exist; Inapplicable when the layer does not lie on the way, or for "exact" on a bent graph. Cost: two forward and one backward pass
+    for every step. Source: dhamdhere2019. Same as: captum LayerConductance (quadrature="left" is its riemann_trapezoid) and
+    NeuronConductance (quadrature="trapezoid_captum", 2 % low at 50 steps even for a linear f).
     """
     steps = whole("steps", steps, 1)
     chosen("quadrature", quadrature, (*(STEPS if neuron is None else QUADRATURES), EXACT, *([CAPTUM] if neuron is None else [])))
@@ -64,9 +64,10 @@ def internal_influence(
     baseline    x0: a number, one sample, a batch, or a mapping by input name
     quadrature  a name of paths.QUADRATURES, or "exact" (pieces between kinks, where the graph is piecewise linear)
 
-    The value is at the layer, in its shape, under its name; it is not multiplied by the activation. Errors as for conductance. With
-    other distributions of inputs than a line this is gradient (a point) and smoothgrad (a Gaussian) at the layer. Source:
-    leino2018. Same as: captum InternalInfluence; TruLens InternalInfluence with a LinearDoi and multiply_activation=False.
+    The value is at the layer, in its shape, under its name; it is not multiplied by the activation. Values in the shape of the layer.
+    Raises what conductance does. With other distributions of inputs than a line this is gradient (a point) and smoothgrad (a Gaussian) at
+    the layer. Source: leino2018. Same as: captum InternalInfluence; TruLens InternalInfluence with a LinearDoi and
+    multiply_activation=False.
     """
     steps = whole("steps", steps, 1)
     chosen("quadrature", quadrature, (*QUADRATURES, EXACT))

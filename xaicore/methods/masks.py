@@ -137,7 +137,8 @@ def meaningful_perturbation(
     (N, steps), the objective before each step. Costs ``steps`` forward and backward passes. A local optimum: the weights of the three terms
     are the paper's, for f a probability (output="probability"); where f is a logit the first term counts more. Inapplicable without axes
     of space, ExactnessError in exact mode. Source: fong2017, eq. 6, without its jitter of the input and
-    with another start (there a circle in the middle).
+    with another start (there a circle in the middle). Differs: TorchRay's extremal perturbation
+    is a later method; captum has none.
     """
     chosen("variant", variant, VARIANTS)
     steps, grid = whole("steps", steps, 1), whole("grid", grid, 1)

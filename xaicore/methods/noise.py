@@ -47,8 +47,8 @@ def smoothgrad_squared(
 ) -> Attribution:
     """A = 1/M Σ_j ∇f(x + ε_j)², entry by entry.
 
-    Settings, shapes and errors as for smoothgrad. Equals vargrad + smoothgrad² on the same noise. Source: hooker2019. Same
-    as: PAIR's GetSmoothedMask by default (magnitude=True), captum smoothgrad_sq, xplique SquareGrad.
+    Settings, shapes and errors as for smoothgrad: raises what it does. Equals vargrad + smoothgrad² on the same noise. Source:
+    hooker2019. Same as: PAIR's GetSmoothedMask by default (magnitude=True), captum smoothgrad_sq, xplique SquareGrad.
     """
     return _statistic(task, "smoothgrad_squared", lambda g: g * g, samples, sigma, noise, seed, of, clean)
 
@@ -61,8 +61,8 @@ def vargrad(
 
     ddof   0: the variance of the M gradients (captum); 1: the unbiased estimate (xplique). InputError unless M > ddof
 
-    Other settings, shapes and errors as for smoothgrad. ``extras["mean"]`` is smoothgrad on the same noise. Source:
-    adebayo2018local.
+    Other settings, shapes and errors as for smoothgrad. ``extras["mean"]`` is smoothgrad on the same noise. Source: adebayo2018local.
+    Same as: captum vargrad, xplique VarGrad with ddof=1.
     """
     ddof = whole("ddof", ddof, 0)
     draws, settings = _draws(task, samples, sigma, noise, seed, clean)

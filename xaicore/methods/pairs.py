@@ -25,7 +25,8 @@ def bilrp(task: Task, other: Any = None, base: Base = "lrp.epsilon") -> Attribut
 
     φ is the explained output (N, K), all its entries unless a target chooses some. Values: Σ_i' R_ii', in the shape of x; ``extras``:
     "here" and "there", input -> (N, K, *S), from which ``joint`` makes the matrix of one sample, and "similarity" (N,), which is also the
-    attribution's output. Where the base conserves, Σ R_ii' = <φ(x), φ(x')>. Costs 2 K backward passes. Source: eberle2020.
+    attribution's output. Where the base conserves, Σ R_ii' = <φ(x), φ(x')>. Costs 2 K backward passes. Raises ShapeError for an x' that
+    does not fit, InputError for a base that carries no relevance. Source: eberle2020. No library has it.
     """
     assert task.trace is not None
     rules = base_rules(base)

@@ -94,8 +94,8 @@ def integrated_gradients(
     Values in the shape of the inputs. ``extras["alphas"]`` (K,) are the nodes and ``extras["curve"]`` (N, K) is f there, the
     saturation curve. Raises UnknownName for a quadrature that does not exist, InputError for steps < 1, ExactnessError for
     gauss_legendre in exact mode, whose nodes are irrational. Source: sundararajan2017, eq. 1 and 3. The sum misses
-    f(x) - f(x0) by the quadrature's error; integrated_gradients.exact has none on piecewise-linear graphs. Libraries differ
-    in the quadrature (see QUADRATURES) and in explaining a probability (output="probability") or a logit.
+    f(x) - f(x0) by the quadrature's error; integrated_gradients.exact has none on piecewise-linear graphs. Differs: libraries
+    differ in the quadrature (see QUADRATURES) and in explaining a probability (output="probability") or a logit.
     """
     steps = whole("steps", steps, 1)
     rule = QUADRATURES[chosen("quadrature", quadrature, QUADRATURES)]
@@ -123,8 +123,8 @@ def integrated_gradients_exact(task: Task, baseline: Any = 0, max_pieces: int = 
     Inapplicable, naming the node, when a product of two moving values, a softmax or another bent function lies on the path.
     Source: sotoudeh2019 for the kinks, sundararajan2017 for the integral. The pieces are those of all units before the
     explained value, so f itself may have fewer. A unit that is zero along a whole piece has no derivative there: the
-    convention at the kink (ReLU: 0) decides, and only single attributions, never the sum, depend on it. No library known to
-    us has this method.
+    convention at the kink (ReLU: 0) decides, and only single attributions, never the sum, depend on it. No library has it, as far as we
+    know.
     """
     max_pieces = whole("max_pieces", max_pieces, 1)
     start = reference(task, baseline, "baseline")
@@ -148,8 +148,8 @@ def interior_gradients(task: Task, alphas: Any = None, baseline: Any = 0, steps:
     multiply    False leaves the factor (x - x0) out: the cumulative gradient
 
     Values in the shape of the inputs. ``extras``: "gradients", by input (K, N, ...), "alphas" (K,) and "curve" (N, K), f at every α, the
-    saturation curve. Raises InputError for alphas that do not ascend or lie outside (0, 1]. Source: sundararajan2016. The gradient at
-    α = 1 is the method "gradient", the paper's final gradients.
+    saturation curve. Raises InputError for alphas that do not ascend or lie outside (0, 1]. Source: sundararajan2016. No library has it.
+    The gradient at α = 1 is the method "gradient", the paper's final gradients.
     """
     start, like = reference(task, baseline, "baseline"), task.feeds[task.wrt[0]]
     given = [Fraction(k + 1, whole("steps", steps, 1)) for k in range(whole("steps", steps, 1))] if alphas is None else alphas

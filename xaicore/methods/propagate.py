@@ -110,12 +110,22 @@ def _read(rules: RuleSet, trace: Trace, name: str, signal: Signal, multiply: boo
 
 
 def gradient(task: Task) -> Attribution:
-    """∂f/∂x. ReLU'(0) = 0. Source: simonyan2013."""
+    """∂f/∂x, entry by entry.
+
+    Values in the shape of the inputs; ``layers`` holds ∂f/∂h at inner values. ReLU'(0) = 0; ties in a maximum go to the first. Raises
+    Unsupported where f does not depend on an input that is explained. Source: simonyan2013. Same as: captum, tf-explain, xplique and every
+    framework's own derivative, up to ties and kinks.
+    """
     return propagate(task, gradient_rules(), "gradient")
 
 
 def gradient_x_input(task: Task) -> Attribution:
-    """x ⊙ ∂f/∂x. Equals LRP-0 on piecewise-linear networks. Source: shrikumar2017 (as the method compared with)."""
+    """x ⊙ ∂f/∂x. Equals LRP-0 on piecewise-linear networks (W1).
+
+    Values in the shape of the inputs, no settings. Its sum is f(x) where f is linear without offset, and elsewhere what the offset of the
+    affine piece leaves. Raises Unsupported where f does not depend on an input. Source: shrikumar2017 (as the method compared with). Same
+    as: captum InputXGradient, innvestigate InputTimesGradient.
+    """
     return propagate(task, gradient_rules(), "gradient_x_input", multiply=True)
 
 
@@ -154,7 +164,11 @@ def channels_last(meta: Mapping[str, str], name: str) -> bool:
 def saliency(task: Task, reduce: Reduce = "abs") -> Attribution:
     """|∂f/∂x|, or over colour channels the maximum of it (reduce="max_abs"), the sum, the norm.
 
-    Source: simonyan2013, whose colour maps take max_abs. Same as: captum Saliency (abs). Differs: PAIR sums over channels.
+    reduce   "abs"; "max_abs", "sum_abs", "l2" over the channels of an image; "none"
+
+    Values in the shape of the inputs, one channel where it is reduced over. Raises InputError for a reduction that does not exist,
+    ExactnessError for "l2" in exact mode. Source: simonyan2013, whose colour maps take max_abs. Same as: captum Saliency (abs). Differs:
+    PAIR sums over channels.
     """
     return reduced(propagate(task, gradient_rules(), "saliency"), reduce, "saliency")
 
@@ -162,7 +176,9 @@ def saliency(task: Task, reduce: Reduce = "abs") -> Attribution:
 def guided_saliency(task: Task, reduce: Reduce = "max_abs") -> Attribution:
     """The saliency reduction of guided backpropagation: max over channels of |guided|. Not Guided IG, not Guided Grad-CAM.
 
-    Source: the name is keras-vis' (backprop_modifier="guided"); springenberg2014 for the backward pass.
+    Values in the shape of the inputs, one channel where ``reduce`` is over them (settings as for saliency, and it raises what that does).
+    Source: the name is keras-vis' (backprop_modifier="guided"); springenberg2014 for the backward pass. Same as: keras-vis
+    visualize_saliency with that modifier, up to its scaling to [0, 1]; no other library has the name.
     """
     return reduced(propagate(task, guided_backprop(), "guided_saliency"), reduce, "guided_saliency")
 
@@ -170,8 +186,11 @@ def guided_saliency(task: Task, reduce: Reduce = "max_abs") -> Attribution:
 def simple_taylor(task: Task, root: Any = 0) -> Attribution:
     """R_i = ∂f/∂x_i(x~) (x_i - x~_i) at a root point x~ (f(x~) = 0 makes it complete to first order).
 
-    root: a number, one sample or a batch, as a baseline is. Exact for affine f at any root. Source: bach2015, Taylor-type
-    decomposition; montavon2017.
+    root  a number, one sample or a batch, as a baseline is
+
+    Values in the shape of the inputs. Raises ShapeError for a root that does not fit. Exact for affine f at any root. Source: bach2015,
+    Taylor-type decomposition; montavon2017. Differs: lrp_toolbox and innvestigate leave the search for a root to the user, too, and have
+    no such method; gradient_x_input is its root 0.
     """
     at = task.baseline(root, "root")
     rows = np.arange(task.size)
@@ -188,6 +207,7 @@ def patternnet(task: Task, background: Any = None, estimator: str = "relu", patt
 
     background  training samples (B, *S), from which the patterns are fitted with ``estimator``, "relu" or "linear"
     patterns    in place of both, what xaicore.rules.patterns.fit_patterns made once for many calls
+    Values in the shape of the inputs. Raises Inapplicable without background or patterns, or for a network whose layers they do not fit.
     Patterns are data of the network, so there is no default. Source: kindermans2018. Same as: innvestigate 1.0 without its projection
     of the output to ±1.
     """
@@ -198,7 +218,7 @@ def patternnet(task: Task, background: Any = None, estimator: str = "relu", patt
 def pattern_attribution(task: Task, background: Any = None, estimator: str = "relu", patterns: Patterns | None = None) -> Attribution:
     """R_i = Σ_j w_ij a_ij R_j from f(x) down: what each part of the signal contributes. Complete for linear networks without bias.
 
-    Settings as for patternnet. Source: kindermans2018. Same as: innvestigate 1.0.
+    Settings, shapes and errors as for patternnet: raises Inapplicable without patterns. Source: kindermans2018. Same as: innvestigate 1.0.
     """
     found = _fitted(task, background, estimator, patterns, "pattern_attribution")
     return propagate(task, pattern_rules("pattern_attribution", found, True), "pattern_attribution")

@@ -80,9 +80,10 @@ def len_relu(task: Task, labels: Any = None, threshold: float = 0.5, terms: int 
 def len_mu(task: Task, labels: Any = None, terms: int = 10, names: Sequence[str] = ()) -> Attribution:
     """A_j = ±1 where the formula's term for x has concept j (or ~j): terms are all concepts that the first layer reads, as they are in x.
 
-    For a network of one class whose first layer was pruned to few concepts; settings, values, extras and errors as for len.relu, and
-    Inapplicable where something other than a Dense layer reads the concepts. Costs one forward pass. Source: ciravegna2023 (as in the
-    authors' code; the map is ours). Differs: the authors also train and prune the network for this.
+    For a network of one class whose first layer was pruned to few concepts; settings, values in the shape of the input,
+    extras and errors as for len.relu, and Inapplicable where something other than a Dense layer reads the concepts. Costs one forward
+    pass. Source: ciravegna2023 (as in the authors' code; the map is ours). Differs: the authors also train and prune the network for
+    this.
     """
     return _logic(task, "mu", labels=labels, terms=terms, names=names)
 
@@ -93,9 +94,10 @@ def len_psi(task: Task, labels: Any = None, fan_in: int | None = 2, names: Seque
     fan_in   how many values a neuron may read (None: any number), as the network was pruned
 
     For Dense layers and sigmoids; the table is composed neuron by neuron and written with the fewest terms (Quine and McCluskey). Other
-    settings, values, extras and errors as for len.relu, and Inapplicable, naming the node, for another operator, a neuron that reads more
-    than ``fan_in`` values, or more than 12 concepts. Costs one forward pass of 2^n rows. Source: ciravegna2023, mccluskey1956 (as in the
-    authors' code; the map is ours). Differs: the authors simplify with sympy, which need not find the shortest form.
+    settings, values in the shape of the input, extras and errors as for len.relu, and Inapplicable, naming the node, for another
+    operator, a neuron that reads more than ``fan_in`` values, or more than 12 concepts. Costs one forward pass of 2^n rows. Source:
+    ciravegna2023, mccluskey1956 (as in the authors' code; the map is ours). Differs: the authors simplify with sympy, which need not find
+    the shortest form.
     """
     return _logic(task, "psi", labels=labels, fan_in=fan_in, names=names)
 

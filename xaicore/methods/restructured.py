@@ -28,7 +28,8 @@ def restructured(task: Task, reference: Any = 0, base: Base | None = None) -> At
     The reference activations are found by flooding, a_ref = max(0, a - t) with the t for which the network's last rectified layer
     gives y_ref; every unit of it becomes relu(z - a_ref) - relu(a_ref - z) + relu(-z) (W21). ``extras``: the level "t" (N,) and
     "reference_activations". Raises InputError where no level gives y_ref (weights of mixed sign), Inapplicable where no ReLU is
-    followed by affine layers alone. Source: letzgus2022; flooding and the three units as in a re-implementation.
+    followed by affine layers alone. Values in the shape of the inputs. Source: letzgus2022; flooding and the three units as in a
+    re-implementation. No library has it.
     """
     assert task.trace is not None
     rules = RULE_SETS["lrp.epsilon"](bias="ignore") if base is None else base_rules(base)

@@ -29,7 +29,8 @@ def attention_rollout(task: Task, heads: str = "mean", residual: float = 0.5, to
 
     It reads the forward pass alone: neither the target nor the values of the network enter. Values: for an input (N, T, D) the row,
     as (N, T, 1); for others, "tokens" (N, T). ``extras["rollout"]`` is the whole matrix (N, T, T), ``extras["layers"]`` the names of the
-    softmax nodes. Raises Inapplicable without attention, or where the layers differ in their number of tokens. Source: abnar2020.
+    softmax nodes. Raises Inapplicable without attention, or where the layers differ in their number of tokens. Source:
+    abnar2020. Same as: the authors' code and the ViT notebooks after it, which take residual=0.5; captum has none.
     """
     join = HEADS[chosen("heads", heads, HEADS)]
     if isinstance(residual, bool) or not isinstance(residual, (int, float)) or not 0 <= residual <= 1:

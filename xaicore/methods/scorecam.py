@@ -58,8 +58,8 @@ def faster_score_cam(
     """Score-CAM with the ``top`` channels alone whose activations vary most over the positions (standard deviation, first of equals).
 
     Each sample has its own channels: ``extras["channels"]`` (N, top). Settings as for score_cam, which it equals when ``top`` is
-    the number of channels or more. Cost: ``top`` forward passes, and two. Source: kubota2020, the library's own variant, whose
-    weights are "class_softmax".
+    the number of channels or more. Cost: ``top`` forward passes, and two. Raises InputError for
+    top < 1, and what score_cam does. Source: kubota2020. Differs: the library's own variant has the weights "class_softmax".
     """
     top = whole("top", top, 1)
     return _score_cam(task, "faster_score_cam", layer, Finish(relu, upsample, normalize), weights, order, baseline, top, tokens)
@@ -131,7 +131,8 @@ def ablation_cam(
              every unit behind it far beyond what it has seen
 
     ``extras["weights"]`` is w (N, C). Cost: one forward pass of the part behind the layer for every channel. Also raises
-    Inapplicable for weights="relative" where f(x) = 0, InputError for a fill that is no number. Source: desai2020.
+    Inapplicable for weights="relative" where f(x) = 0, InputError for a fill that is no number. Source:
+    desai2020. Differs: pytorch-grad-cam in its fill, as said; other libraries have none.
     """
     finish, relative = Finish(relu, upsample, normalize), chosen("weights", weights, ("relative", "difference")) == "relative"
     if np.ndim(fill):
@@ -174,7 +175,8 @@ def eigen_cam(
     A singular vector has no sign; here it is the one with which the map goes along with the mean over the channels (Σ_s L M̄ ≥ 0),
     where pytorch-grad-cam leaves what LAPACK gives. ``extras["weights"]`` is v (N, C), "share" (N,) the part of the squared
     activations that L explains. Where the two largest singular values are equal v is one of many. Raises ExactnessError in exact
-    mode. Source: muhammad2020.
+    mode. Source: muhammad2020. Same as: pytorch-grad-cam with center=True, up to the sign; other
+    libraries have none.
     """
     finish = Finish(relu, upsample, normalize)
     if not isinstance(center, (bool, np.bool_)):

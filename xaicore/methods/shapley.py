@@ -53,7 +53,8 @@ def interaction(task: Task, mask: Any = None, baseline: Any = 0, background: Any
 
     ``extras["interactions"]`` (N, M, M), symmetric. With partner=None the map sums to f(x) - v(nobody) - Σ_{i<j} I_ij. Cost and
     limit as for shapley.exact. Raises InputError for a partner that is no player. Source: grabisch1999 for the index; the halves
-    on both sides of the diagonal are lundberg2020's (TreeSHAP), who call them SHAP interaction values.
+    on both sides of the diagonal are lundberg2020's (TreeSHAP), who call them SHAP interaction values. Same as: shap's
+    interaction values of a tree for variant="shap"; shapiq for the index.
     """
     chosen("variant", variant, ("index", "shap"))
     g = game(task, mask, baseline, background, limit=9)

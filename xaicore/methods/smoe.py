@@ -124,7 +124,8 @@ def smoe(
     spatial axes is the map in its size, one channel; ``layers`` holds each layer's statistic before N, ``extras["maps"]`` by
     input the resized maps (N, L, *S), which show.lovi colours. Statistics are >= 0, SMOE is 0 where all channels are equal and
     SMOE(c A) = c SMOE(A), both up to the 1e-7 that is added to A. Inapplicable without feature maps, InputError for weights that do
-    not fit, ExactnessError in exact mode for what is not rational. Cost: one forward pass. Source: mundhenk2019.
+    not fit, ExactnessError in exact mode for what is not rational. Cost: one forward pass. Source: mundhenk2019. Same as: the authors'
+    code; no other library has it.
     """
     return _smoe_map(task, "smoe", layer, statistic, normalize, weights, upsample)
 
@@ -168,8 +169,9 @@ def fastcam(
     cam      "grad_cam_plus_plus" (the authors' default), "grad_cam", "xgrad_cam"
     inverse  True: S ⊙ (1 - C), what the network sees and does not use for the class
 
-    With a normalize F lies in [0, 1] and is nowhere larger than S or C. ``extras``: "smoe" and "cam", by input. Errors as for smoe
-    and the map. Cost: one forward and one backward pass. Source: mundhenk2019.
+    A map (N, 1, *S) in the size of x. With a normalize F lies in [0, 1] and is nowhere larger than S or C. ``extras``: "smoe" and "cam",
+    by input. Raises what smoe and the map do. Cost: one forward and one backward pass. Source: mundhenk2019. Same as:
+    the authors' code; no other library has it.
     """
     chosen("cam", cam, CAMS)
     if not isinstance(inverse, (bool, np.bool_)):

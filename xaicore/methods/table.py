@@ -80,6 +80,11 @@ class Method:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def doc(self) -> str:
+        """The whole docstring: formula, settings, shapes, errors, source, edge cases, who differs."""
+        return inspect.getdoc(self.run) or ""
+
+    @property
     def slow(self) -> bool:
         """Does it take more than a few passes?"""
         return re.fullmatch(r"\d forward(, \d backward)?(;.*)?", self.cost) is None
@@ -140,6 +145,7 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
         seed = seed_of(task, start) if relevance else None
         return propagate(task, in_dialect(made, **dialect) if dialect else made, id, baseline, seed=seed)
 
+    run.__doc__ = build.__doc__
     cost = "2 forward, 1 backward" if "baseline" in known else "1 forward, 1 backward"
     line = (build.__doc__ or "").strip().splitlines()[0]
     return _row(id, run, *promises, source=source, layer="signal", settings=known, summary=line, cost=cost)

@@ -53,40 +53,69 @@ def box(low: Any, high: Any, who: str) -> Rule:
 
 def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
               attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """z-box at the first layer for inputs in [low, high], ``hidden`` ("epsilon", "zero", "z_plus", "gamma") above.
+    """z-box at the first layer: R_i = Σ_j (x_i w_ij - low w_ij⁺ - high w_ij⁻) R_j / Σ_i (the same); ``hidden`` above.
 
-    Source: montavon2017.
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. ``hidden`` is
+    "epsilon", "zero", "z_plus" or "gamma"; low <= x <= high are numbers, or one for each channel (C, 1, 1); default: what the graph
+    records of its input. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. InputError
+    where nobody says the range, ShapeError for one that does not fit. Source: montavon2017. Same as: zennit ZBox, innvestigate
+    BoundedDeepTaylor's first layer. Differs: innvestigate assumes -1 and 1.
     """
     return first_then("lrp.z_box", box(low, high, "lrp.z_box"), hidden, eps, bias, pool, attention, gates)
 
 
 def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
                  attention: str = "attnlrp", gates: str = "signal", variant: str = "weights") -> RuleSet:
-    """w² at the first layer, ``hidden`` above; variant="with-bias" as in zennit. Source: montavon2017 eq. 12."""
+    """w² at the first layer: R_i = Σ_j w_ij² R_j / Σ_i w_ij², whatever x is; ``hidden`` above.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. variant="with-bias"
+    adds b² to the denominator. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
+    montavon2017 eq. 12. Same as: innvestigate WSquare, lrp_toolbox "ww". Differs: zennit WSquare has variant="with-bias".
+    """
     return first_then("lrp.w_square", w_square(variant), hidden, eps, bias, pool, attention, gates, variant=variant)
 
 
 def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
              attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """Equal shares at the first layer, ``hidden`` above. Source: lapuschkin2017."""
+    """Equal shares at the first layer: every input that a neuron reads gets the same; ``hidden`` above.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. Padding is no input.
+    Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source: lapuschkin2017. Same as:
+    zennit Flat, innvestigate Flat. Differs: lrp_toolbox has no padding.
+    """
     return first_then("lrp.flat", flat(), hidden, eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
                      gates: str = "signal") -> RuleSet:
-    """z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlus."""
+    """z+ on convolutions, ε on dense layers.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
+    kohlbrenner2020. Same as: zennit EpsilonPlus, with BatchNorm merged first, as here.
+    """
     return composite("lrp.epsilon_plus", z_plus(0, bias), None, eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
                           attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """Flat at the first layer, z+ on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonPlusFlat."""
+    """Equal shares at the first layer, z+ on convolutions, ε on dense layers.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
+    kohlbrenner2020. Same as: zennit EpsilonPlusFlat, with BatchNorm merged first, as here.
+    """
     return composite("lrp.epsilon_plus_flat", z_plus(0, bias), flat(), eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_gamma_box(low: Any = None, high: Any = None, gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb",
                           pool: str = "winner", attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """z-box at the first layer, γ on convolutions, ε on dense layers. Source: montavon2019. Same as: zennit EpsilonGammaBox."""
+    """z-box at the first layer, γ on convolutions, ε on dense layers.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. low and high as for
+    lrp.z_box. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. InputError where nobody
+    says the range. Source: montavon2019. Same as: zennit EpsilonGammaBox, with BatchNorm merged first, as here.
+    """
     at_input = box(low, high, "lrp.epsilon_gamma_box")
     return composite("lrp.epsilon_gamma_box", gamma_rule(gamma, 0, bias), at_input, eps, bias, pool, attention, gates, "montavon2019",
                      gamma=gamma)
@@ -94,21 +123,34 @@ def lrp_epsilon_gamma_box(low: Any = None, high: Any = None, gamma: Number = 0.2
 
 def lrp_epsilon_alpha2_beta1(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
                              attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1."""
+    """α2β1 on convolutions, ε on dense layers.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
+    kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1, with BatchNorm merged first, as here.
+    """
     return composite("lrp.epsilon_alpha2_beta1", alpha_beta(2, 0, bias), None, eps, bias, pool, attention, gates)
 
 
 def lrp_epsilon_alpha2_beta1_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
                                   attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """Flat at the first layer, α2β1 on convolutions, ε on dense layers. Source: kohlbrenner2020."""
+    """Equal shares at the first layer, α2β1 on convolutions, ε on dense layers.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
+    kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1Flat, with BatchNorm merged first, as here.
+    """
     return composite("lrp.epsilon_alpha2_beta1_flat", alpha_beta(2, 0, bias), flat(), eps, bias, pool, attention, gates)
 
 
 def lrp_best_practice(alpha: Number = 1, flat_input: bool = True, eps: Number = 0.1, bias: Bias = "absorb", pool: str = "winner",
                       attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """The composite LRP_CMP: ε on dense layers, αβ (α = 1 or 2) on convolutions, flat at the lowest one.
+    """The composite LRP_CMP: ε on dense layers, αβ (α = 1 or 2) on convolutions, equal shares at the lowest one.
 
-    eps = 0.1 is innvestigate's preset (the paper's value was not at hand). Source: kohlbrenner2020.
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. flat_input=False
+    leaves the lowest one to αβ. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row.
+    Source: kohlbrenner2020. Same as: innvestigate LRPSequentialPresetAFlat (α = 1) and BFlat (α = 2), whose eps of 0.1 is the default (the
+    paper's value was not at hand).
     """
     return composite("lrp.best_practice", alpha_beta(alpha, 0, bias), flat() if flat_input else None, eps, bias, pool, attention, gates,
                      alpha=alpha, flat_input=flat_input)

@@ -319,11 +319,16 @@ def single(rule: Rule) -> Rule:
 
 def deeplift_rescale(threshold: float | Fraction = 1e-10, fallback: str = "input", pool: str = "cross_max", softmax: str = "decomposed"
                      ) -> RuleSet:
-    """DeepLIFT with Rescale at every nonlinearity. Source: shrikumar2017.
+    """DeepLIFT with Rescale: m = Δy / Δx at every nonlinearity, m of products at the midpoint, C_i = m_i (x_i - x0_i).
 
     pool     at a maximum: "cross_max" (shap, captum), or "winner", all to the input's winner (deeplift, DeepExplain; not complete)
     softmax  "decomposed" into exp, log and sums; or one node: "rescale" entry by entry (shap for PyTorch), "centred" (captum up to 0.9,
              which couples the samples of a batch), "quotient" (shap for TensorFlow), "gradient" (DeepExplain)
+    threshold, fallback  below which |Δx| the derivative stands for the quotient, and of which trace
+
+    Contributions in the shape of the inputs, whose sum is f(x) - f(baseline). Raises ShapeError or InputError for a baseline that does
+    not fit, UncoveredNode for an operator without a row. Source: shrikumar2017. Same as: captum DeepLift, shap DeepExplainer for one
+    reference, deeplift, up to the settings above; their thresholds are 1e-10, 1e-6 and 1e-7.
     """
     pools = {"cross_max": cross_max, "winner": linear}
     if pool not in pools:
@@ -362,14 +367,21 @@ def _with_pairs(name: str, reveals: Selector, threshold: float | Fraction, fallb
 
 
 def deeplift_reveal_cancel(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
-    """DeepLIFT with RevealCancel at every nonlinearity. Source: shrikumar2017 section 3.5.3."""
+    """DeepLIFT with RevealCancel: m⁺ = ½ [y(x0 + Δ⁺) - y(x0) + y(x0 + Δ⁺ + Δ⁻) - y(x0 + Δ⁻)] / Δ⁺ at every nonlinearity, m⁻ alike.
+
+    Contributions in the shape of the inputs, whose sum is f(x) - f(baseline); settings and errors as for deeplift.rescale. Raises
+    Inapplicable for what does not act on single entries. Source: shrikumar2017 section 3.5.3. Same as: deeplift, the only library that
+    has it.
+    """
     return _with_pairs("deeplift.reveal_cancel", anything, threshold, fallback)
 
 
 def deeplift_genomics(threshold: float | Fraction = 1e-10, fallback: str = "input") -> RuleSet:
     """Rescale after convolutions, RevealCancel after dense layers: the deeplift library's "genomics default".
 
-    A nonlinearity belongs to the last convolution or dense product that the signal passed before it.
+    Contributions in the shape of the inputs; settings and errors as for deeplift.rescale, which it is on a network of convolutions alone.
+    Raises what the two do. A nonlinearity belongs to the last convolution or dense product that the signal passed before it. Source:
+    shrikumar2017, as in the authors' library. Same as: deeplift's NonlinearMxtsMode.DeepLIFT_GenomicsDefault.
     """
     return _with_pairs("deeplift.genomics", ~Selector("after a convolution", _after_convolution), threshold, fallback)
 

@@ -34,7 +34,12 @@ rectified_signal = Rule("rectified_signal", _rectified_signal, "zeiler2014")
 
 
 def guided_backprop() -> RuleSet:
-    """Guided backpropagation. Source: springenberg2014."""
+    """Guided backpropagation: g_i = [z_i > 0] max(0, g_j) at a ReLU, everything else as in the gradient.
+
+    A signal in the shape of the inputs, no share of f(x); what counts as a rectifier stands in the head of this file. Raises Unsupported
+    where f does not depend on an input. Source: springenberg2014. Same as: captum, innvestigate, zennit, xplique, on the ReLUs that they
+    see. Differs: captum and zennit see modules alone; xplique does not mask the upper end of a ReLU6.
+    """
     return RuleSet("guided_backprop", "cotangent", ((RECTIFIERS, positive_gradient), (anything, vjp)), expand=RECURRENT,
                    source="springenberg2014")
 
@@ -42,6 +47,9 @@ def guided_backprop() -> RuleSet:
 def deconvnet() -> RuleSet:
     """Deconvnet: transposed filters, max-pool switches (each value to its recorded arg-max), rectified signals.
 
-    Source: zeiler2014; its difference to the gradient: simonyan2013 section 4.
+    g_i = max(0, g_j) at a ReLU or ReLU6, whatever its input was; everything else as in the gradient. A signal in the shape of the inputs,
+    no share of f(x). Raises Unsupported where f does not depend on an input. Source: zeiler2014; its difference to the gradient:
+    simonyan2013 section 4. Same as: captum, innvestigate, zennit, on the ReLUs that they see. Differs: captum and zennit see modules
+    alone, so that a functional relu stays a gradient there.
     """
     return RuleSet("deconvnet", "cotangent", ((RECTIFIERS, rectified_signal), (anything, vjp)), expand=RECURRENT, source="zeiler2014")

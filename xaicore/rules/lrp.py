@@ -371,13 +371,25 @@ gamma_rule = gamma                                                      # lrp_ga
 
 
 def lrp_zero(bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp", gates: str = "signal") -> RuleSet:
-    """LRP-0: R_i = Σ_j x_i w_ij R_j / z_j everywhere. Source: bach2015 eq. 56."""
+    """LRP-0: R_i = Σ_j x_i w_ij R_j / z_j everywhere.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. A denominator of 0 has
+    nothing to share, and its relevance is absorbed. On piecewise-linear networks it is gradient_x_input (W1). Raises
+    Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source: bach2015 eq. 56. Same as:
+    innvestigate LRPZ, lrp_toolbox "simple", up to what they add to a denominator near 0; captum and zennit have it as ε with a tiny eps.
+    """
     return compose("lrp.zero", (weighted, epsilon(0, bias)), eps=0, bias=bias, pool=pool, attention=attention, gates=gates)
 
 
 def lrp_epsilon(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
                 gates: str = "signal", stabilizer: str = "sign") -> RuleSet:
-    """LRP-ε everywhere. Source: bach2015 eq. 58."""
+    """LRP-ε: R_i = Σ_j x_i w_ij R_j / (z_j + eps sign z_j), sign 0 = +1, everywhere.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. What eps keeps is
+    absorbed, most where z is small. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row.
+    Source: bach2015 eq. 58. Same as: zennit Epsilon, captum EpsilonRule, innvestigate LRPEpsilon. Differs: their eps is 1e-6, 1e-9 and
+    1e-7.
+    """
     return compose("lrp.epsilon", (weighted, epsilon(eps, bias, stabilizer)), eps=eps, bias=bias, pool=pool, attention=attention,
                    gates=gates, stabilizer=stabilizer)
 
@@ -386,7 +398,13 @@ def lrp_gamma(
     gamma: Number = 0.25, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "generalized", pool: str = "winner",
     attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0,
 ) -> RuleSet:
-    """LRP-γ in every layer; layer_eps stabilises its denominators. Source: montavon2019; signed inputs: andeol2021."""
+    """LRP-γ: R_i = Σ_j x_i (w_ij + γ w_ij⁺) R_j / Σ_i x_i (w_ij + γ w_ij⁺) in every layer.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. variant="generalized"
+    also serves inputs of either sign; layer_eps stabilises its denominators. Raises Inapplicable where a probability is explained,
+    UncoveredNode for an operator without a row. Source: montavon2019; signed inputs: andeol2021. Same as: zennit Gamma. Differs: captum
+    GammaRule is meant for x >= 0 and leaves the bias as it is (variant="classic").
+    """
     return compose("lrp.gamma", (weighted, gamma_rule(gamma, layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool,
                    attention=attention, gates=gates, source="montavon2019", gamma=gamma, variant=variant, layer_eps=layer_eps)
 
@@ -395,13 +413,26 @@ def lrp_alpha_beta(
     alpha: Number = 2, eps: Number = 1e-6, bias: Bias = "absorb", variant: str = "contributions", pool: str = "winner",
     attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0,
 ) -> RuleSet:
-    """LRP-αβ in every layer, β = α - 1; layer_eps stabilises its denominators (zennit 1e-6, captum 1e-9). Source: bach2015 eq. 60."""
+    """LRP-αβ: R_i = Σ_j (α (x_i w_ij)⁺ / z_j⁺ - β (x_i w_ij)⁻ / z_j⁻) R_j in every layer, β = α - 1.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. A neuron with one sign
+    alone has an empty part, whose relevance is absorbed; layer_eps stabilises its denominators (zennit 1e-6, captum 1e-9). Raises
+    Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source: bach2015 eq. 60. Same as: zennit
+    AlphaBeta. Differs: lrp_toolbox has α + β = 1; innvestigate adds the whole bias to both denominators; variant="weights-only" splits
+    weights.
+    """
     return compose("lrp.alpha_beta", (weighted, alpha_beta(alpha, layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool,
                    attention=attention, gates=gates, alpha=alpha, variant=variant, layer_eps=layer_eps)
 
 
 def lrp_z_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner", attention: str = "attnlrp",
                gates: str = "signal", variant: str = "contributions", layer_eps: Number = 0) -> RuleSet:
-    """z+ in every layer; layer_eps stabilises its denominators (zennit 1e-6, captum 1e-9). Source: montavon2017."""
+    """z+: R_i = Σ_j (x_i w_ij)⁺ R_j / Σ_i (x_i w_ij)⁺ in every layer.
+
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. A neuron without a
+    positive part absorbs its relevance; layer_eps stabilises its denominators (zennit 1e-6, captum 1e-9). Raises Inapplicable where a
+    probability is explained, UncoveredNode for an operator without a row. Source: montavon2017. Same as: zennit ZPlus, innvestigate
+    LRPZPlus. Differs: captum Alpha1_Beta0 and innvestigate's fast form split weights, for x >= 0 (variant="weights-only").
+    """
     return compose("lrp.z_plus", (weighted, z_plus(layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool, attention=attention,
                    gates=gates, source="montavon2017", variant=variant, layer_eps=layer_eps)

@@ -14,8 +14,10 @@ def deep_taylor(input: str = "w_square", low: Any = None, high: Any = None, eps:
     """z+ without bias in hidden layers (activations >= 0), and at the first layer what the input's domain asks for.
 
     input: "w_square" for unbounded inputs, "z_box" for low <= x <= high (pixels), "z_plus" for x >= 0, "flat".
-    The theory assumes ReLU layers with biases b <= 0 and an explained value > 0.
-    Source: montavon2017 (w²: eq. 12). Same as: innvestigate DeepTaylor and BoundedDeepTaylor on networks without skips.
+    The relevance of each entry, in the shape of the inputs, with the ledger. Raises InputError for z_box without a range, Inapplicable
+    where a probability is explained, UncoveredNode for an operator without a row. The theory assumes ReLU layers with biases b <= 0 and
+    an explained value > 0. Source: montavon2017 (w²: eq. 12). Same as: innvestigate DeepTaylor and BoundedDeepTaylor on networks without
+    skips.
     """
     if input == "z_box" and (low is None or high is None):
         raise InputError("deep_taylor(input='z_box') needs the input's range: low=..., high=... (0 and 1 for pixels in [0, 1])")
