@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,11 @@ def _without_each(task: Task, k: str, x: Array, to: Array) -> Array:
 
 
 def _curvature(task: Task, k: str, x: Array) -> Array:
-    """∂²E/∂x_i² by (g_i(x + h) - g_i(x - h)) / 2h, h about the cube root of the rounding unit, which balances both errors."""
-    h = x * scalar(0, x) + scalar(1, x)
+    """∂²E/∂x_i² by (g_i(x + h) - g_i(x - h)) / 2h, h about the cube root of the rounding unit, which balances both errors.
+
+    Rationals have no rounding: there h is 2^-40, which does not reach a kink that is not all but at x.
+    """
+    h = x * scalar(0, x) + scalar(Fraction(1, 2**40), x)
     if x.dtype != object:
         h = np.maximum(abs(x), scalar(1, x)) * x.dtype.type(np.finfo(x.dtype).eps ** (1 / 3))
     rows, width = np.repeat(np.arange(len(x)), x[0].size), x[0].size

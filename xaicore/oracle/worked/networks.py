@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 from xaicore.graph.build import Builder
@@ -203,6 +202,11 @@ def filter_of_one() -> Graph:
     return mlp([[[1, -1]]], name="filter_of_one")
 
 
+def rectified_filter() -> Graph:
+    """f = 2 relu(x1 - x2)."""
+    return mlp([[[1, -1]], [[2]]], name="rectified_filter")
+
+
 def embedding() -> Graph:
     """φ = (x1 + x2, 2 x1 - x2), two numbers that are compared."""
     return mlp([[[1, 1], [2, -1]]], name="embedding")
@@ -267,5 +271,3 @@ def flooded() -> Graph:
     """h = relu(x1, x2), f = h1 + 2 h2 + 5: at (2, 1) f = 9."""
     return mlp([[[1, 0], [0, 1]], [[1, 2]]], [None, [5]], name="flooded")
 
-
-THIRD = Fraction(1, 3)
