@@ -70,8 +70,8 @@ def _made(at: At) -> Callable[[Problem], Array]:
 def _drawn(run: Callable[[Problem], Array], choices: Mapping[str, Sequence[Any]], pooled: bool = False) -> Callable[[Rng], Problem]:
     """Two samples, every setting drawn from its choices, until a map is not all 0."""
     every: dict[str, Sequence[Any]] = {
-        "upsample": ("bilinear", "bilinear_corners", "nearest"), "normalize": (None, "max", "min_max", "max_first", "min_max_first"),
-        "relu": (True, False), **choices}
+        "upsample": ("bilinear", "bilinear_corners", "nearest"), "relu": (True, True, False),
+        "normalize": (None, None, None, None, "max", "min_max", "max_first", "min_max_first"), **choices}
 
     def draw(rng: Rng) -> Problem:
         own = {k: v[int(rng.integers(len(v)))] for k, v in every.items() if v}
@@ -254,14 +254,16 @@ def _fastcam(problem: Problem) -> Array:
 # ----- the table -------------------------------------------------------------------------------------------------------------
 
 LAYERS = (None, "relu1")
-HOW = "activations and gradients of the plain CNN in loops, "
+HOW = "activations and gradients of the plain CNN in loops; "
 _STATISTICS: dict[str, Sequence[Any]] = {
-    "relu": (), "statistic": ("smoe", "std", "mean", "max"), "normalize": ("gaussian", "min_max", None),
+    "statistic": ("smoe", "std", "mean", "max"), "relu": (), "normalize": ("gaussian", "min_max", None, None),
     "weights": ((1, 1), (1, 3), (0.5, 0))}
 
 
 def _own(how: str, run: Callable[[Problem], Array], **choices: Sequence[Any]) -> tuple[Twin, ...]:
-    return (Twin(how, run, _drawn(run, choices)),)
+    """One twin for each value of the first choice, the others drawn."""
+    first, values = next(iter(choices.items()))
+    return tuple(Twin(f"{how}, with {first}={v!r}", run, _drawn(run, {**choices, first: (v,)})) for v in values)
 
 
 def _twin(how: str, at: At, **choices: Sequence[Any]) -> tuple[Twin, ...]:
@@ -273,21 +275,21 @@ _SCORE: dict[str, Sequence[Any]] = {"weights": ("softmax", "increase", "class_so
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
     "cam": (Twin("the head's weights times the plain CNN's maps", _made(_cam), _drawn(_made(_cam), {}, pooled=True)),),
-    "grad_cam": _twin(HOW + "the weights of each library by its words", _grad_cam, layer=LAYERS, counterfactual=(True, False),
-                      weights=("mean", "sum", "guided", "normalized")),
+    "grad_cam": _twin(HOW + "the weights of each library by its words", _grad_cam, weights=("mean", "sum", "guided", "normalized"),
+                      layer=LAYERS, counterfactual=(True, False)),
     "guided_grad_cam": _own(HOW + "times a guided backward pass in loops", _guided_grad_cam, weights=("mean", "sum"), layer=LAYERS),
-    "grad_cam_plus_plus": _twin(HOW + "α place by place", _grad_cam_plus_plus, layer=LAYERS, score=("exp", "linear"),
-                                weights=("paper", "normalized", "elementwise", "mean", "square")),
+    "grad_cam_plus_plus": _twin(HOW + "α place by place", _grad_cam_plus_plus,
+                                weights=("paper", "normalized", "elementwise", "mean", "square"), layer=LAYERS, score=("exp", "linear")),
     "layer_cam": _twin(HOW + "their positive part times the value", _by_place(True), layer=LAYERS),
     "hires_cam": _twin(HOW + "their product place by place", _by_place(False), layer=LAYERS),
     "xgrad_cam": _twin(HOW + "weights Σ g A / Σ A", _xgrad_cam, layer=LAYERS),
     "score_cam": _own("the plain CNN on one masked input after the other", _score_cam(False), **_SCORE),
-    "faster_score_cam": _own("the same for the channels that sort first by their variance", _score_cam(True), top=(1, 2, 3), **_SCORE),
+    "faster_score_cam": _own("the same for the channels that sort first by their variance", _score_cam(True), **_SCORE, top=(1, 2, 3)),
     "ablation_cam": _twin("the plain CNN behind the layer with one channel replaced", _ablation_cam, weights=("relative", "difference"),
-                          fill=(0, 0.5)),
+                          fill=(0, 0.5), normalize=(None,)),
     # 2000 turns bring the second direction down to (its share)^2000; the sign and the first direction are then right to some 1e-12
-    "eigen_cam": (Twin("power iteration on the matrix of channel products", _made(_eigen_cam),
-                       _drawn(_made(_eigen_cam), {"center": (True, False), "layer": ("conv2",)}), 1e-9),),
+    "eigen_cam": tuple(Twin(f"power iteration on the matrix of channel products, with center={center}", _made(_eigen_cam),
+                            _drawn(_made(_eigen_cam), {"center": (center,), "layer": ("conv2",)}), 1e-9) for center in (True, False)),
     "smoe": _own("logarithms, means and the error function place by place, in both scales of the plain CNN", _forward, **_STATISTICS),
     "fastcam": _own("the same times a map from 0 to 1", _fastcam, cam=("grad_cam", "grad_cam_plus_plus", "xgrad_cam"),
                     inverse=(True, False), **_STATISTICS),

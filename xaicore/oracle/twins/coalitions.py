@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -45,6 +47,13 @@ def _played(problem: Problem, value: Callable[[Worth, int], Sequence[Any]]) -> A
         return out
 
     return each(problem, answer)
+
+
+def _backgrounds(problem: Problem) -> Array:
+    """Linearity in the game: the mean of the values of one baseline after the other."""
+    sets = np.asarray(problem.settings["background"])
+    each_one = [_played(replace(problem, settings={"baseline": b}), games.shapley_by_orders) for b in sets]
+    return np.asarray(sum(each_one) / len(sets))
 
 
 def _sampled(problem: Problem) -> Array:
@@ -189,6 +198,8 @@ def _lime(problem: Problem) -> Array:
 def _lime_problem(rng: Rng, **own: Any) -> Problem:
     chosen = {"distance": str(rng.choice(["cosine", "euclidean", "input_cosine", "input_euclidean"])), "width": float(rng.uniform(0.7, 2)),
               "kernel": str(rng.choice(["paper", "library", "uniform"])), "samples": 40, "seed": int(rng.integers(99)), **own}
+    if chosen["distance"] == "input_euclidean":
+        chosen["width"] *= 5                                            # 72 entries, at distances up to about 7
     return _segments(rng, 5, **chosen)
 
 
@@ -244,6 +255,8 @@ TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
     "shapley.exact": (
         Twin("the mean over all 120 orders of what a player adds", lambda p: _played(p, games.shapley_by_orders),
              lambda rng: _features(rng, 5)),
+        Twin("the mean over all orders of games whose absent features come from one of three samples after the other", _backgrounds,
+             lambda rng: Problem(mlp(rng, 4), odd(rng, 2, 4), 1, {"background": odd(rng, 3, 4)})),
         Twin("the integral of the derivatives of the multilinear extension, with groups of pixels as players",
              lambda p: _played(p, games.shapley_by_integral), lambda rng: _segments(rng, 6))),
     "shapley.sampling": (
@@ -255,17 +268,19 @@ TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
              lambda rng: _features(rng, 5, hierarchy=TREES[rng.integers(len(TREES))])),
         Twin("the same for the tree of halves, made again by cutting a row of players in the middle", _owen,
              lambda rng: _features(rng, 6))),
-    "shapley.interaction": (
-        Twin("Grabisch and Roubens's sum over sets without the pair, Shapley values as the mean over all orders", _interaction,
-             lambda rng: _features(rng, 5, partner=[None, 0, 3][rng.integers(3)], variant=str(rng.choice(["index", "shap"])))),),
+    "shapley.interaction": tuple(
+        Twin(f"Grabisch and Roubens's sum over sets without the pair, the mean over all orders, with partner={who}, variant={variant!r}",
+             _interaction, partial(_features, players=5, partner=who, variant=variant))
+        for who, variant in ((None, "index"), (0, "index"), (3, "shap"))),
     "kernel_shap": (
         Twin("theorem 2 with a Lagrange multiplier for the sum, all coalitions",
              lambda p: _played(p, lambda v, m: games.kernel_shap_literal(v, m).tolist()), lambda rng: _segments(rng, 6), SQUARED),
         Twin("the coalitions drawn again (rng.choice of a size, then rng.permutation), normal equations with a multiplier",
              _drawn_kernel_shap, lambda rng: _features(rng, 5, draw="drawn", samples=25, seed=int(rng.integers(99))), SQUARED)),
     "lime": (
-        Twin("all 32 coalitions, the weights and the normal equations written out", _lime,
-             lambda rng: _lime_problem(rng, draw="all", ridge=int(rng.integers(2))), SQUARED),
+        *(Twin(f"all 32 coalitions, the weights and the normal equations written out, with distance={distance!r}", _lime,
+               partial(_lime_problem, draw="all", distance=distance, ridge=ridge), SQUARED)
+          for distance, ridge in (("cosine", 0), ("euclidean", 1), ("input_cosine", 1), ("input_euclidean", 0))),
         Twin("the coalitions drawn again, one sample after the other", _lime,
              lambda rng: _lime_problem(rng, draw=str(rng.choice(["sizes", "bernoulli"])), ridge=1), SQUARED),
         Twin("the lasso by coordinate descent", _lime, lambda rng: _lime_problem(rng, draw="all", lasso=0.003),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -49,9 +50,9 @@ def _rise(problem: Problem) -> Array:
     return each(problem, answer)
 
 
-def _masks(rng: Rng) -> Problem:
+def _masks(rng: Rng, normalize: str) -> Problem:
     own = {"samples": 12, "grid": int(rng.integers(1, 6)), "probability": float(rng.choice([0.25, 0.5, 0.75])), "baseline": 0.25,
-           "normalize": str(rng.choice(["expectation", "mask"])), "seed": int(rng.integers(99))}
+           "normalize": normalize, "seed": int(rng.integers(99))}
     return Problem(network(rng), odd(rng, 2, 2, 6, 6), 1, own)
 
 
@@ -93,9 +94,9 @@ def _perturbation(problem: Problem) -> Array:
     return each(problem, answer)
 
 
-def _descents(rng: Rng) -> Problem:
+def _descents(rng: Rng, variant: str) -> Problem:
     own = {"steps": 4, "grid": int(rng.integers(2, 5)), "fill": float(rng.choice([0, 0.25])), "rate": float(rng.choice([0.05, 0.2])),
-           "variant": str(rng.choice(["deletion", "preservation"])), "sparsity": 0.01, "smoothness": 0.1, "power": int(rng.choice([2, 3]))}
+           "variant": variant, "sparsity": 0.01, "smoothness": 0.1, "power": int(rng.choice([2, 3]))}
     return Problem(network(rng), odd(rng, 2, 2, 6, 6), 1, own)
 
 
@@ -178,9 +179,9 @@ def _given(problem: Problem) -> Array:
     return np.array([[paths.xrai(a.tolist(), m.tolist(), own["min_pixels"], own["speed"] == "fast")] for a, m in pairs])
 
 
-def _overlapping(rng: Rng) -> Problem:
+def _overlapping(rng: Rng, speed: str) -> Problem:
     own = {"of": odd(rng, 2, 1, 5, 5), "segments": rng.uniform(size=(2, 7, 5, 5)) < rng.uniform(0.1, 0.5),
-           "min_pixels": int(rng.integers(1, 4)), "speed": str(rng.choice(["exact", "fast"]))}
+           "min_pixels": int(rng.integers(1, 4)), "speed": speed}
     return Problem(blank(5), odd(rng, 2, 1, 5, 5), 0, own)
 
 
@@ -202,8 +203,8 @@ def _whole_xrai(problem: Problem) -> Array:
     return each(problem, answer)
 
 
-def _grids(rng: Rng) -> Problem:
-    own = {"segments": int(rng.integers(2, 5)), "steps": 3, "reduce": str(rng.choice(["sum", "max"])),
+def _grids(rng: Rng, reduce: str) -> Problem:
+    own = {"segments": int(rng.integers(2, 5)), "steps": 3, "reduce": reduce,
            "speed": str(rng.choice(["exact", "fast"]))}
     return Problem(network(rng), odd(rng, 2, 2, 6, 6), 1, own)
 
@@ -264,22 +265,27 @@ def _pictures(rng: Rng) -> Problem:
 
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
-    "rise": (Twin("cells and shifts drawn again by rng.random and rng.integers; every mask resized, cut out and averaged in loops", _rise,
-                  lambda rng: telling(rng, _masks, _rise)),),
-    "meaningful_perturbation": (
+    "rise": tuple(
+        Twin(f"cells and shifts drawn again by rng.random and rng.integers, masks made and averaged in loops, with normalize={how!r}",
+             _rise, partial(telling, draw=partial(_masks, normalize=how), run=_rise))
+        for how in ("expectation", "mask")),
+    "meaningful_perturbation": tuple(
         # a step divides a slope by its own size: a slope of 1e-4 carries the rounding 1e-16 of its terms as 1e-12
-        Twin("the descent with the plain CNN's gradient, one cell of the mask after the other", _perturbation,
-             lambda rng: telling(rng, _descents, _perturbation), 1e-9),),
+        Twin(f"the descent to a {variant} mask with the plain CNN's gradient, one cell of the mask after the other", _perturbation,
+             partial(telling, draw=partial(_descents, variant=variant), run=_perturbation), 1e-9)
+        for variant in ("deletion", "preservation")),
     "ace": (
-        Twin("one input set in every sample of the background, or in their mean, and the mean of f over them", _by_samples,
-             lambda rng: _interventions(rng, order=[1, "mc"][rng.integers(2)])),
+        *(Twin(f"one input set in {where}, and the mean of f", _by_samples, partial(_interventions, order=order))
+          for where, order in (("the mean of the background", 1), ("every sample of the background", "mc"))),
         # the engine takes the curvature of a smooth node from a central difference: eps^(2/3) = 4e-11 of it, and an effect may be a
         # hundredth of the curvature's part in it
-        Twin("the closed form of the second derivatives of a layer of tanh", _by_curvature,
-             lambda rng: _interventions(rng, order=2, ddof=int(rng.integers(2))), 4e-9)),
+        *(Twin(f"the closed form of the second derivatives of a layer of tanh, with ddof={ddof}", _by_curvature,
+               partial(_interventions, order=2, ddof=ddof), 4e-9) for ddof in (0, 1))),
     "xrai": (
-        Twin("overlapping masks that are given, as sets of pixels", _given, _overlapping),
-        Twin("integrated gradients of the plain CNN from black and white, then sets of pixels of a grid", _whole_xrai,
-             lambda rng: telling(rng, _grids, _whole_xrai)),
+        *(Twin(f"overlapping masks that are given, as sets of pixels, with speed={speed!r}", _given, partial(_overlapping, speed=speed))
+          for speed in ("exact", "fast")),
+        *(Twin(f"integrated gradients of the plain CNN from black and white, the {reduce} of channels, sets of pixels of a grid",
+               _whole_xrai, partial(telling, draw=partial(_grids, reduce=reduce), run=_whole_xrai))
+          for reduce in ("sum", "max")),
         Twin("Felzenszwalb's regions of six scales as sets of pixels, grown, then XRAI on these sets", _by_segments, _pictures)),
 })

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import product
 from math import ceil
 from types import MappingProxyType
@@ -64,8 +65,8 @@ def _occlusion(problem: Problem) -> Array:
     return each(problem, answer)
 
 
-def _windows(rng: Rng) -> Problem:
-    own = {"convention": str(rng.choice(sorted(LIBRARIES))), "window": tuple(rng.integers(1, 5, 2).tolist()),
+def _windows(rng: Rng, convention: str) -> Problem:
+    own = {"convention": convention, "window": tuple(rng.integers(1, 5, 2).tolist()),
            "stride": tuple(rng.integers(1, 5, 2).tolist()), "channels": str(rng.choice(["together", "separate"]))}
     return Problem(network(rng), odd(rng, 2, 2, 6, 6), 1, own)
 
@@ -85,8 +86,8 @@ def _ablation(problem: Problem) -> Array:
     return each(problem, answer)
 
 
-def _groups(rng: Rng) -> Problem:
-    own = {"mask": rng.integers(0, 5, (2, 6, 6)), "baseline": odd(rng, 2, 6, 6), "mode": str(rng.choice(["drop", "keep"])),
+def _groups(rng: Rng, mode: str) -> Problem:
+    own = {"mask": rng.integers(0, 5, (2, 6, 6)), "baseline": odd(rng, 2, 6, 6), "mode": mode,
            "spread": str(rng.choice(["repeat", "share"]))}
     return Problem(network(rng), odd(rng, 2, 2, 6, 6), 2, own)
 
@@ -116,9 +117,9 @@ def _shuffled(problem: Problem) -> Array:
 
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
-    "occlusion": (Twin("a loop over boxes, with the conventions of the libraries written out a second time", _occlusion, _windows),),
-    "feature_ablation": (Twin("one evaluation for each group of a random mask", _ablation,
-                              lambda rng: telling(rng, _groups, _ablation)),),
+    "occlusion": tuple(Twin(f"a loop over boxes as {name} has them", _occlusion, partial(_windows, convention=name)) for name in LIBRARIES),
+    "feature_ablation": tuple(Twin(f"one evaluation for each group of a random mask, with mode={mode!r}", _ablation,
+                                   partial(telling, draw=partial(_groups, mode=mode), run=_ablation)) for mode in ("drop", "keep")),
     "feature_permutation": (
         Twin("as many exchanges as there are other samples are all of them: a loop over all pairs, nothing drawn", _all_partners,
              lambda rng: Problem(mlp(rng, 4), odd(rng, 5, 4), 1, {"samples": 9})),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction as F
-from math import log, sqrt
+from math import exp, log, sqrt
 
 from xaicore.oracle.worked.example import Worked
 from xaicore.oracle.worked.nets import gloves, linear, net_a, net_b, product
@@ -14,6 +14,12 @@ WORTHS_B = "NET B at (2, 1): v() = 0, v(1) = f(2, 0) = 5, v(2) = f(0, 1) = 0, v(
 WORTHS_G = "v = 1 for {1,2}, {1,3} and {1,2,3}, else 0."
 HALF = 1 / sqrt(log(2))
 """The width at which exp(-1 / width²) = 1/2."""
+
+NARROW = (1 - sqrt(1 / 2)) / sqrt(log(2))
+"""The width at which the kernel is 1/2 at the cosine distance of one of two features, 1 - 1/√2."""
+NOBODY = exp(-1 / NARROW**2)
+RISE = (5 - 12 / (2 + NOBODY)) / (5 - 9 / (2 + NOBODY))
+"""The slope of NET A's values 0, 3, 1 at 0, 1, 2 features, with the weights NOBODY, 1, 1: the two coalitions of one have 1/2 each."""
 
 EXAMPLES = (
     Worked("shapley.exact", "net-a", net_a, [[3, 1]], [[F(7, 2), F(-5, 2)]],
@@ -53,6 +59,9 @@ EXAMPLES = (
     Worked("shapley.owen", "left-against-right", gloves, GLOVES, [[F(1, 2), F(1, 4), F(1, 4)]],
            WORTHS_G + " The two right gloves keep together. Orders 1,2,3 (to 2), 1,3,2 (to 3), 2,3,1 and 3,2,1 (to 1): 1/2, 1/4, 1/4.",
            "owen1977", settings={"hierarchy": (0, (1, 2))}, exact=True),
+
+    Worked("shapley.owen", "halves", gloves, GLOVES, [[F(1, 2), F(1, 4), F(1, 4)]],
+           WORTHS_G + " A row of three is halved into 1 and (2, 3), as above: 1/2, 1/4, 1/4.", "winter1989", exact=True),
 
     Worked("shapley.interaction", "net-a", net_a, [[3, 1]], [[6, -5]],
            WORTHS_A + " I_12 = 1 - 6 - 0 + 0 = -5; φ_1 = 7/2, of which the player's own part is 7/2 + 5/2 = 6.",
@@ -115,6 +124,11 @@ EXAMPLES = (
            WORTHS_A + " sqrt(exp(-D²/width²)) = exp(-D²/(2 width²)), so at a width smaller by √2 the weights are again 1, 1/2, 1/2, 1/4: "
            "2/3·1 + 1/3·6 and 2/3·(-5).", "ribeiro2016 the kernel of its library",
            settings={"draw": "all", "distance": "euclidean", "kernel": "library", "width": HALF / sqrt(2)}),
+    Worked("lime", "cosine-distance", net_a, [[3, 1]], [[RISE + 3, RISE - 3]],
+           WORTHS_A + " Distances 0, 1 - 1/√2 twice, 1; weights 1, 1/2, 1/2, n = exp(-1/width²) = 8.6e-6. {1} and {2} weigh the same, so "
+           "β_1 - β_2 = 6 - 0. Along the number of features, 0, 1, 2 with the means 0, 3, 1 and the weights n, 1, 1: mean 3/(2 + n) and "
+           "4/(2 + n), products 5 - 12/(2 + n), squares 5 - 9/(2 + n), slope.", "ribeiro2016 section 3.4",
+           settings={"draw": "all", "width": NARROW}),
     Worked("lime", "distance-of-the-inputs", net_a, [[3, 1]], [[F(8, 3), F(-2560, 513)]],
            WORTHS_A + " Without x1 = 3 the distance is 3, without x2 = 1 it is 1: weights 2^-9 and 1/2, and their product. Slopes: 2/3·1 "
            "+ 1/3·6 = 8/3, 512/513·(-5) + 1/513·0.", "ribeiro2016 section 3.3",

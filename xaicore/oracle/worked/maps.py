@@ -17,6 +17,7 @@ from xaicore.oracle.worked.nets import head_on_maps, pooled_maps, strided
 TWO = [[[[1, 0], [0, 2]], [[0, 1], [1, 0]]]]
 POOLED = pooled_maps((2, -1))
 RECTIFIED = pooled_maps((2, -1), relu=True)
+BESIDE_IT = [[[[1, 0], [0, 2]], [[1, 1], [1, 0]]]]
 ONE = [[[[1, 2], [2, 1]]]]
 WEIGHED = head_on_maps([[0.5, -0.25, 0.25, 0]], 0.5)
 HIGH, LOW = exp(1.25) / (exp(1.25) + exp(-0.5)), exp(-0.5) / (exp(1.25) + exp(-0.5))
@@ -76,6 +77,8 @@ CAMS = (
     Worked("hires_cam", "place-by-place", WEIGHED, ONE, [[[[F(1, 2), F(-1, 2)], [F(1, 2), 0]]]],
            G + " times A = (1, 2 | 2, 1), place by place; the sum 1/2 and the bias 1/2 are f = 1.", "draelos2020", exact=True),
     _map("layer_cam", "two-maps", [[F(1, 2), 0], [0, 1]], ALPHA + " Only the positive gradient counts: A_1/2.", "jiang2021"),
+    Worked("layer_cam", "a-negative-channel", POOLED, BESIDE_IT, [[[[F(1, 2), 0], [0, 1]]]],
+           "A_2 = (1, 1 | 1, 0): its gradient -1/4 counts as 0 and takes nothing from A_1/2.", "jiang2021", exact=True),
     Worked("layer_cam", "place-by-place", WEIGHED, ONE, [[[[F(1, 2), 0], [F(1, 2), 0]]]], G + " without its -1/4, times A.", "jiang2021",
            exact=True),
     _map("xgrad_cam", "two-maps", [[F(1, 2), 0], [0, 1]],
@@ -100,9 +103,10 @@ CAMS = (
            "chattopadhay2018 as xplique has it", weights="mean", score="linear"),
     _score("grad_cam_plus_plus", "squared", F(9, 64), "Where the division is lost: w = (1/2)²·1/2 + (1/4)²·1/4 = 9/64.",
            "chattopadhay2018 as torch-cam 0.5 has it", weights="square", score="linear"),
-    Worked("guided_grad_cam", "two-maps", RECTIFIED, TWO, [[[[F(1, 4), 0], [0, F(1, 2)]], [[0, 0], [0, 0]]]],
-           "Grad-CAM is (1/2, 0 | 0, 1). Guided backpropagation passes 1/2 to channel 1 where A_1 > 0, and nothing to channel 2, whose "
-           "signal -1/4 is negative. The product: (1/4, 0 | 0, 1/2), 0.", "selvaraju2017 section 3.2", exact=True),
+    Worked("guided_grad_cam", "two-maps", RECTIFIED, BESIDE_IT, [[[[F(1, 8), 0], [0, F(1, 2)]], [[0, 0], [0, 0]]]],
+           "A_2 = (1, 1 | 1, 0). Grad-CAM is relu(A_1/2 - A_2/4) = (1/4, 0 | 0, 1). Guided backpropagation passes 1/2 to channel 1 where "
+           "A_1 > 0, and nothing to channel 2, whose signal -1/4 is negative. The product: (1/8, 0 | 0, 1/2), 0.",
+           "selvaraju2017 section 3.2", exact=True),
     _map("score_cam", "two-maps", [[HIGH, LOW], [LOW, 2 * HIGH]],
          "Masks H_1 = A_1/2, H_2 = A_2. f(x H_1) = 2·(1/2 + 2)/4 = 5/4, f(x H_2) = -1/2: w = softmax(5/4, -1/2) = (.852, .148), w_1 A_1 "
          "+ w_2 A_2.", "wang2020 algorithm 1", exact=False),
@@ -117,8 +121,10 @@ CAMS = (
          "f = 1. Without A_1 f = -1/2, so 3/2 of it is lost; without A_2 f = 3/2, w_2 = -1/2: relu(3/2 A_1 - A_2/2).", "desai2020"),
     _map("ablation_cam", "difference", [[F(3, 2), 0], [0, 3]],
          "f - f without: 1 + 1/2 and 1 - 3/2; f = 1, so that the share is the difference.", "desai2020", weights="difference"),
-    _score("ablation_cam", "share-of-the-whole", F(1, 2), "f = 1, without the only channel it is the bias 1/2: half is lost.",
-           "desai2020"),
+    Worked("ablation_cam", "share-of-the-whole", head_on_maps([[0.5, -0.25, 0.25, 0]], 1.5), ONE,
+           [[[[F(1, 4), F(1, 2)], [F(1, 2), F(1, 4)]]]],
+           "f = 1/2 + 3/2, without the only channel it is the bias 3/2: a quarter is lost, A/4.", "desai2020",
+           extras={"weights": [[F(1, 4)]]}, exact=True),
     Worked("eigen_cam", "one-direction", head_on_maps([[1, 1, 1, 1]] * 2), [[[[3, 0], [6, 9]], [[4, 0], [8, 12]]]], [[[[5, 0], [10, 15]]]],
            "A_1 = 3 B, A_2 = 4 B with B = (1, 0 | 2, 3): M has rank 1, v = (3/5, 4/5), and the map is 3/5·3 B + 4/5·4 B = 5 B.",
            "muhammad2020"),

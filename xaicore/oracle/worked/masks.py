@@ -6,7 +6,7 @@ from fractions import Fraction as F
 from typing import Any
 
 from xaicore.oracle.worked.example import Worked
-from xaicore.oracle.worked.nets import linear, net_b, product
+from xaicore.oracle.worked.nets import cubic, linear, net_b, product
 
 ROW = [[[1, 1]]]
 DRAWN = ("Two places, two masks. Seed 0 draws the cells (0, 1) and (1, 1); of three places between the middles of two cells the image "
@@ -78,9 +78,21 @@ EXAMPLES = (
            settings={"background": [[0, 1], [2, 1], [1, 1]], "order": "mc", "low": 0, "high": 2, "quadrature": "midpoint", "steps": 2},
            exact=True),
 
+    Worked("ace", "second-order", cubic, [[3, 1]], [[4, F(-1, 4)]],
+           "f = x1 x2², the background (0, 0) and (2, 2): means 1, variances 1; α = 1/2 and 3/2. E[f | x1 = α] = α·1² + 1/2·2 α·1 = 2 α: "
+           "6 - 2. E[f | x2 = α] = 1·α²: 1 - (1/4 + 9/4)/2.", "chattopadhyay2019 eq. 7",
+           settings={"background": [[0, 0], [2, 2]], "quadrature": "midpoint", "steps": 2}, exact=True),
+    Worked("ace", "first-order", cubic, [[3, 1]], [[2, F(-1, 4)]], "The same without the curvature in x2: E[f | x1 = α] = α·1², 3 - 1.",
+           "chattopadhyay2019 eq. 6", settings={"background": [[0, 0], [2, 2]], "order": 1, "quadrature": "midpoint", "steps": 2},
+           exact=True),
+
     Worked("xrai", "three-segments", linear(3, 2, 1, 0, shape=(1, 2, 2)), [[[[1, 1], [1, 1]]]], [[[[F(5, 2), F(5, 2)], [1, 0]]]],
            "Integrated gradients of a linear f are w x = (3, 2 | 1, 0). The top row has the mean 5/2 and comes first, then 1, then 0.",
            "kapishnikov2019", settings={"segments": [[0, 0], [1, 2]], "baseline": 0, "quadrature": "midpoint", "steps": 1}, exact=True),
+    Worked("xrai", "its-own-segments", linear(*range(1, 9), shape=(1, 2, 4)), [[[[1, 1, 3, 3], [1, 1, 3, 3]]]],
+           [[[[F(7, 2), F(7, 2), F(33, 2), F(33, 2)]] * 2]],
+           "w x = (1, 2, 9, 12 | 5, 6, 21, 24). Felzenszwalb's regions of every scale are the two flat halves: (1 + 2 + 5 + 6)/4 and (9 "
+           "+ 12 + 21 + 24)/4.", "kapishnikov2019", settings={"baseline": 0, "quadrature": "midpoint", "steps": 1}, exact=True),
     _regions("regions-that-overlap", (9, 0, 9), _chain((1, 2), (2, 3), length=3), [F(9, 2), F(9, 2), 9],
              "Both regions have the mean 9/2; the first is taken, and of the second pixel 3 is new, which is 9."),
     _regions("ranked-anew", (8, 0, 6, 1), _chain((1, 2), (2, 3), (3, 4), length=4), [4, 4, 6, 1],

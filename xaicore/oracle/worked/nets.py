@@ -72,6 +72,14 @@ def product() -> Graph:
     return b.build(b.add(Add(), b.add(Mul(), first, second), b.add(Mul(), first, first), name="f"))
 
 
+def cubic() -> Graph:
+    """f = x1 x2²."""
+    b = Builder("cubic")
+    x = b.input("x", (None, 2))
+    first, second = (b.add(Slice(1, k, k + 1), x) for k in range(2))
+    return b.build(b.add(Mul(), first, b.add(Mul(), second, second), name="f"))
+
+
 def head_on_maps(weights: Sequence[Sequence[Any]], bias: float = 0, side: tuple[int, ...] = (2, 2)) -> Net:
     """f = Σ_k Σ_s G_k(s) A_k(s) + bias, A_k channel k of x as it is: the layer "maps" is a 1 x 1 convolution by the identity."""
     def build() -> Graph:
