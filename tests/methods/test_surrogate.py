@@ -90,6 +90,21 @@ def test_the_lasso_is_scikit_learns(penalty):
     assert close([c], [theirs.intercept_], 1e-6, scale=1)
 
 
+def test_k_lasso_is_the_authors():
+    """Their rule on scikit-learn's path: from its end backwards to the first kink with no more than K columns. Some columns go out again."""
+    from sklearn.linear_model import lars_path
+
+    dropped = 0
+    for seed in range(60):
+        z, y, w = fitted(np.random.default_rng(seed), columns=6)
+        kinks = [set(np.flatnonzero(beta).tolist()) for beta in lars_path(*regression.centred(z, y, w), method="lasso")[2].T]
+        dropped += any(len(a) > len(b) for a, b in itertools.pairwise(kinks))
+        for k in range(1, 6):
+            last = next(used for used in reversed(kinks[1:]) if len(used) <= k or used is kinks[1])
+            assert regression.by_lasso(z, y, w, k) == sorted(last), (seed, k)
+    assert dropped > 3
+
+
 def test_choices_of_columns():
     """Three columns of ten carry y, two of them strongly: each way finds them; forward selection against all pairs."""
     rng = np.random.default_rng(0)

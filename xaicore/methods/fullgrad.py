@@ -25,7 +25,8 @@ def fullgrad(task: Task, rescale: str | None = None, upsample: str = "bilinear")
     Values (N, 1, *S) for images; b of a nonlinear unit is its implicit bias σ(z) - σ'(z) z, of a ReLU 0. Layers without space (dense
     ones) are not drawn, as in the paper. ``extras``: "input" (N,) = Σ x ∂f/∂x, "biases" node -> (N,), which add up to f exactly, whatever
     the operators are (W3): they are what the ledger of the gradient absorbs. Raises Inapplicable without a spatial input.
-    Source: srinivas2019. Differs: pytorch-grad-cam rescales every term ("min_max"); captum has none.
+    Source: srinivas2019. Differs: pytorch-grad-cam rescales every term ("min_max"), the authors' code all
+    channels of a layer together and by "bilinear_corners"; captum has none.
     """
     if rescale is not None:
         chosen("rescale", rescale, ("min_max",))

@@ -32,8 +32,9 @@ def rise(task: Task, samples: int = 4000, grid: int = 7, probability: float = 0.
 
     Values in the shape of the inputs, the same for all channels. ``extras["standard_error"]`` by input, (N, *space), of the form above.
     Costs M forward passes for each sample. Inapplicable without axes of space, InputError for a probability outside (0, 1). Source:
-    petsiuk2018, eq. 6 and section 3.2 (explains a probability: output="probability"; 4000 to 8000 masks). Differs: xplique
-    normalize="mask" with 1e-4 in the denominator, one shift for a whole batch of masks.
+    petsiuk2018, eq. 6 and section 3.2 (explains a probability: output="probability"; 4000 to 8000 masks). Differs: the authors'
+    code mirrors the cells beyond the middles of the outer ones, where here they are constant; xplique has normalize="mask" with 1e-4 in
+    the denominator and one shift for a whole batch of masks.
     """
     samples, grid = whole("samples", samples, 1), whole("grid", grid, 1)
     chosen("normalize", normalize, NORMS)
@@ -137,8 +138,9 @@ def meaningful_perturbation(
     (N, steps), the objective before each step. Costs ``steps`` forward and backward passes. A local optimum: the weights of the three terms
     are the paper's, for f a probability (output="probability"); where f is a logit the first term counts more. Inapplicable without axes
     of space, ExactnessError in exact mode. Source: fong2017, eq. 6, without its jitter of the input and
-    with another start (there a circle in the middle). Differs: TorchRay's extremal perturbation
-    is a later method; captum has none.
+    with another start (there a circle in the middle). Differs: the authors' code takes |∇m| as the length of the vector of differences
+    (here each axis counts by itself, Σ |d|^power), repeats the entries of m and blurs the result, 5 pixels wide; TorchRay's extremal
+    perturbation is a later method; captum has none.
     """
     chosen("variant", variant, VARIANTS)
     steps, grid = whole("steps", steps, 1), whole("grid", grid, 1)

@@ -147,13 +147,15 @@ def lasso(z: Array, y: Array, w: Array, penalty: float) -> tuple[Array, Any]:
 
 
 def by_lasso(z: Array, y: Array, w: Array, count: int) -> list[int]:
-    """The columns that the lasso uses at the last kink at which it uses no more than ``count``: K-Lasso."""
+    """The columns that the lasso uses at the last kink at which it uses no more than ``count``: K-Lasso.
+
+    Not the kink before the first at which it uses more: a column may go out again.
+    """
     best: Array = np.zeros(0, dtype=int)
     for _, beta in lasso_path(*centred(z, y, w)):
         used = np.flatnonzero(beta)
-        if len(used) > count:
-            break
-        best = used
+        if len(used) <= count:
+            best = used
     return sorted(int(j) for j in best)
 
 

@@ -27,7 +27,7 @@ from xaicore.ops import Softmax
 WEIGHTS: Mapping[str, str] = MappingProxyType({
     "softmax": "softmax over the channels of f(x ⊙ H_k) - f(x0): the paper, pytorch-grad-cam, torch-cam",
     "increase": "f(x ⊙ H_k) - f(x0) itself",
-    "class_softmax": "the probability of the explained class given x ⊙ H_k: tf-keras-vis",
+    "class_softmax": "the probability of the explained class given x ⊙ H_k: the authors' code, tf-keras-vis",
 })
 ORDERS = ("upsample_first", "normalize_first")
 
@@ -45,7 +45,8 @@ def score_cam(
 
     A constant channel has no contrast: its mask is 0 everywhere. Needs no gradient. ``extras``: "weights" w and "scores", f(x ⊙ H_k),
     both (N, C). Cost: one forward pass for every channel, and two. Also raises ExactnessError for a softmax in exact mode. Source:
-    wang2020. Differs: pytorch-grad-cam has no x0 and masks by upsample="bilinear_corners".
+    wang2020. Differs: the authors' code has weights="class_softmax" of a logit, normalize="min_max", and leaves out constant channels;
+    pytorch-grad-cam has no x0 and masks by upsample="bilinear_corners".
     """
     return _score_cam(task, "score_cam", layer, Finish(relu, upsample, normalize), weights, order, baseline, None, tokens)
 

@@ -84,7 +84,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "Visualization of neural networks using saliency maps", 1995, "IEEE ICNN, doi 10.1109/ICNN.1995.488997", False),
     "srinivas2019": Source(
         "S. Srinivas, F. Fleuret", "Full-gradient representation for neural network visualization", 2019,
-        "NeurIPS, arXiv 1905.00780", False),
+        "NeurIPS, arXiv 1905.00780; the terms as in the authors' code", True),
     "li2019": Source(
         "H. Li, Y. Tian, K. Mueller, X. Chen", "Beyond saliency: understanding convolutional neural networks from saliency prediction on "
         "layer-wise relevance propagation", 2019, "Image and Vision Computing, arXiv 1712.08268", False),
@@ -116,7 +116,8 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller", "Striving for simplicity: the all convolutional net", 2014,
         "arXiv 1412.6806", False),
     "sundararajan2017": Source(
-        "M. Sundararajan, A. Taly, Q. Yan", "Axiomatic attribution for deep networks", 2017, "ICML, arXiv 1703.01365", False),
+        "M. Sundararajan, A. Taly, Q. Yan", "Axiomatic attribution for deep networks", 2017,
+        "ICML, arXiv 1703.01365; the integral as in the authors' code", True),
     "sotoudeh2019": Source(
         "M. Sotoudeh, A. V. Thakur", "Computing linear restrictions of neural networks", 2019, "NeurIPS, arXiv 1908.06214", False),
     "sundararajan2016": Source(
@@ -127,7 +128,8 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "K. Leino, S. Sen, A. Datta, M. Fredrikson, L. Li", "Influence-directed explanations for deep convolutional networks", 2018,
         "ITC, arXiv 1802.03788", False),
     "xu2020": Source(
-        "S. Xu, S. Venugopalan, M. Sundararajan", "Attribution in scale and space", 2020, "CVPR, arXiv 2004.03383", False),
+        "S. Xu, S. Venugopalan, M. Sundararajan", "Attribution in scale and space", 2020,
+        "CVPR, arXiv 2004.03383; the path as in the authors' library", True),
     "kapishnikov2019": Source(
         "A. Kapishnikov, T. Bolukbasi, F. Viégas, M. Terry", "XRAI: better attributions through regions", 2019,
         "ICCV, arXiv 1906.02825; the algorithm as in the authors' library", True),
@@ -140,7 +142,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "CVPR, arXiv 2106.09788; the algorithm as in the authors' library", True),
     "smilkov2017": Source(
         "D. Smilkov, N. Thorat, B. Kim, F. Viégas, M. Wattenberg", "SmoothGrad: removing noise by adding noise", 2017,
-        "arXiv 1706.03825", False),
+        "arXiv 1706.03825; as in the authors' library", True),
     "adebayo2018": Source(
         "J. Adebayo, J. Gilmer, M. Muelly, I. Goodfellow, M. Hardt, B. Kim", "Sanity checks for saliency maps", 2018,
         "NeurIPS, arXiv 1810.03292", False),
@@ -150,28 +152,32 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "ICLR Workshop, arXiv 1810.03307", False),
     "selvaraju2017": Source(
         "R. R. Selvaraju, M. Cogswell, A. Das, R. Vedantam, D. Parikh, D. Batra",
-        "Grad-CAM: visual explanations from deep networks via gradient-based localization", 2017, "ICCV, arXiv 1610.02391", False),
+        "Grad-CAM: visual explanations from deep networks via gradient-based localization", 2017,
+        "ICCV, arXiv 1610.02391; as in the authors' code, which sums where the paper takes the mean", True),
     "zhou2016": Source(
         "B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba", "Learning deep features for discriminative localization", 2016,
-        "CVPR, arXiv 1512.04150", False),
+        "CVPR, arXiv 1512.04150; as in the authors' code", True),
     "chattopadhay2018": Source(
         "A. Chattopadhay, A. Sarkar, P. Howlader, V. N. Balasubramanian",
         "Grad-CAM++: generalized gradient-based visual explanations for deep convolutional networks", 2018,
-        "WACV, arXiv 1710.11063", False),
+        "WACV, arXiv 1710.11063; as in the authors' code, which also divides α by its sum over the positions", True),
     "wang2020": Source(
         "H. Wang, Z. Wang, M. Du, F. Yang, Z. Zhang, S. Ding, P. Mardziel, X. Hu",
-        "Score-CAM: score-weighted visual explanations for convolutional neural networks", 2020, "CVPR Workshops, arXiv 1910.01279", False),
+        "Score-CAM: score-weighted visual explanations for convolutional neural networks", 2020,
+        "CVPR Workshops, arXiv 1910.01279; masks as in the authors' code, whose weights are a softmax over classes", False),
     "kubota2020": Source("Y. Kubota", "tf-keras-vis", 2020, "the library's Faster-Score-CAM, read in its source", True),
     "jiang2021": Source(
         "P.-T. Jiang, C.-B. Zhang, Q. Hou, M.-M. Cheng, Y. Wei",
-        "LayerCAM: exploring hierarchical class activation maps for localization", 2021, "IEEE Transactions on Image Processing 30", False),
+        "LayerCAM: exploring hierarchical class activation maps for localization", 2021,
+        "IEEE Transactions on Image Processing 30; as in the authors' code", True),
     "draelos2020": Source(
         "R. L. Draelos, L. Carin",
-        "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks", 2020, "arXiv 2011.08891", False),
+        "Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks", 2020,
+        "arXiv 2011.08891; as in the authors' code", True),
     "fu2020": Source(
         "R. Fu, Q. Hu, X. Dong, Y. Guo, Y. Gao, B. Li",
         "Axiom-based Grad-CAM: towards accurate visualization and explanation of CNNs", 2020,
-        "BMVC, arXiv 2008.02312; the weights as in the authors' description of their code", False),
+        "BMVC, arXiv 2008.02312; the weights as in the authors' code", True),
     "desai2020": Source(
         "S. Desai, H. G. Ramaswamy",
         "Ablation-CAM: visual explanations for deep convolutional network via gradient-free localization", 2020, "WACV", False),
@@ -189,7 +195,8 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "shapley1953": Source(
         "L. S. Shapley", "A value for n-person games", 1953, "Contributions to the Theory of Games II, Princeton", False),
     "lundberg2017": Source(
-        "S. M. Lundberg, S.-I. Lee", "A unified approach to interpreting model predictions", 2017, "NeurIPS, arXiv 1705.07874", False),
+        "S. M. Lundberg, S.-I. Lee", "A unified approach to interpreting model predictions", 2017,
+        "NeurIPS, arXiv 1705.07874; the kernel as in the authors' library", True),
     "lundberg2020": Source(
         "S. M. Lundberg, G. Erion, H. Chen, A. DeGrave, J. M. Prutkin, B. Nair, R. Katz, J. Himmelfarb, N. Bansal, S.-I. Lee",
         "From local explanations to global understanding with explainable AI for trees", 2020, "Nature Machine Intelligence 2", False),
@@ -205,7 +212,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "International Journal of Game Theory 28", False),
     "ribeiro2016": Source(
         "M. T. Ribeiro, S. Singh, C. Guestrin", "“Why should I trust you?” Explaining the predictions of any classifier", 2016,
-        "KDD, arXiv 1602.04938; kernel, distances and defaults of the authors' library as it implements them", False),
+        "KDD, arXiv 1602.04938; kernel, distances, selections and defaults as in the authors' library", True),
     "efron2004": Source(
         "B. Efron, T. Hastie, I. Johnstone, R. Tibshirani", "Least angle regression", 2004, "The Annals of Statistics 32", False),
     "kokhlikyan2020": Source(
@@ -226,13 +233,13 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "wilson1996": Source("D. B. Wilson", "Generating random spanning trees more quickly than the cover time", 1996, "STOC", False),
     "petsiuk2018": Source(
         "V. Petsiuk, A. Das, K. Saenko", "RISE: randomized input sampling for explanation of black-box models", 2018,
-        "BMVC, arXiv 1806.07421", False),
+        "BMVC, arXiv 1806.07421; as in the authors' code but for the border", True),
     "fong2017": Source(
         "R. C. Fong, A. Vedaldi", "Interpretable explanations of black boxes by meaningful perturbation", 2017,
-        "ICCV, arXiv 1704.03296", False),
+        "ICCV, arXiv 1704.03296; objective, weights and descent as in the authors' code but for what the docstring says", True),
     "chattopadhyay2019": Source(
         "A. Chattopadhyay, P. Manupriya, A. Sarkar, V. N. Balasubramanian", "Neural network attributions: a causal perspective", 2019,
-        "ICML, arXiv 1902.02302; expansion and averages as in the authors' code", False),
+        "ICML, arXiv 1902.02302; expansion and averages as in the authors' code", True),
     "owen1977": Source(
         "G. Owen", "Values of games with a priori unions", 1977, "Mathematical Economics and Game Theory, Springer", False),
     "winter1989": Source(
