@@ -11,8 +11,8 @@ from xaicore import Builder
 from xaicore.errors import XaicoreError
 from xaicore.methods.table import METHODS
 from xaicore.ops import Add, AvgPool, BatchNorm, Conv, Dense, Flatten, MaxPool, Mul, ReLU, Softmax
+from xaicore.oracle.axes import choices
 from xaicore.oracle.compare import compare
-from xaicore.oracle.conventions import choices
 from xaicore.oracle.profiles import ENTRIES
 
 X = np.array([1.0, -2.0, 3.0])

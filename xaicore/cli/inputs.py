@@ -257,10 +257,10 @@ def _npy(stream: IO[bytes], size: int, name: str) -> Array:
     return (x.reshape(shape[::-1]).T if fortran else x.reshape(shape)).astype(dtype.newbyteorder("="))
 
 
-def _npz(path: Path) -> dict[str, Array]:
+def _npz(path: Path, without: tuple[str, ...] = ()) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
+            members = [m for m in archive.infolist() if m.filename.endswith(".npy") and m.filename not in without]
             if not members:
                 raise FileRefused(f"{path.name} holds no array; it is no .npz file")
             out = {}

@@ -12,7 +12,7 @@ from xaicore.errors import InputError
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.methods.table import METHODS
 from xaicore.numerics import Array
-from xaicore.oracle.condition import UNITS, Tolerance, tolerance_of
+from xaicore.oracle.condition import UNITS, Tolerance, counted, tolerance_of
 from xaicore.oracle.conventions import Convention, Found, Search, rerun
 from xaicore.oracle.numbers import Numbers, arithmetic, numbers
 from xaicore.oracle.relations import relation
@@ -51,8 +51,8 @@ class Divergence:
     seen: str
 
     def __str__(self) -> str:
-        behind = f"{self.agreeing} node{'s' if self.agreeing != 1 else ''} nearer to the output agree" if self.agreeing else \
-            "no node nearer to the output was compared"
+        behind = "no node nearer to the output was compared" if not self.agreeing else \
+            "1 node nearer to the output agrees" if self.agreeing == 1 else f"{self.agreeing} nodes nearer to the output agree"
         return f"{self.node!r} ({self.operator}), by {self.difference:.3g}; {behind}; seen in {self.seen}"
 
 
@@ -198,7 +198,7 @@ def _whose_leak(c: Comparison) -> str:
 
 
 def compare(
-    ours: Any, theirs: Any, *, rtol: float | None = None, atol: float | None = None, search: bool = True, seconds: float = 20.0,
+    ours: Any, theirs: Any, *, rtol: float | None = None, atol: float | None = None, search: bool = True, seconds: float | None = None,
     label: str = "theirs", progress: Callable[[str, int], None] | None = None,
 ) -> Comparison:
     """|ours - theirs| <= atol + rtol |theirs| for every number, and if not: where, by how much, and by which convention.
@@ -207,7 +207,8 @@ def compare(
     theirs      numbers in the shape of ours: an array, a list, a tensor of any framework, an Attribution, or a mapping from the names of
                 inputs, and of layers for their relevance there, to such
     rtol, atol  both or none; by default what rounding may amount to (``Comparison.tolerance`` says how it comes about)
-    search      look for the convention that reproduces theirs, for at most ``seconds``;  progress(method, settings tried)
+    search      look for the convention that reproduces theirs, for at most ``seconds`` (default: 20, or what 60 explanations take, 300 at
+                the most);  progress(method, settings tried)
     label       what theirs is called in the message
 
     Raises SubjectFault for numbers that cannot be compared (another shape, NaN, text), InputError for one of rtol and atol alone.
@@ -232,7 +233,7 @@ def compare(
     note = ("theirs holds float32 numbers, so that it is judged as float32",) if judged else ()
     worst = max(gaps, key=lambda g: g.largest)
     c = Comparison(label, title(ours), gaps, tolerance, rtol or 0.0, _sums(ours, got, worst), ours.explained,
-                   f"{ours.graph.name or 'model'}, {len(ours.graph.nodes)} nodes", noise=_noise(ours, got), notes=note)
+                   f"{ours.graph.name or 'model'}, {counted(len(ours.graph.nodes), 'node')}", noise=_noise(ours, got), notes=note)
     first = _first_divergence(ours, got.layers, c, "the layer values of both")
     if not c.mismatched:
         return replace(c, noise=None, first_divergence=first)
@@ -245,7 +246,8 @@ def compare(
         """A tolerance that the user gave holds for every candidate."""
         return allowed if atol is None else float(atol) + (rtol or 0.0) * max(largest(x) for x in got.values.values())
 
-    found = Search(ours, got.values, dtype, seconds, slack=slack, progress=progress).run()
+    limit = max(20.0, min(300.0, 60 * ours.seconds)) if seconds is None else seconds
+    found = Search(ours, got.values, dtype, limit, slack=slack, progress=progress).run()
     c = replace(c, search=found, conventions=found.reproducing, nearest=found.nearest)
     if first is None and c.closest_convention is not None:
         again = rerun(ours, c.closest_convention.method, {**ours.settings, **c.closest_convention.settings}, keep="all")

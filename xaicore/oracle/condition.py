@@ -49,8 +49,14 @@ class Tolerance:
             return f"{self.absolute:.3g}, as given"
         if not self.eps:
             return "0: both sides are exact rationals"
-        text = f"{self.absolute:.3g} = {UNITS} units of {self.dtype} ({self.eps:.3g}) x {self.sum:.3g}, the sizes at {self.nodes} nodes"
+        text = (f"{self.absolute:.3g} = {UNITS} units of {self.dtype} ({self.eps:.3g}) x {self.sum:.3g}, the sizes at "
+                f"{counted(self.nodes, 'node')}")
         return text + (f"; condition number of the denominators up to {self.worst:.3g} at {self.node!r}" if self.node else "")
+
+
+def counted(n: int, word: str) -> str:
+    """ "1 node", "3 nodes"."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def tolerance_of(a: Attribution, dtype: str) -> Tolerance:

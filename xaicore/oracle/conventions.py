@@ -1,16 +1,15 @@
 """Which named convention reproduces a number: the settings that a method has, tried one by one, two and three at a time, and fitted.
 
-Finite settings are enumerated (AXES), continuous ones (eps, gamma, kernel width) fitted on a logarithmic grid and refined; the settings
-that libraries use (profiles.py) are tried first. Only settings that a method really has are searched.
+Finite settings are enumerated, continuous ones (eps, gamma, kernel width) fitted on a logarithmic grid and refined (axes.py says which);
+the settings that libraries use (profiles.py) are tried first. Only settings that a method really has are searched.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, product
-from types import MappingProxyType
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -20,83 +19,11 @@ from xaicore.methods.attribution import Attribution
 from xaicore.methods.explain import explain
 from xaicore.methods.table import METHODS
 from xaicore.numerics import Array
+from xaicore.oracle.axes import AXES, FAMILIES, FITS
 from xaicore.oracle.condition import tolerance_of
 from xaicore.oracle.profiles import named
 
 Settings = Mapping[str, Any]
-Axes = Mapping[str, tuple[Any, ...]]
-
-_AROUND: Axes = {"start": ("value", "one", "all", "ones"), "sums": ("share", "repeat"), "averages": ("share", "uniform"),
-                 "batchnorm": ("fold", "affine", "pass", "reverse", "surrogate")}
-_LRP: Axes = {"bias": ("absorb", "ignore", "distribute", "whole"), "pool": ("winner", "proportional", "epsilon"), **_AROUND,
-              "attention": ("attnlrp", "cp"), "gates": ("signal", "half", "proportional", "absolute")}
-_HIDDEN: Axes = {"hidden": ("epsilon", "zero", "z_plus", "gamma"), **_LRP}
-_STEPS = (5, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 256, 300, 500)
-_QUADRATURE: Axes = {"quadrature": ("gauss_legendre", "left", "right", "midpoint", "trapezoid", "trapezoid_xplique", "trapezoid_captum",
-                                    "inclusive_mean"), "steps": _STEPS}
-_OUTPUT: Axes = {"output": ("logit", "probability", "log_probability")}
-_NOISE: Axes = {"noise": ("relative", "absolute"), "clean": (False, True), "samples": (4, 5, 10, 15, 20, 25, 35, 50, 64, 100, 200),
-                "of": ("gradient", "saliency", "gradient_x_input", "guided_backprop"), "sigma": (1.0, 0.2, 0.15, 0.1), **_OUTPUT}
-_MAP: Axes = {"relu": (True, False), "upsample": ("bilinear", "bilinear_corners", "nearest"),
-              "normalize": (None, "max", "min_max", "max_first", "min_max_first"), **_OUTPUT}
-
-AXES: Mapping[str, Axes] = MappingProxyType({
-    "gradient": _OUTPUT, "gradient_x_input": _OUTPUT, "guided_backprop": _OUTPUT, "deconvnet": _OUTPUT,
-    "saliency": {"reduce": ("none", "abs", "max_abs", "sum_abs", "l2"), **_OUTPUT},
-    "lrp.zero": _LRP,
-    "lrp.epsilon": {"stabilizer": ("sign", "plain", "zero", "clip"), **_LRP},
-    "lrp.gamma": {"variant": ("generalized", "original"), **_LRP},
-    "lrp.alpha_beta": {"alpha": (1, 2), "variant": ("contributions", "weights-only"), **_LRP},
-    "lrp.z_plus": {"variant": ("contributions", "weights-only"), **_LRP},
-    "lrp.w_square": {"variant": ("weights", "with-bias"), **_HIDDEN},
-    "lrp.flat": _HIDDEN, "lrp.z_box": _HIDDEN,
-    **dict.fromkeys(("lrp.epsilon_plus", "lrp.epsilon_plus_flat", "lrp.epsilon_gamma_box", "lrp.epsilon_alpha2_beta1",
-                     "lrp.epsilon_alpha2_beta1_flat"), _LRP),
-    "lrp.best_practice": {"alpha": (1, 2), "flat_input": (True, False), **_LRP},
-    "deep_taylor": {"input": ("w_square", "z_plus", "flat"), "pool": _LRP["pool"], **_AROUND},
-    "deeplift.rescale": {"threshold": (1e-10, 1e-7, 1e-6, 1e-5), "fallback": ("input", "reference", "midpoint"),
-                         "pool": ("cross_max", "winner"),
-                         "softmax": ("decomposed", "rescale", "centred", "quotient", "gradient"), **_OUTPUT},
-    "deeplift.reveal_cancel": {"threshold": (1e-10, 1e-7, 1e-6, 1e-5), "fallback": ("input", "reference", "midpoint"), **_OUTPUT},
-    "integrated_gradients": {"multiply": (True, False), **_QUADRATURE, **_OUTPUT},
-    "internal_influence": {**_QUADRATURE, **_OUTPUT},
-    "conductance": {"quadrature": ("midpoint", "left", "right", "trapezoid", "captum_gauss_legendre", "trapezoid_captum", "gauss_legendre"),
-                    "steps": _STEPS, **_OUTPUT},
-    "smoothgrad": _NOISE, "smoothgrad_squared": _NOISE, "vargrad": {"ddof": (0, 1), **_NOISE},
-    "grad_cam": {"weights": ("mean", "sum", "guided", "normalized"), **_MAP},
-    "grad_cam_plus_plus": {"weights": ("paper", "normalized", "elementwise", "mean", "square"), "score": ("exp", "linear"), **_MAP},
-    **dict.fromkeys(("cam", "layer_cam", "hires_cam", "xgrad_cam", "score_cam", "ablation_cam", "eigen_cam"), _MAP),
-    "guided_grad_cam": {**_MAP, "weights": ("mean", "sum", "guided", "normalized")},
-    "occlusion": {"overlap": ("mean", "sum", "mean_per_cell"), "border": ("crop", "valid", "wrap"), "mode": ("drop", "keep"),
-                  "score": ("difference", "raw", "complement"), "channels": ("together", "separate"), **_OUTPUT},
-    "lime": {"draw": ("sizes", "bernoulli", "all"), "distance": ("cosine", "euclidean", "input_cosine", "input_euclidean"),
-             "kernel": ("paper", "library", "uniform"), "ridge": (0, 1, 2), "lasso": (0, 0.01), "spread": ("repeat", "share"), **_OUTPUT},
-    "kernel_shap": {"endpoints": ("constraint", "weight", "none"), "draw": ("paired", "drawn"), "features": (None, 10),
-                    "spread": ("share", "repeat"), **_OUTPUT},
-    "shapley.sampling": {"antithetic": (True, False), "spread": ("share", "repeat"), **_OUTPUT},
-    "shapley.exact": {"spread": ("share", "repeat"), **_OUTPUT},
-    "feature_ablation": {"spread": ("share", "repeat"), **_OUTPUT},
-})
-"""Method -> its finite settings -> the values that are tried. A map of another size than theirs is no candidate."""
-
-FITS: Mapping[str, tuple[float, float]] = MappingProxyType({
-    "eps": (1e-16, 10.0), "layer_eps": (1e-16, 10.0), "gamma": (1e-3, 1e3), "alpha": (1.0, 100.0), "width": (1e-3, 1e3),
-    "sigma": (1e-4, 1e3), "ridge": (1e-6, 1e3), "lasso": (1e-6, 1e2)})
-"""Continuous settings and the range, searched on a logarithmic scale, in which they are fitted."""
-
-FAMILIES = (
-    ("lrp.epsilon", "lrp.zero", "lrp.z_plus", "lrp.alpha_beta", "lrp.gamma", "lrp.w_square", "lrp.flat", "lrp.epsilon_plus",
-     "lrp.epsilon_plus_flat", "lrp.epsilon_alpha2_beta1", "lrp.epsilon_alpha2_beta1_flat", "lrp.best_practice", "deep_taylor",
-     "gradient_x_input"),
-    ("deeplift.rescale", "deeplift.reveal_cancel", "deeplift.genomics", "integrated_gradients", "gradient_x_input"),
-    ("integrated_gradients", "integrated_gradients.exact", "gradient_x_input"),
-    ("gradient", "saliency", "gradient_x_input", "guided_backprop", "deconvnet"),
-    ("smoothgrad", "smoothgrad_squared", "vargrad"),
-    ("grad_cam", "hires_cam", "layer_cam", "xgrad_cam", "grad_cam_plus_plus", "cam"),
-    ("feature_ablation", "shapley.exact", "kernel_shap"),
-)
-"""Methods that are taken for one another."""
-
 
 @dataclass(frozen=True)
 class Convention:
@@ -223,11 +150,12 @@ class Search:
         refused = sum(c.refused for c in self.seen.values())
         return Found(tuple(found), nearest, len(self.seen), time.perf_counter() - self.started, self.complete, refused)
 
-    def _family(self) -> list[str]:
-        """Our method, and those that are taken for it and give other numbers here."""
+    def _relatives(self) -> Iterator[str]:
+        """The methods that are taken for ours and give other numbers here."""
         own, base = self.a.method, self.a.settings
-        others = dict.fromkeys(m for f in FAMILIES if own in f for m in f if m != own)
-        return [own, *(m for m in others if self.candidate(m, {**base, **_taken_over(m, self.a)}).moved > 0)]
+        for m in dict.fromkeys(m for f in FAMILIES if own in f for m in f if m != own):
+            if self.candidate(m, {**base, **_taken_over(m, self.a)}).moved > 0:
+                yield m
 
     def _usual(self, base: Settings) -> Iterator[tuple[str, Settings, tuple[str, ...]]]:
         """What libraries do, and every change of one setting."""
@@ -235,8 +163,11 @@ class Search:
         yield from self._singles(base)
 
     def _libraries(self, base: Settings) -> Iterator[tuple[str, Settings, tuple[str, ...]]]:
-        """What libraries do: with all that their profile says, and with our numbers of steps and samples."""
-        for method in self._family():
+        """Our defaults, then what libraries do: with all that their profile says, and with our numbers of steps and samples."""
+        own = METHODS[self.a.method].settings
+        usual = {k: own[k] for k in {*AXES.get(self.a.method, {}), *FITS} & set(own)}
+        yield self.a.method, {**base, **usual}, ()
+        for method in chain((self.a.method,), self._relatives()):
             for entry in named(method):
                 plain = {**base, **_defaults(method), **entry.settings}
                 amounts = {k: base[k] for k in ("steps", "samples", "sigma", "eps") if k in base and k in entry.settings}
@@ -255,7 +186,7 @@ class Search:
         own = self.a.method
         for k, v in self._options(own, base):
             yield own, {**base, k: v}, ()
-        for method in self._family()[1:]:
+        for method in self._relatives():
             yield method, {**base, **_taken_over(method, self.a)}, ()
         yield from self._fits(own, base)
 
@@ -271,7 +202,7 @@ class Search:
                 yield own, {**base, k: v, m: w}, ()
         for k, v in live[:8]:
             yield from self._fits(own, {**base, k: v}, skip=k)
-        for method in self._family()[1:]:
+        for method in self._relatives():
             plain = {**base, **_taken_over(method, self.a)}
             for k, v in self._options(method, plain):
                 yield method, {**plain, k: v}, ()
@@ -433,10 +364,3 @@ def _rounded(v: float) -> float:
     """The nearest number of three digits, when it is within a thousandth."""
     near = float(f"{v:.3g}")
     return near if abs(near - v) <= 1e-3 * abs(v) else v
-
-
-def choices() -> Iterable[tuple[str, str, Any]]:
-    """Every (method, setting, value) that the search may try."""
-    for method, axes in AXES.items():
-        for setting, values in axes.items():
-            yield from product((method,), (setting,), values)

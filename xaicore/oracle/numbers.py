@@ -72,7 +72,7 @@ def _sorted_out(value: Mapping[Any, Any], who: str, ours: Attribution | None) ->
 
 def array(value: Any, who: str) -> Array:
     """One array of finite numbers; SubjectFault otherwise."""
-    x = _plain(value, who)
+    x = as_array(value, who)
     if x.dtype.kind in "SU" or (x.dtype == object and any(isinstance(v, str) for v in x.reshape(-1))):
         x = _fractions(x, who)
     if x.dtype == object:
@@ -91,7 +91,8 @@ def array(value: Any, who: str) -> Array:
     return x
 
 
-def _plain(value: Any, who: str) -> Array:
+def as_array(value: Any, who: str) -> Array:
+    """A tensor, list or array as an array, whatever it holds; SubjectFault for what gives none."""
     for name in ("detach", "cpu", "numpy"):                             # a tensor: cut from its gradient, fetched from its device
         if not isinstance(value, np.ndarray) and callable(getattr(value, name, None)):
             try:

@@ -67,6 +67,11 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("captum", "IntegratedGradients", "integrated_gradients"),
     Entry("captum", "IntegratedGradients(riemann_trapezoid)", "integrated_gradients", {"quadrature": "trapezoid_captum"},
           defect="the weights of riemann_trapezoid sum to (n-1)/n, so that a linear function has 2 % too little at 50 steps"),
+    Entry("captum", "DeepLiftShap", "deep_shap"),
+    Entry("captum", "LayerGradientXActivation", "gradient_x_input", note="at a layer"),
+    Entry("captum", "LayerIntegratedGradients", "integrated_gradients", note="at a layer"),
+    Entry("captum", "LayerLRP", "lrp.epsilon", _CAPTUM, _SINCE, "at a layer"),
+    Entry("captum", "LayerDeepLift", "deeplift.rescale", {"softmax": "centred"}, _SINCE, "at a layer"),
     Entry("captum", "DeepLift", "deeplift.rescale", {"softmax": "centred"}, _SINCE, "softmax modules share over the whole batch"),
     Entry("captum", "LRP", "lrp.epsilon", _CAPTUM, _SINCE, "sums without its Addition_Module double the relevance"),
     Entry("captum", "LRP(GammaRule)", "lrp.gamma", {"variant": "original", "bias": "whole", "layer_eps": 1e-9, **_CAPTUM}, _SINCE),
@@ -101,7 +106,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("zennit", "Occlusion", "occlusion", {"score": "raw", "mode": "keep", "overlap": "sum", "border": "wrap"},
           note="8 x 8 unless given"),
     Entry("zennit", "GuidedBackprop", "guided_backprop"),
-    Entry("zennit", "Deconvnet", "deconvnet"),
+    Entry("zennit", "DeconvNet", "deconvnet"),
     Entry("zennit", "Epsilon", "lrp.epsilon", _ZENNIT),
     Entry("zennit", "Gamma", "lrp.gamma", {"layer_eps": 1e-6, **_ZENNIT}),
     Entry("zennit", "AlphaBeta", "lrp.alpha_beta", {"layer_eps": 1e-6, **_ZENNIT}),
@@ -149,6 +154,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("deeplift", "DeepLIFT_GenomicsDefault", "deeplift.genomics", {"threshold": 1e-7, "fallback": "reference"}),
     Entry("shap", "DeepExplainer(torch)", "deeplift.rescale", {"threshold": 1e-6, "fallback": "reference", "softmax": "rescale"}),
     Entry("shap", "DeepExplainer(tensorflow)", "deeplift.rescale", {"threshold": 1e-6, "fallback": "reference", "softmax": "quotient"}),
+    Entry("shap", "GradientExplainer", "expected_gradients"),
     Entry("shap", "KernelExplainer", "kernel_shap", {"features": 10}),
     Entry("shap", "KernelExplainer(l1_reg=0)", "kernel_shap"),
     Entry("shap", "ExactExplainer", "shapley.exact"),
@@ -156,17 +162,23 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("lxt", "efficient", "lrp.epsilon", {"eps": 1e-6, "stabilizer": "plain", "averages": "uniform"},
           note="eps is added without the sign, so that a denominator can be zero"),
     # gradients and paths of others
+    Entry("saliency", "GradientSaliency", "gradient"),
+    Entry("saliency", "GuidedIG", "guided_ig"),
+    Entry("saliency", "BlurIG", "blur_ig"),
     Entry("saliency", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 25}),
-    Entry("saliency", "SmoothedMask", "smoothgrad_squared", {"samples": 25}),
+    Entry("saliency", "SmoothGrad", "smoothgrad_squared", {"samples": 25}),
     Entry("saliency", "GradCam", "grad_cam", {"normalize": "max"}),
     Entry("saliency", "Occlusion", "occlusion", {"overlap": "sum", "border": "valid", **_DIFF}, note="15 x 15, stride 1 unless given"),
     Entry("trulens", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 50}),
-    Entry("tf-explain", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 10, "multiply": False}),
-    Entry("tf-explain", "GradCAM", "grad_cam", {"weights": "guided", "relu": False, "normalize": "min_max", "output": "probability"}),
+    Entry("tf_explain", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 10, "multiply": False}),
+    Entry("tf_explain", "GradCAM", "grad_cam", {"weights": "guided", "relu": False, "normalize": "min_max", "output": "probability"}),
     Entry("alibi", "IntegratedGradients", "integrated_gradients"),
     Entry("integrated-gradients", "the authors' notebook", "integrated_gradients", {"quadrature": "trapezoid", "output": "probability"}),
     Entry("deeplift", "integrated gradients helper", "integrated_gradients", {"quadrature": "midpoint"}),
     Entry("xplique", "Saliency", "saliency", {"reduce": "max_abs"}),
+    Entry("xplique", "GradientInput", "gradient_x_input"),
+    Entry("xplique", "GuidedBackprop", "guided_backprop"),
+    Entry("xplique", "DeconvNet", "deconvnet"),
     Entry("xplique", "IntegratedGradients", "integrated_gradients", {"quadrature": "trapezoid_xplique"}),
     Entry("xplique", "SmoothGrad", "smoothgrad", {"sigma": 0.2, **_NOISE}),
     Entry("xplique", "SquareGrad", "smoothgrad_squared", {"sigma": 0.2, **_NOISE}),
@@ -177,26 +189,26 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("xplique", "Lime", "lime",
           {"draw": "bernoulli", "distance": "input_euclidean", "kernel": "paper", "width": 45.0, "ridge": 2, "samples": 150}),
     Entry("xplique", "KernelShap", "kernel_shap", {"draw": "drawn", "endpoints": "none", "samples": 800, "spread": "repeat"}),
-    Entry("lime", "LimeImageExplainer", "lime", {"draw": "bernoulli", "kernel": "library", "width": 0.25, "ridge": 1, "samples": 1000}),
-    Entry("lime", "LimeTextExplainer", "lime", {"kernel": "library", "width": 0.25, "ridge": 1, "samples": 5000}),
+    Entry("lime", "LimeImage", "lime", {"draw": "bernoulli", "kernel": "library", "width": 0.25, "ridge": 1, "samples": 1000}),
+    Entry("lime", "LimeText", "lime", {"kernel": "library", "width": 0.25, "ridge": 1, "samples": 5000}),
     # class-activation maps
-    Entry("pytorch-grad-cam", "GradCAM", "grad_cam", _FIRST),
-    Entry("pytorch-grad-cam", "GradCAMPlusPlus", "grad_cam_plus_plus", {"score": "linear", **_FIRST}),
-    Entry("pytorch-grad-cam", "LayerCAM", "layer_cam", _FIRST),
-    Entry("pytorch-grad-cam", "XGradCAM", "xgrad_cam", _FIRST),
-    Entry("pytorch-grad-cam", "HiResCAM", "hires_cam", {"relu": True, **_FIRST}),
+    Entry("grad_cam", "GradCAM", "grad_cam", _FIRST),
+    Entry("grad_cam", "GradCAMPlusPlus", "grad_cam_plus_plus", {"score": "linear", **_FIRST}),
+    Entry("grad_cam", "LayerCAM", "layer_cam", _FIRST),
+    Entry("grad_cam", "XGradCAM", "xgrad_cam", _FIRST),
+    Entry("grad_cam", "HiResCAM", "hires_cam", {"relu": True, **_FIRST}),
     Entry("torchcam", "GradCAM", "grad_cam", _FIRST),
     Entry("torchcam", "GradCAMpp", "grad_cam_plus_plus", {"weights": "square", "score": "linear", **_FIRST}, "<=0.5",
           defect="the division of alpha is made on a copy and lost, so that alpha is g²"),
     Entry("torchcam", "GradCAMpp (as meant)", "grad_cam_plus_plus", {"weights": "elementwise", "score": "linear", **_FIRST}),
     Entry("torchcam", "LayerCAM", "layer_cam", _FIRST),
     Entry("torchcam", "XGradCAM", "xgrad_cam", _FIRST),
-    Entry("tf-keras-vis", "Saliency", "smoothgrad", {"of": ("saliency", {"reduce": "max_abs"}), "sigma": 0.2}),
-    Entry("tf-keras-vis", "Gradcam", "grad_cam", {"normalize": "min_max"}),
-    Entry("tf-keras-vis", "GradcamPlusPlus", "grad_cam_plus_plus", {"weights": "normalized", "normalize": "min_max"}),
-    Entry("keras-vis", "visualize_cam", "grad_cam", {"weights": "normalized", "normalize": "min_max"},
+    Entry("tf_keras_vis", "Saliency", "smoothgrad", {"of": ("saliency", {"reduce": "max_abs"}), "sigma": 0.2}),
+    Entry("tf_keras_vis", "Gradcam", "grad_cam", {"normalize": "min_max"}),
+    Entry("tf_keras_vis", "GradcamPlusPlus", "grad_cam_plus_plus", {"weights": "normalized", "normalize": "min_max"}),
+    Entry("keras_vis", "visualize_cam", "grad_cam", {"weights": "normalized", "normalize": "min_max"},
           defect="gradients are divided by their signed maximum, so that the map turns round where all are negative"),
-    Entry("grad-cam", "the authors' Lua code", "grad_cam", {"weights": "sum"}),
+    Entry("ramprs", "the authors' Lua code", "grad_cam", {"weights": "sum"}),
 )
 
 PEERS: Mapping[str, tuple[Entry, ...]] = MappingProxyType({
@@ -216,10 +228,11 @@ def profile(peer: str, method: str, version: str = "") -> Entry:
     """
     if peer not in PEERS:
         raise UnknownName(f"no profile is called {peer!r}: {nearest(peer, PEERS)}")
-    found = [e for e in PEERS[peer] if method in (e.method, e.ours) and (not version or e.covers(version))]
+    called = [e for e in PEERS[peer] if method in (e.method, e.ours, e.method.partition("(")[0])]
+    found = [e for e in called if not version or e.covers(version)]
     if not found:
         known = [e.method for e in PEERS[peer]]
-        word = f" of version {version}" if version and any(method in (e.method, e.ours) for e in PEERS[peer]) else ""
+        word = f" of version {version}" if called else ""
         raise UnknownName(f"the profile {peer!r}{word} has no method {method!r}: {nearest(method, [*known, *METHODS])}")
     return next((e for e in found if e.method == method), found[0])
 
