@@ -43,14 +43,6 @@ def test_shares_of_a_maximum(values, fixed):
     assert shares_of_a_maximum(a, r, [F(f) for f in fixed]) == twins.shapley_by_orders(v, len(a))
 
 
-def test_the_papers_example():
-    """Three players with 5, 4, 0 and 0 for who is absent: 3, 2, 0."""
-    b = Builder(dtype="exact")
-    graph = b.build(b.add(ReduceMax((1,)), b.input("x", (None, 3))))
-    assert list(np.asarray(xc.explain(graph, [[5, 4, 0]], "max_shap"))[0]) == [3, 2, 0]
-    assert list(np.asarray(xc.explain(graph, [[5, 4, 0]], "shapley.exact"))[0]) == [3, 2, 0]
-
-
 @settings(max_examples=4)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_maxima_against_all_coalitions(seed):

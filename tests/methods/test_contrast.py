@@ -52,14 +52,6 @@ def walk(layers, x, start, rule):
 TWO_CLASSES = mlp([[[3.0, 1.0], [1.0, 3.0]]], [None])
 
 
-def test_clrp_by_hand():
-    """E50: R = (6, 1), the other class's shares (2, 3) rescaled to 7 are (2.8, 4.2): (3.2, 0) is left."""
-    graph, x = TWO_CLASSES.astype("exact"), [[2, 1]]
-    for dual in ("uniform", "scores"):
-        assert list(values(graph, x, "clrp", dual=dual)[0]) == [F(16, 5), 0]
-        assert list(values(graph, x, "clrp", dual=dual, relu=False)[0]) == [F(16, 5), F(-16, 5)]
-
-
 @pytest.mark.parametrize("dual", ["negated", "uniform", "scores"])
 @given(data=st.data())
 def test_clrp_is_two_walks(dual, data):

@@ -27,6 +27,10 @@ def agree(id: str, twin: Twin, seed: int) -> None:
         assert np.abs(want).max() > 0, "a twin that gives zeros tells nothing: choose another problem"
 
 
+def test_every_method_has_one():
+    assert set(TWINS) == set(xc.METHODS)
+
+
 @pytest.mark.parametrize(("id", "twin"), PAIRS)
 def test_twin(id, twin):
     for seed in range(2):

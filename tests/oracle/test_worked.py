@@ -47,6 +47,10 @@ def test_worked(example):
     assert len(example.by_hand) > 20
 
 
+def test_every_method_has_one():
+    assert set(WORKED) == set(xc.METHODS)
+
+
 def test_names_are_unique():
     assert all(len({w.name for w in several}) == len(several) for several in WORKED.values())
     assert all(w.method == id for id, several in WORKED.items() for w in several)

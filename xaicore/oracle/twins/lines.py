@@ -244,7 +244,7 @@ TWINS = {
     ),
     "integrated_gradients.exact": twins("every unit as affine pieces on the line, built forwards, in rationals", exactly,
                                         on_perceptron(baseline=like_x), on_convolutional(skip=False),
-                                        on_convolutional(pool="avg", skip=False)),
+                                        on_convolutional(pooling="avg", skip=False)),
     "interior_gradients": twins(LOOP, interior, on_perceptron(alphas=(Fraction(1, 4), Fraction(1, 2), Fraction(1)), baseline=like_x),
                                 on_convolutional(alphas=(Fraction(1, 3), Fraction(2, 3)))),
     "expected_gradients": twins(LOOP, expected, on_perceptron(background=like_samples(3), steps=2, quadrature="midpoint"),

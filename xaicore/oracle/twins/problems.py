@@ -64,11 +64,11 @@ def on_perceptron(*sizes: int, count: int = 2, positive: bool = False, bias: boo
     return make
 
 
-def on_convolutional(count: int = 1, positive: bool = False, pool: str = "max", skip: bool = True, dtype: str = "exact", target: Any = 1,
+def on_convolutional(count: int = 1, positive: bool = False, pooling: str = "max", skip: bool = True, dtype: str = "exact", target: Any = 1,
                      **settings: Any) -> Make:
     """A problem on a new convolutional network, with these settings."""
     def make(rng: np.random.Generator) -> Problem:
-        return problem_on(rng, convolutional(rng, pool, skip, dtype), (count, 2, 3, 4), positive, target, settings)
+        return problem_on(rng, convolutional(rng, pooling, skip, dtype), (count, 2, 3, 4), positive, target, settings)
 
     return make
 

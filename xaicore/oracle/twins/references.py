@@ -250,7 +250,7 @@ def _maxima(rng: np.random.Generator) -> Problem:
 def _deeplift(rule: str, *more: Any) -> Any:
     how = "two forward passes over lists, multipliers from unit to unit, in rationals"
     return (*twins(how, deeplift(rule), on_perceptron(baseline=like_x), on_convolutional(baseline=like_x),
-                   on_convolutional(pool="", baseline=like_x)), *more)
+                   on_convolutional(pooling="", baseline=like_x)), *more)
 
 
 TWINS = {

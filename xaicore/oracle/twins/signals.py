@@ -256,7 +256,7 @@ TWINS = {
     # 1e-9: relevances of size 1 over denominators of some hundredths, scaled by their spread, then a dozen sums
     "salient_relevance": twins("LRP over lists, every patch against every other", salient, on_convolutional(
         dtype="float64", window=3, neighbours=4, distance=3, threshold=0.8), tolerance=1e-9),
-    "fullgrad": twins("the gradient of every unit, times its bias, place by place", full, on_convolutional(), on_convolutional(pool=""),
+    "fullgrad": twins("the gradient of every unit, times its bias, place by place", full, on_convolutional(), on_convolutional(pooling=""),
                       on_convolutional(rescale="min_max", skip=False)),
     "global_saliency": tuple(t for level in ("deletion", "first", "second", "sensitivity")
                              for t in twins("differences of the values of a quadratic cost", removed, _cost(level))),
