@@ -6,7 +6,9 @@ measure over positions is their mean, so that a channel and a layer of any size 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -119,21 +121,21 @@ def _class(name: str, index: int, what: str) -> Objective:
 def direction(layer: str, vector: Any, power: float = 0.0, position: Sequence[int] | None = None) -> Objective:
     """The mean over positions of v·a max(0.1, cos(v, a))^power, v one number for each channel. Source: olah2017, carter2019.
 
+    vector    (C,), or (N, C): one direction for each image of the batch
     power     0 is the plain product; larger ones ask for the direction rather than for a large activation in other directions. The
               cosine is held at 0.1 from below, where its factor has no slope (lucid)
     position  one position alone, such as a cell of an activation grid
     """
-    v = np.asarray(vector, dtype=float).reshape(-1)
-    if not len(v) or not np.isfinite(v).all() or not v.any():
-        raise InputError(f"the direction must be finite numbers, one for each channel, not all 0, not {vector!r:.60}")
+    v = np.atleast_2d(np.asarray(vector, dtype=float))
+    if v.ndim != 2 or not np.isfinite(v).all() or not v.size or not v.any(axis=1).all():
+        raise InputError(f"a direction is finite numbers, one for each channel, not all 0, not {vector!r:.60}")
     if not power >= 0:
         raise InputError(f"power={power!r} must be at least 0")
-    length = float(np.linalg.norm(v))
 
     def measure(a: Array) -> tuple[Array, Array]:
-        if a.ndim < 2 or a.shape[1] != len(v):
-            raise ShapeError(f"the direction has {len(v)} numbers, and layer {layer!r} has the shape {_shape(a)}")
-        w = v.reshape(-1, *(1,) * (a.ndim - 2))
+        if a.ndim < 2 or a.shape[1] != v.shape[1] or len(v) not in (1, len(a)):
+            raise ShapeError(f"the direction has shape {v.shape} and layer {layer!r} {a.shape}; (channels,) or (batch, channels) fits")
+        w = v.reshape(*v.shape, *(1,) * (a.ndim - 2))
         on = np.ones(a.shape[2:]) / _positions(a)
         if position is not None:
             on = np.zeros(a.shape[2:])
@@ -142,6 +144,7 @@ def direction(layer: str, vector: Any, power: float = 0.0, position: Sequence[in
         if not power:
             return _sum(dot * on), np.asarray(w * np.broadcast_to(on, (len(a), 1, *a.shape[2:])))
         size = np.sqrt((a**2).sum(axis=1, keepdims=True)) + TINY
+        length = np.sqrt((w**2).sum(axis=1, keepdims=True))
         cos = dot / (size * length)
         held = np.maximum(cos, 0.1)
         slope = np.where(cos > 0.1, power * held ** (power - 1), 0.0)
@@ -251,9 +254,9 @@ def guide(layer: str, example: Any) -> Objective:
 # ----- of the image itself ------------------------------------------------------------------------------------------------
 
 
-def l2() -> Objective:
-    """Σ x², to be subtracted: class_logit(c) - λ l2() is the class model of simonyan2013."""
-    return _objective(IMAGE, "|x|²", lambda x: (_sum(x**2), 2 * x))
+def l2(centre: float = 0.0) -> Objective:
+    """Σ (x - centre)², to be subtracted: class_logit(c) - λ l2() is the class model of simonyan2013."""
+    return _objective(IMAGE, f"|x - {centre:g}|²" if centre else "|x|²", lambda x: (_sum((x - centre) ** 2), 2 * (x - centre)))
 
 
 def norm(power: float = 6.0) -> Objective:
@@ -287,3 +290,31 @@ def total_variation(power: float = 2.0, smooth: float = 0.0) -> Objective:
         return _sum(inside ** (power / 2) - smooth ** (power / 2)), g
 
     return _objective(IMAGE, "total variation", measure)
+
+
+# ----- the table ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row: ``make`` builds the objective."""
+
+    id: str
+    make: Callable[..., Objective]
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        return (self.make.__doc__ or "").strip().splitlines()[0]
+
+
+_ROWS = (
+    Kind("neuron", neuron, "erhan2009"), Kind("channel", channel, "olah2017"), Kind("layer", layer, "olah2017"),
+    Kind("energy", energy, "mordvintsev2015"), Kind("class_logit", class_logit, "simonyan2013"),
+    Kind("class_probability", class_probability, "olah2017"), Kind("direction", direction, "olah2017"),
+    Kind("difference", difference, "olah2017"), Kind("diversity", diversity, "olah2017"), Kind("style", style, "gatys2016"),
+    Kind("match", match, "mahendran2015"), Kind("guide", guide, "mordvintsev2015"), Kind("l2", l2, "simonyan2013"),
+    Kind("norm", norm, "mahendran2015"), Kind("total_variation", total_variation, "mahendran2015"),
+)
+OBJECTIVES: Mapping[str, Kind] = MappingProxyType({row.id: row for row in _ROWS})

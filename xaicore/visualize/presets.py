@@ -22,10 +22,10 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Preset:
-    """One row: ``make(bounds)`` is the recipe for a network whose black and white are these."""
+    """One row: ``make(bounds)`` is the recipe for a network whose black and white are these; some take more, such as ``weight``."""
 
     id: str
-    make: Callable[[Bounds], Recipe]
+    make: Callable[..., Recipe]
     summary: str
     source: str
 
@@ -35,23 +35,29 @@ def _unit(bounds: Bounds) -> float:
     return (bounds[1] - bounds[0]) / 255
 
 
-def simonyan(bounds: Bounds, weight: float = 1e-4, rate: float = 1.0, steps: int = 200) -> Recipe:
-    """argmax S_c(I) - λ |I|² from the zero image: plain gradient ascent on pixels; what is 0 is the mean of the training images.
+def simonyan(bounds: Bounds, weight: float = 0.05) -> Recipe:
+    """argmax S_c(I) - λ |I - I0|² from I0, the zero image of zero-centred ones; λ = ``weight`` / (white - black)².
 
-    λ, rate and number of steps are not published ("reconstruction"): the rate is per squared grey level. Source: simonyan2013, section 2.
+    I0 is 0 where 0 lies between black and white, else the middle grey.
+
+    λ, rate and number of steps are not published (reconstruction): the rate is 1 / (20 λ), so that x <- 0.9 x + g / (20 λ), and a linear
+    score comes a tenth nearer to its maximum g / (2 λ) with every step. A network of few pixels wants a larger weight: with 5 the
+    digits network stays within its range. Source: simonyan2013, section 2.
     """
-    u = _unit(bounds)
-    return Recipe(Pixels(), SGD(rate * 255 * u**2), steps, penalty=l2() * (weight / u**2))
+    each = weight / (bounds[1] - bounds[0]) ** 2
+    centre = 0.0 if bounds[0] < 0 < bounds[1] else (bounds[0] + bounds[1]) / 2
+    return Recipe(Pixels(centre), SGD(1 / (20 * each)), 200, penalty=l2(centre) * each)
 
 
-def _yosinski(decay: float, blur: float | None, norm: float, contribution: float, steps: int, constant: bool) -> Callable[[Bounds], Recipe]:
-    def make(bounds: Bounds) -> Recipe:
+def _yosinski(decay: float, blur: float | None, norm: float, contribution: float, steps: int, constant: bool) -> Callable[..., Recipe]:
+    def make(bounds: Bounds, strength: float = 1.0) -> Recipe:
+        """The published rate times ``strength``: it was chosen for CaffeNet, and networks differ in the size of their gradients."""
         u = _unit(bounds)
         after: list[After] = [Decay(decay)] if decay else []
         after += [Blur(blur, 4)] if blur else []
         after += [ClipNorm(norm)] if norm else []
         after += [ClipContribution(contribution)] if contribution else []
-        how = SGD(100 * u**2) if constant else Progress(2.0, 100 * u**2)
+        how = SGD(strength * 100 * u**2) if constant else Progress(strength * 2.0, strength * 100 * u**2)
         return Recipe(Pixels(noise=10 * u), how, steps, after=(*after, Bounded(*bounds)))
 
     return make

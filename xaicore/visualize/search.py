@@ -117,7 +117,12 @@ def _ascend(measured: Measured, plan: Recipe, p: Array, shape: tuple[int, ...], 
         image = plan.image.image(p, shape)
         if k in keep:
             kept.append((k, image.copy()))
-        scores, g = gradient_at(measured, image, _drawn(plan.transforms, fit, rng, image.shape))
+        try:
+            with np.errstate(over="raise", invalid="raise"):
+                scores, g = gradient_at(measured, image, _drawn(plan.transforms, fit, rng, image.shape))
+        except FloatingPointError:
+            raise InputError(f"step {k + 1}: the objective or its slope is out of range; use a smaller rate than {plan.optimizer}"
+                             ) from None
         history.append(scores)
         change, state = plan.optimizer.step(plan.image.pull(p, g, shape), state)
         p = p + change
@@ -193,7 +198,7 @@ def _lbfgs(measured: Measured, plan: Recipe, p: Array, shape: tuple[int, ...], f
     if frames:
         kept.append((0, plan.image.image(p, shape)))
     found = minimize(down, p.reshape(-1), jac=True, method="L-BFGS-B", callback=seen,
-                     options={"maxiter": plan.steps, "maxcor": plan.optimizer.memory})
+                     options={"maxiter": plan.steps, "maxcor": plan.optimizer.memory, "ftol": 1e-14, "gtol": 1e-10})
     q = found.x.reshape(p.shape)
     if frames and kept[-1][0] != len(history):
         kept.append((len(history), plan.image.image(q, shape)))

@@ -71,8 +71,8 @@ class Turned:
 
         t = np.deg2rad(self.angle)
         v, u = np.meshgrid(np.arange(h) - (h - 1) / 2, np.arange(w) - (w - 1) / 2, indexing="ij")
-        rows = np.cos(t) * v - np.sin(t) * u + (h - 1) / 2
-        columns = np.sin(t) * v + np.cos(t) * u + (w - 1) / 2
+        rows = np.round(np.cos(t) * v + np.sin(t) * u + (h - 1) / 2, 12)        # so that right angles hit the pixels
+        columns = np.round(np.cos(t) * u - np.sin(t) * v + (w - 1) / 2, 12)
         top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
         a, b = rows - top, columns - left
         to = np.arange(h * w).reshape(h, w)
