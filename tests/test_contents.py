@@ -51,6 +51,12 @@ def test_methods_are_documented(id):
     assert {"batch_invariance", "determinism"} & set(row.promises)
 
 
+def test_every_method_is_in_the_gallery():
+    """Shown, or with the reason why it has no map there; python docs/gallery.py writes the page again."""
+    text = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    assert [m for m in xc.METHODS if f"\n| `{m}` |" not in text] == []
+
+
 PARTS = {
     "shapes": r"in the shape of|in the size of|\(N, |shapes and errors|shapes, ", "errors": r"Raises|raises|Inapplicable|InputError|ExactnessError",
     "source": r"Source", "who has it or differs": r"Same as|Differs|No library has it"}
