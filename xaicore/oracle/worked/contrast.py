@@ -16,6 +16,7 @@ from xaicore.oracle.worked.networks import (
     filter_of_one,
     pixels,
     pooled,
+    raised_cost,
     rectified_filter,
     residual,
     two_classes,
@@ -30,6 +31,8 @@ SIGNALS = [[2, 1], [0, -1], [0, 1], [-2, -1]]
 WHITE = [[1, 1], [1, -1], [-1, 1], [-1, -1]]
 S_AND_E = "The samples are (s + e, e), s and e = ±1, so y = x1 - x2 = s: cov(x, y) = (1, 0), var y = 1, the pattern is (1, 0). "
 ROW = [[[[1, 1]]]]
+TOKENS = [[[1, 0], [0, 1]]]
+EVEN, FIRST, SECOND = ((0, 0), (0, 0)), ((0, 0), (math.log(3), 0)), ((0, 0), (0, math.log(3)))
 THREE_TO_ONE = 1 + math.log(3) / 2
 
 
@@ -106,6 +109,9 @@ EXAMPLES = (
     Worked("patternnet", "white-data", filter_of_one, [[3, 1]], [[1, -1]],
            "All (±1, ±1): cov(x, y) = (1, -1), var y = 2, the pattern is w/2. f = 2.", PATTERN,
            settings={"background": WHITE, "estimator": "linear"}, exact=True),
+    Worked("patternnet", "means-are-no-pattern", filter_of_one, [[3, 1]], [[2, 0]],
+           "The same samples moved by (5, 3): y moves by 2, and covariances know no means: (1, 0) again. f = 2.", PATTERN,
+           settings={"background": [[a + 5, b + 3] for a, b in SIGNALS], "estimator": "linear"}, exact=True),
     Worked("patternnet", "two-layers", rectified_filter, [[3, 1]], [[2, 0]],
            S_AND_E + "h = relu(s) is 1 or 0 and y = 2 h: cov(h, y)/var y = (1/2)/1 = 1/2. f = 4: 4·1/2 at h, then (1, 0).", PATTERN,
            settings={"background": SIGNALS, "estimator": "linear"}, exact=True),
@@ -117,16 +123,19 @@ EXAMPLES = (
     Worked("pattern_attribution", "two-layers", rectified_filter, [[3, 1]], [[4, 0]],
            S_AND_E + "At the head w a = 2·1/2 = 1: f = 4 arrives at h, and w a = (1, 0) below.", PATTERN,
            settings={"background": SIGNALS, "estimator": "linear"}, exact=True),
-    Worked("attention_rollout", "one-layer", attention(), [[[1, 0], [0, 1]]], [[[F(3, 4)], [F(1, 4)]]],
+    Worked("attention_rollout", "one-layer", attention(EVEN), TOKENS, [[[F(3, 4)], [F(1, 4)]]],
            "Scores 0: A = 1/2 everywhere. Ã = I/2 + A/2: 3/4 and 1/4 in the first row.", ROLLOUT, target=None),
-    Worked("attention_rollout", "two-layers", attention(2), [[[1, 0], [0, 1]]], [[[F(5, 8)], [F(3, 8)]]],
+    Worked("attention_rollout", "two-layers", attention(EVEN, EVEN), TOKENS, [[[F(5, 8)], [F(3, 8)]]],
            "(3/4, 1/4) times [[3/4, 1/4], [1/4, 3/4]]: 9/16 + 1/16, 3/16 + 3/16.", ROLLOUT, target=None),
-    Worked("attention_rollout", "last-token", attention(), [[[1, 0], [0, 1]]], [[[F(1, 4)], [F(3, 4)]]],
+    Worked("attention_rollout", "last-token", attention(EVEN), TOKENS, [[[F(1, 4)], [F(3, 4)]]],
     "The second row of Ã: 1/4 and 3/4.", ROLLOUT,
            target=None, settings={"token": -1}),
-    Worked("attention_rollout", "without-skip", attention(), [[[1, 0], [0, 1]]], [[[F(1, 2)], [F(1, 2)]]], "Ã = A with residual = 0.",
+    Worked("attention_rollout", "without-skip", attention(EVEN), TOKENS, [[[F(1, 2)], [F(1, 2)]]], "Ã = A with residual = 0.",
            ROLLOUT, target=None, settings={"residual": 0}),
-    Worked("attention_rollout", "uneven", attention(1, ((0, 0), (math.log(3), 0))), [[[1, 0], [0, 1]]], [[[F(5, 8)], [F(3, 8)]]],
+    Worked("attention_rollout", "two-uneven-layers", attention(FIRST, SECOND), TOKENS, [[[F(17, 32)], [F(15, 32)]]],
+           "Ã1 = [[5/8, 3/8], [1/4, 3/4]]; in layer 2 the second token scores itself ln 3: Ã2 = [[3/4, 1/4], [1/8, 7/8]]. The first row "
+           "of Ã2 Ã1: 3/4·(5, 3)/8 + 1/4·(1, 3)/4.", ROLLOUT, target=None),
+    Worked("attention_rollout", "uneven", attention(FIRST), TOKENS, [[[F(5, 8)], [F(3, 8)]]],
            "The first token scores itself 0 and the second ln 3: A = (1, 3)/4. Ã = (1/2 + 1/8, 3/8).", ROLLOUT, target=None),
     Worked("salient_relevance", "two-pixels", pixels(1, 2), ROW, [[[[(1 - math.exp(-1)) / 2] * 2]]],
            "R = (1, 2), from 0 to 1: (0, 1). Scales 1 and 0.8 keep both pixels, whose patches differ by 1: S = 1 - 1/e. Scales 0.5 and 0.3 "
@@ -151,6 +160,8 @@ EXAMPLES = (
     removed("sensitivity", cost, [[3, 1]], [[4, 25]], "∂E = (2, -5), squared.", level="sensitivity"),
     removed("another-value", cost, [[3, 1]], [[4, 0]], "x1 becomes 1: (2 - 5)²/2 - 1/2; x2 is 1 already.", level="deletion", baseline=1),
     removed("second-level-without-curvature", net_b, B, [[-6, 1]], "A piecewise-linear f has no second derivative: (3, -1) times 0 - x."),
+    removed("second-level", raised_cost, [[3, 1]], [[12, F(35, 2)]],
+            "∂E = (2, -5), ∂²E = (4, 25): -3·2 + 9/2·4 = 12, 5 + 25/2 = 35/2, as removing them does, for E is quadratic."),
     Worked("global_saliency", "mean-over-samples", cost, [[3, 1], [1, 0]], [[12, F(35, 2)], [-2, 0]],
            "The second sample: E = 2, without x1 0, x2 is 0 already. Means: 5 and 35/4.", "morch1995 (reconstruction)",
            settings={"level": "deletion"}, exact=True),

@@ -14,6 +14,8 @@ from xaicore.ops import (
     Conv,
     Dense,
     Flatten,
+    HardSigmoid,
+    LayerNorm,
     MatMul,
     Maximum,
     MaxPool,
@@ -21,6 +23,7 @@ from xaicore.ops import (
     Pow,
     ReduceMax,
     ReLU,
+    Sigmoid,
     Slice,
     Softmax,
     Sub,
@@ -197,6 +200,13 @@ def cost() -> Graph:
     return b.build(b.add(Mul(), b.constant(HALF), b.add(Mul(), z, z), name="cost"))
 
 
+def raised_cost() -> Graph:
+    """E = 4096 + (2 x1 - 5 x2)² / 2."""
+    b = Builder("raised_cost")
+    z = b.add(Dense(), b.input("x", (None, 2)), b.param("w", [[2, -5]]), name="z")
+    return b.build(b.add(Add(), b.add(Mul(), b.constant(HALF), b.add(Mul(), z, z), name="cost"), b.constant(4096.0), name="raised"))
+
+
 def filter_of_one() -> Graph:
     """f = x1 - x2: a filter that removes what both entries share."""
     return mlp([[[1, -1]]], name="filter_of_one")
@@ -212,15 +222,15 @@ def embedding() -> Graph:
     return mlp([[[1, 1], [2, -1]]], name="embedding")
 
 
-def attention(layers: int = 1, weights: Sequence[Sequence[float]] = ((0, 0), (0, 0))) -> Net:
-    """Tokens x (N, 2, 2) that attend with scores x W xᵀ: the softmax of 0 is 1/2. f is the sum of all."""
+def attention(*weights: Sequence[Sequence[float]]) -> Net:
+    """Layers of attention over two tokens x (N, 2, 2), the scores of a layer x W xᵀ; f sums all. On x = 1 token i scores j W_ji."""
     def build() -> Graph:
         b = Builder("attention")
-        h = b.input("x", (None, 2, 2))
-        for k in range(layers):
-            q = b.add(Dense(), h, b.param(f"w{k}", weights), name=f"query{k}")
-            a = b.add(Softmax(-1), b.add(MatMul(), q, b.add(Transpose((0, 2, 1)), h)), name=f"weights{k}")
-            h = b.add(MatMul(), a, h, name=f"mixed{k}")
+        x = b.input("x", (None, 2, 2))
+        h, keys = x, b.add(Transpose((0, 2, 1)), x)
+        for k, w in enumerate(weights):
+            q = b.add(Dense(), x, b.param(f"w{k}", w), name=f"query{k}")
+            h = b.add(MatMul(), b.add(Softmax(-1), b.add(MatMul(), q, keys), name=f"weights{k}"), h, name=f"mixed{k}")
         return b.build(b.add(Sum((1, 2)), h, name="f"))
 
     return build
@@ -271,3 +281,43 @@ def flooded() -> Graph:
     """h = relu(x1, x2), f = h1 + 2 h2 + 5: at (2, 1) f = 9."""
     return mlp([[[1, 0], [0, 1]], [[1, 2]]], [None, [5]], name="flooded")
 
+
+def gated() -> Graph:
+    """f = x1 g with the gate g = clip(x2 / 6 + 1/2, 0, 1), a hard sigmoid."""
+    b = Builder("gated")
+    x = b.input("x", (None, 2))
+    signal, z = (b.add(Slice(1, k, k + 1), x) for k in (0, 1))
+    return b.build(b.add(Mul(), signal, b.add(HardSigmoid(), z, name="gate"), name="f"))
+
+
+def mixing() -> Graph:
+    """O = A V of two inputs a (N, 1, 2) and v (N, 2, 1)."""
+    b = Builder("mixing")
+    return b.build(b.add(MatMul(), b.input("a", (None, 1, 2)), b.input("v", (None, 2, 1)), name="mixed"))
+
+
+def weighing() -> Graph:
+    """f = 4 s1 with s the softmax of x."""
+    b = Builder("weighing")
+    s = b.add(Softmax(-1), b.input("x", (None, 2)), name="softmax")
+    return b.build(b.add(Dense(), s, b.param("w", [[4, 0]]), name="f"))
+
+
+def standardised() -> Graph:
+    """y = (x - mean) / deviation, without eps, f = 2 y2 - y1."""
+    b = Builder("standardised")
+    y = b.add(LayerNorm(1, 0), b.input("x", (None, 2)), name="norm")
+    return b.build(b.add(Dense(), y, b.param("w", [[-1, 2]]), name="f"))
+
+
+def sigmoid() -> Graph:
+    """f = 1 / (1 + e^-x)."""
+    b = Builder("sigmoid")
+    return b.build(b.add(Sigmoid(), b.input("x", (None, 1)), name="f"))
+
+
+def classifier() -> Graph:
+    """Probabilities, the softmax of logits x."""
+    b = Builder("classifier")
+    logits = b.add(Dense(), b.input("x", (None, 2)), b.param("w", [[1, 0], [0, 1]]), name="logits")
+    return b.build(b.add(Softmax(-1), logits, name="probabilities"))
