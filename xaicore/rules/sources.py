@@ -226,7 +226,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "erion2021": Source(
         "G. Erion, J. D. Janizek, P. Sturmfels, S. M. Lundberg, S.-I. Lee",
         "Improving performance of deep learning models with axiomatic attribution priors and expected gradients", 2021,
-        "Nature Machine Intelligence 3, arXiv 1906.10670", False),
+        "Nature Machine Intelligence 3, arXiv 1906.10670; as in the authors' code", True),
     "altschul1985": Source(
         "S. F. Altschul, B. W. Erickson", "Significance of nucleotide sequence alignments: a method for random sequence permutation that "
         "preserves dinucleotide and codon usage", 1985, "Molecular Biology and Evolution 2", False),
@@ -251,7 +251,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
         "ICML, arXiv 1711.11279", False),
     "agarwal2022": Source(
         "C. Agarwal, D. D'souza, S. Hooker", "Estimating example difficulty using variance of gradients", 2022,
-        "CVPR, arXiv 2008.11600; formula as in the authors' code", False),
+        "CVPR, arXiv 2008.11600; formula as in the authors' code", True),
     "lang2021": Source(
         "O. Lang, Y. Gandelsman, M. Yarom, Y. Wald, G. Elidan, A. Hassidim, W. T. Freeman, P. Isola, A. Globerson, M. Irani, I. Mosseri",
         "Explaining in style: training a GAN to explain a classifier in StyleSpace", 2021,
@@ -259,7 +259,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "crawford2019": Source(
         "L. Crawford, S. R. Flaxman, D. E. Runcie, M. West",
         "Variable prioritization in nonlinear black box methods: a genetic association case study", 2019,
-        "The Annals of Applied Statistics 13, arXiv 1801.07318", False),
+        "The Annals of Applied Statistics 13, arXiv 1801.07318; formula as in the authors' code", True),
     "ishhorowicz2019": Source(
         "J. Ish-Horowicz, D. Udwin, K. Scharfstein, S. Flaxman, L. Crawford, S. Filippi",
         "Interpreting deep neural networks through variable importance", 2019,
