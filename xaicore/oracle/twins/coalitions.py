@@ -149,6 +149,21 @@ def coordinate_descent(z: Array, y: Array, w: Array, penalty: float, turns: int 
     return beta
 
 
+def few(z: Array, y: Array, w: Array, count: int, how: str) -> list[int]:
+    """The columns of the largest weights of a ridge of 0.01, or those that least squares takes one after the other."""
+    if how == "highest":
+        return sorted(range(z.shape[1]), key=lambda j: -abs(normal_equations(z, y, w, 0.01)[j]))[:count]
+    found: list[int] = []
+    while len(found) < count:
+        left = {}
+        for j in set(range(z.shape[1])) - set(found):
+            columns = z[:, [*found, j]]
+            residual = y - columns @ normal_equations(columns, y, w, 0)
+            left[j] = float(w @ (residual - w @ residual / w.sum()) ** 2)
+        found.append(min(left, key=left.__getitem__))
+    return found
+
+
 def similarity(distance: str, kernel: str, width: float, point: Array, centre: Array) -> float:
     """π of one sample, by the paper's kernel or the library's."""
     if distance.endswith("cosine"):
@@ -185,11 +200,12 @@ def _lime(problem: Problem) -> Array:
         if own["distance"].startswith("input"):
             points = [np.where(np.array(row)[labels] == 1, x, x0).reshape(-1) for row in z]
         w = np.array([similarity(own["distance"], own["kernel"], own["width"], p, points[0]) for p in points])
-        rows = np.array(z, dtype=float)
+        rows, beta = np.array(z, dtype=float), np.zeros(players)
+        keep = few(rows, y, w, own["features"], own["selection"]) if "features" in own else list(range(players))
         if own.get("lasso"):
             beta = coordinate_descent(rows, y, w, own["lasso"])
         else:
-            beta = normal_equations(rows, y, w, own.get("ridge", 0))
+            beta[keep] = normal_equations(rows[:, keep], y, w, own.get("ridge", 0))
         return np.asarray(beta[labels])
 
     return each(problem, answer)
@@ -283,6 +299,9 @@ TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
           for distance, ridge in (("cosine", 0), ("euclidean", 1), ("input_cosine", 1), ("input_euclidean", 0))),
         Twin("the coalitions drawn again, one sample after the other", _lime,
              lambda rng: _lime_problem(rng, draw=str(rng.choice(["sizes", "bernoulli"])), ridge=1), SQUARED),
+        *(Twin(f"the same with {words}", _lime,
+               partial(_lime_problem, draw="all", distance="euclidean", features=2, selection=how), SQUARED)
+          for how, words in (("forward", "features taken one by one"), ("highest", "the two largest weights of a ridge"))),
         Twin("the lasso by coordinate descent", _lime, lambda rng: _lime_problem(rng, draw="all", lasso=0.003),
              1e-7),                                                     # the descent stops at steps of 1e-15 and goes on linearly
         Twin("tables: the draws repeated, quarters by counting, the normal equations written out", _table, _tables, SQUARED)),
