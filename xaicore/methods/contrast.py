@@ -160,10 +160,10 @@ def excitation_backprop(task: Task, contrastive: bool = False) -> Attribution:
     """P_i = Σ_j x_i w_ij+ P_j / Σ_i x_i w_ij+ from P = 1 at the class; with ``contrastive`` minus the same from the dual class.
 
     The dual class has the negated weights of the last layer; the difference is signed and sums to 0 where both conserve.
-    Meant for networks whose activations are >= 0; then it is z+ without bias divided by f(x) (W13).
-    Values in the shape of the inputs, which sum to 1 where all is conserved. Raises UncoveredNode for an operator without a row. Source:
-    zhang2016, sections 3 (marginal winning probability) and 3.3 (contrastive attention). Differs: the authors stop at an inner layer,
-    which layer= gives here.
+    Meant for networks whose activations are >= 0; then it is z+ without bias divided by f(x) (W13). In attention the weights are
+    constants and the values take all, at a gate the signal does, at other products either factor. Values in the shape of the inputs,
+    which sum to 1 where all is conserved. Raises UncoveredNode for an operator without a row. Source: zhang2016, sections 3 (marginal
+    winning probability) and 3.3 (contrastive attention). Differs: the authors stop at an inner layer, which layer= gives here.
     """
     rules = excitation_rules()
     a = propagate(task, rules, "excitation_backprop")
