@@ -64,6 +64,16 @@ def test_interpolation():
         assert all(sum(row) == 1 for row in exact)
 
 
+@pytest.mark.parametrize(("n", "size"), [(2, 4), (2, 6), (3, 12), (7, 40), (1, 5)])
+def test_mirrored_interpolation_is_that_of_scikit_image(n, size):
+    """The authors of RISE enlarge their cells by its resize(order=1, mode="reflect")."""
+    transform = pytest.importorskip("skimage.transform")
+    cells = np.random.default_rng(0).normal(size=(n, n))
+    theirs = transform.resize(cells, (size, size), order=1, mode="reflect", anti_aliasing=False)
+    matrix = up(n, size, cells, mirror=True)
+    assert close(matrix @ cells @ matrix.T, theirs, 1e-12)
+
+
 def test_rise_finds_what_counts():
     """f reads one quarter of the image: there the map is highest. Of a constant function it is that constant, with mask normalisation."""
     w = np.zeros((1, 8, 8))

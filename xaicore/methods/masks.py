@@ -16,11 +16,12 @@ from xaicore.methods.task import Task
 from xaicore.numerics import Array, along, at_least, divide, filled, scalar
 
 NORMS = ("expectation", "mask")
+BORDERS = ("constant", "mirror")
 VARIANTS = ("deletion", "preservation")
 
 
 def rise(task: Task, samples: int = 4000, grid: int = 7, probability: float = 0.5, baseline: Any = 0, normalize: str = "expectation",
-         seed: int = 0) -> Attribution:
+         border: str = "constant", seed: int = 0) -> Attribution:
     """S = 1 / (M p) Σ_k f(x ⊙ m_k + b ⊙ (1 - m_k)) m_k: the mean of f over random masks, where a place was visible.
 
     samples      M
@@ -28,21 +29,22 @@ def rise(task: Task, samples: int = 4000, grid: int = 7, probability: float = 0.
                  cells, one more along each axis than the image needs, are interpolated linearly and shifted by a random part of a cell
     baseline     b, what stands in masked places: a number, one sample, a batch, a mapping by input name
     normalize    "expectation": as above; "mask": divided by Σ_k m_k at the place instead, which corrects for uneven cover
+    border       beyond the middles of the outer cells masks are "constant", or go back inwards: "mirror", as in the authors' code
     seed         of the masks, the same for all samples of a batch
 
     Values in the shape of the inputs, the same for all channels. ``extras["standard_error"]`` by input, (N, *space), of the form above.
     Costs M forward passes for each sample. Inapplicable without axes of space, InputError for a probability outside (0, 1). Source:
-    petsiuk2018, eq. 6 and section 3.2 (explains a probability: output="probability"; 4000 to 8000 masks). Differs: the authors'
-    code mirrors the cells beyond the middles of the outer ones, where here they are constant; xplique has normalize="mask" with 1e-4 in
-    the denominator and one shift for a whole batch of masks.
+    petsiuk2018, eq. 6 and section 3.2 (explains a probability: output="probability"; 4000 to 8000 masks). Same as: the authors'
+    code with border="mirror". Differs: xplique has normalize="mask" with 1e-4 in the denominator and one shift for a whole batch of masks.
     """
     samples, grid = whole("samples", samples, 1), whole("grid", grid, 1)
     chosen("normalize", normalize, NORMS)
+    mirror = chosen("border", border, BORDERS) == "mirror"
     if not 0 < at_least("probability", probability, 0) < 1:
         raise InputError(f"probability={probability!r} must lie between 0 and 1: with 0 nothing is ever visible, with 1 everything is")
     start = reference(task, baseline, "baseline")
     rng = np.random.default_rng(seed)
-    made = {k: _Masks.drawn(task, k, samples, grid, probability, rng) for k in task.wrt}
+    made = {k: _Masks.drawn(task, k, samples, grid, probability, rng, mirror) for k in task.wrt}
     rows, which = np.tile(np.arange(task.size), samples), np.repeat(np.arange(samples), task.size)
 
     def visible(part: slice) -> dict[str, Array]:
@@ -75,20 +77,21 @@ def rise(task: Task, samples: int = 4000, grid: int = 7, probability: float = 0.
 class _Masks:
     """Binary cells and shifts of every mask; the masks themselves are made when they are needed."""
 
-    def __init__(self, task: Task, name: str, cells: Array, shifts: Array, size: tuple[int, ...]):
+    def __init__(self, task: Task, name: str, cells: Array, shifts: Array, size: tuple[int, ...], mirror: bool):
         self.cells, self.shifts, self.channel = cells, shifts, channel_axis(task, name)
         self.space = tuple(n for k, n in enumerate(task.feeds[name].shape[1:]) if k != self.channel)
-        self.matrices = [up(n, (n + 1) * c, task.feeds[name]) for n, c in zip(cells.shape[1:], size)]
+        self.matrices = [up(n, (n + 1) * c, task.feeds[name], mirror) for n, c in zip(cells.shape[1:], size)]
 
     @classmethod
-    def drawn(cls, task: Task, name: str, samples: int, grid: int, probability: float, rng: np.random.Generator) -> _Masks:
+    def drawn(cls, task: Task, name: str, samples: int, grid: int, probability: float, rng: np.random.Generator, mirror: bool
+              ) -> _Masks:
         space = _space(task, name, "rise masks regions of an image")
         cells = tuple(min(grid, n) for n in space)
         size = tuple(-(-n // c) for n, c in zip(space, cells))
         there = rng.random((samples, *cells)) < probability
         shifts = np.stack([rng.integers(0, c, samples) for c in size], axis=1)
         like = task.feeds[name]
-        return cls(task, name, np.where(there, scalar(1, like), scalar(0, like)).astype(like.dtype), shifts, size)
+        return cls(task, name, np.where(there, scalar(1, like), scalar(0, like)).astype(like.dtype), shifts, size, mirror)
 
     def of(self, which: Array) -> Array:
         """The masks with these numbers, (K, *space)."""
@@ -102,15 +105,17 @@ class _Masks:
         return m if self.channel is None else np.expand_dims(m, self.channel + 1)
 
 
-def up(n: int, size: int, like: Array) -> Array:
-    """The matrix (size, n) of linear interpolation between the middles of n cells, constant beyond the outer ones.
+def up(n: int, size: int, like: Array, mirror: bool = False) -> Array:
+    """The matrix (size, n) of linear interpolation between the middles of n cells, beyond the outer ones constant or mirrored there.
 
     >>> up(2, 4, np.zeros(1)).tolist()
     [[1.0, 0.0], [0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
     """
     out = filled((size, n), 0, like)
     for i in range(size):
-        at = min(max(Fraction((2 * i + 1) * n, 2 * size) - Fraction(1, 2), Fraction(0)), Fraction(n - 1))
+        place = Fraction((2 * i + 1) * n, 2 * size) - Fraction(1, 2)
+        place = n - 1 - abs(n - 1 - abs(place)) if mirror else place
+        at = min(max(place, Fraction(0)), Fraction(n - 1))
         low = min(int(at), max(n - 2, 0))
         part = at - low
         for k, w in ((low, 1 - part), (min(low + 1, n - 1), part)):

@@ -233,7 +233,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "wilson1996": Source("D. B. Wilson", "Generating random spanning trees more quickly than the cover time", 1996, "STOC", False),
     "petsiuk2018": Source(
         "V. Petsiuk, A. Das, K. Saenko", "RISE: randomized input sampling for explanation of black-box models", 2018,
-        "BMVC, arXiv 1806.07421; as in the authors' code but for the border", True),
+        "BMVC, arXiv 1806.07421; as in the authors' code", True),
     "fong2017": Source(
         "R. C. Fong, A. Vedaldi", "Interpretable explanations of black boxes by meaningful perturbation", 2017,
         "ICCV, arXiv 1704.03296; objective, weights and descent as in the authors' code but for what the docstring says", True),

@@ -23,6 +23,25 @@ from xaicore.oracle.twins.twin import Problem, Twin
 # ----- RISE -----------------------------------------------------------------------------------------------------------------
 
 
+def _enlarged(m: Map, size: int, mirror: bool) -> Map:
+    """Bilinear between the middles of the cells; beyond the outer middles as at them, or as at the mirror image of the place."""
+    def place(i: int) -> tuple[int, float]:
+        at = (i + 0.5) * len(m) / size - 0.5
+        if mirror and at < 0:
+            at = -at
+        if mirror and at > len(m) - 1:
+            at = 2 * (len(m) - 1) - at
+        at = min(max(at, 0.0), len(m) - 1.0)
+        return int(at), at - int(at)
+
+    def between(row: list[float], j: int) -> float:
+        low, part = place(j)
+        return row[low] if part == 0 else (1 - part) * row[low] + part * row[low + 1]
+
+    columns = [[between(row, j) for j in range(size)] for row in m]
+    return [[between([row[j] for row in columns], i) for j in range(size)] for i in range(size)]
+
+
 def _rise(problem: Problem) -> Array:
     """Cells and shifts drawn again; every mask resized, cut out and used by itself."""
     own = problem.settings
@@ -33,7 +52,7 @@ def _rise(problem: Problem) -> Array:
     down, right = (rng.integers(0, step, samples).tolist() for _ in range(2))
     masks = []
     for k in range(samples):
-        large = maps.resized(cells[k].astype(float).tolist(), (grid + 1) * step, (grid + 1) * step)
+        large = _enlarged(cells[k].astype(float).tolist(), (grid + 1) * step, own["border"] == "mirror")
         masks.append([row[right[k]: right[k] + 6] for row in large[down[k]: down[k] + 6]])
 
     def answer(x: Array) -> Any:
@@ -50,9 +69,9 @@ def _rise(problem: Problem) -> Array:
     return each(problem, answer)
 
 
-def _masks(rng: Rng, normalize: str) -> Problem:
+def _masks(rng: Rng, normalize: str, border: str) -> Problem:
     own = {"samples": 12, "grid": int(rng.integers(1, 6)), "probability": float(rng.choice([0.25, 0.5, 0.75])), "baseline": 0.25,
-           "normalize": normalize, "seed": int(rng.integers(99))}
+           "normalize": normalize, "border": border, "seed": int(rng.integers(99))}
     return Problem(network(rng), odd(rng, 2, 2, 6, 6), 1, own)
 
 
@@ -266,9 +285,9 @@ def _pictures(rng: Rng) -> Problem:
 
 TWINS: Mapping[str, tuple[Twin, ...]] = MappingProxyType({
     "rise": tuple(
-        Twin(f"cells and shifts drawn again by rng.random and rng.integers, masks made and averaged in loops, with normalize={how!r}",
-             _rise, partial(telling, draw=partial(_masks, normalize=how), run=_rise))
-        for how in ("expectation", "mask")),
+        Twin(f"cells and shifts drawn again (rng.random, rng.integers), masks made and averaged in loops, with {how}, border={border!r}",
+             _rise, partial(telling, draw=partial(_masks, normalize=how, border=border), run=_rise))
+        for how, border in (("expectation", "constant"), ("mask", "constant"), ("expectation", "mirror"))),
     "meaningful_perturbation": tuple(
         # a step divides a slope by its own size: a slope of 1e-4 carries the rounding 1e-16 of its terms as 1e-12
         Twin(f"the descent to a {variant} mask with the plain CNN's gradient, one cell of the mask after the other", _perturbation,

@@ -38,6 +38,10 @@ EXAMPLES = (
     Worked("rise", "divided-by-the-cover", linear(2, 4, shape=(1, 2)), ROW, [[[6, F(14, 3)]]],
            DRAWN + " Over the sums of the masks, 1 and 3/2: 6/1 and 7/(3/2).", "petsiuk2018 as xplique has it",
            settings={"samples": 2, "grid": 2, "seed": 0, "normalize": "mask"}, exact=True),
+    Worked("rise", "mirrored-border", linear(2, 4, shape=(1, 2)), ROW, [[[F(115, 18), F(43, 6)]]],
+           "Seed 0 draws the cells (0, 1) and (1, 1). The image has the first two of three places, at -1/6 and 1/2 of the cells; -1/6 is "
+           "taken as 1/6: the masks (1/6, 1/2) and (1, 1), f = 2/6 + 4/2 = 7/3 and 6, S = (7/3·1/6 + 6, 7/3·1/2 + 6).",
+           "petsiuk2018 as the authors' code has it", settings={"samples": 2, "grid": 2, "seed": 0, "border": "mirror"}, exact=True),
     Worked("rise", "all-or-nothing", linear(2, 4, shape=(1, 2)), ROW, [[[6, 6]]],
            "A grid of one cell: a mask is 1 everywhere or 0 everywhere. Where something is visible f = 6, so that the mean of f over the "
            "masks that show a place is 6, whatever is drawn.", "petsiuk2018 as xplique has it",
