@@ -2,7 +2,7 @@
 
     python benchmarks/train_digits.py [--out xaicore/data] [--epochs 60]
 
-The gradient of the loss comes from ``trace.backward`` with the gradient rule set, asked for with respect to the parameters;
+``xaicore.metrics.train`` does it: the gradient of the loss is a backward pass of the gradient rule set with respect to the parameters, and
 NumPy does the rest (Adam, cosine learning rate). No other framework takes part, so a network that learns is at the same
 time a check of every weight vjp that it uses. Same seed and same NumPy build: same file (BLAS runs on one thread, as the order of its
 sums depends on their number).
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +26,10 @@ import numpy as np
 
 from xaicore.graph import Builder, Graph
 from xaicore.graph.files import save
-from xaicore.graph.graph import Node
+from xaicore.metrics.train import Adam, accuracy
+from xaicore.metrics.train import train as train_graph
 from xaicore.numerics import Array
 from xaicore.ops import Add, Conv, Dense, Flatten, MaxPool, ReLU, Softmax
-from xaicore.rules.gradient import vjp
-from xaicore.rules.ruleset import Rule
-from xaicore.trace import backward, forward
 
 SEED = 0
 HELD_OUT = 0.25
@@ -109,66 +106,17 @@ def shifted(images: Array, rng: np.random.Generator) -> Array:
 # ----- training -----------------------------------------------------------------------------------------------------
 
 
-class EveryGradient:
-    """The plan of the gradient rule set, without a ledger: a parameter has no batch axis, so no sum for each sample."""
-
-    def rule(self, node: Node) -> Rule:
-        return vjp
-
-    def measure(self, signal: Array, value: Array, ref: Array | None, note: object) -> Array:
-        return np.zeros(1)
-
-
-def loss_and_gradients(graph: Graph, images: Array, labels: Array) -> tuple[float, Mapping[str, Array]]:
-    """Mean cross-entropy of the softmax, and its gradient for every parameter."""
-    trace = forward(graph, {"image": images}, wrt=list(graph.params))
-    p = trace["probabilities"]
-    rows = np.arange(len(labels))
-    seed = p.copy()
-    seed[rows, labels] -= 1                           # ∂loss/∂logits = (p - onehot) / N
-    signals = backward(trace, EveryGradient(), {"logits": seed / np.float32(len(labels))})
-    return float(-np.log(np.maximum(p[rows, labels], 1e-30)).mean()), signals.values
-
-
-def batches(images: Array, labels: Array, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-    """Every sample once, shuffled and shifted, ``BATCH`` at a time."""
-    order = rng.permutation(len(labels))
-    for k in range(0, len(order), BATCH):
-        part = order[k : k + BATCH]
-        yield shifted(images[part], rng), labels[part]
-
-
 def train(graph: Graph, images: Array, labels: Array, epochs: int, rng: np.random.Generator) -> Graph:
-    """Adam (Kingma and Ba 2015) with decoupled weight decay and a cosine from RATE to 0."""
-    moments = {k: (np.zeros_like(v), np.zeros_like(v)) for k, v in graph.params.items()}
-    steps = epochs * -(-len(labels) // BATCH)
-    t = 0
-    for epoch in range(epochs):
-        losses = []
-        for x, y in batches(images, labels, rng):
-            t += 1
-            rate = RATE * (1 + np.cos(np.pi * t / steps)) / 2
-            loss, grads = loss_and_gradients(graph, x, y)
-            losses.append(loss)
-            params = {}
-            for k, w in graph.params.items():
-                m, v = moments[k]
-                m, v = 0.9 * m + 0.1 * grads[k], 0.999 * v + 0.001 * grads[k] ** 2
-                moments[k] = (m, v)
-                step = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-                shrink = DECAY if w.ndim > 1 else 0
-                new = w - rate * (step + shrink * w)
-                hidden_bias = k.endswith(".bias") and k != "logits.bias"
-                params[k] = (np.minimum(new, 0) if hidden_bias else new).astype("float32")
-            graph = replace(graph, params=params)
-        if epoch % 10 == 9 or epoch + 1 == epochs:
-            print(f"epoch {epoch + 1:3}  loss {np.mean(losses):.4f}", flush=True)
-    return graph
+    """Adam with decoupled weight decay and a cosine from RATE to 0, on shifted images; biases of hidden layers stay <= 0."""
+    def constrain(name: str, w: Array) -> Array:
+        return np.minimum(w, 0) if name.endswith(".bias") and name != "logits.bias" else w
 
+    def report(epoch: int, loss: float) -> None:
+        if epoch % 10 == 0 or epoch == epochs:
+            print(f"epoch {epoch:3}  loss {loss:.4f}", flush=True)
 
-def accuracy(graph: Graph, images: Array, labels: Array) -> float:
-    """The share of images whose largest probability is at their label."""
-    return float((graph(images).argmax(axis=1) == labels).mean())
+    return train_graph(graph, images, labels, optimizer=Adam(RATE, DECAY), epochs=epochs, batch=BATCH, seed=rng, augment=shifted,
+                       constrain=constrain, progress=report)
 
 
 # ----- what is shipped ------------------------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[Array]:
 
 def train(
     graph: Graph, x: Any, y: Any, *, optimizer: Sgd | Adam | None = None, epochs: int = 20, batch: int = 64, loss: str = "cross_entropy",
-    schedule: str = "cosine", seed: int = 0, augment: Callable[[Array, np.random.Generator], Array] | None = None,
+    schedule: str = "cosine", seed: int | np.random.Generator = 0, augment: Callable[[Array, np.random.Generator], Array] | None = None,
     constrain: Callable[[str, Array], Array] | None = None, progress: Callable[[int, float], None] | None = None,
 ) -> Graph:
     """The graph after ``epochs`` passes over the data: every floating parameter is trained, from what it is now (``fresh`` starts anew).
@@ -164,7 +164,8 @@ def train(
     augment    (batch of the only input, rng) -> batch;  constrain: (name, new parameter) -> parameter
     progress   called with (epoch, mean loss)
 
-    Draws (order, augmentation) come from default_rng(seed); same seed and same NumPy build, same result. InputError when the loss
+    Draws (order, augmentation) come from default_rng(seed), which may be a generator itself; same seed and same NumPy build, same
+    result. InputError when the loss
     is no number.
     """
     optimizer = Adam() if optimizer is None else optimizer
@@ -190,8 +191,8 @@ def train(
             if not np.isfinite(amount):
                 raise InputError(f"the loss is {amount} in epoch {epoch + 1}: the rate {optimizer.rate} is too large for these data")
             losses.append(amount)
-            scale = (1 + np.cos(np.pi * t / steps)) / 2 if schedule == "cosine" else 1.0
-            new, moved = optimizer.step(graph.params, grads, state, t, float(scale))
+            scale = (1 + np.cos(np.pi * t / steps)) / 2 if schedule == "cosine" else np.float64(1)  # a float64 step in float32, too
+            new, moved = optimizer.step(graph.params, grads, state, t, scale)
             state = {**state, **moved}
             done = {k: np.asarray(w if constrain is None else constrain(k, w)).astype(graph.params[k].dtype) for k, w in new.items()}
             graph = replace(graph, params={**graph.params, **done})
