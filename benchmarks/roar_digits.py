@@ -80,6 +80,11 @@ def maps(model: Graph, d: Data, planted: bool) -> dict[str, tuple[Array, Array]]
     return out
 
 
+def common(pair: tuple[Array, Array]) -> tuple[Array, Array]:
+    """One random map for all images: the mean of many would have no order worth the name."""
+    return np.broadcast_to(pair[0][:1], pair[0].shape), np.broadcast_to(pair[0][:1], pair[1].shape)
+
+
 def corners() -> Array:
     """1 at the planted pixels."""
     a = np.zeros((1, 8, 8))
@@ -110,9 +115,13 @@ def main() -> None:
         name = "planted corners" if planted else "the digits' own classes"
         print(f"{name}: accuracy {accuracy(model, d.x_test, d.y_test):.3f}", flush=True)
         every = maps(model, d, planted)
-        for keep in (False, True):
-            done = retrain(network(), d, every, SHARES, keep, args.repeats, trainer=fit)
-            pages.append(f"### {'KAR' if keep else 'ROAR'}, {name}\n\n{table(done)}\n")
+        for per, keep in (("set", False), ("set", True), ("image", False), ("image", True)):
+            shown = dict(every)
+            if per == "set":                                            # |map| of the anti-oracle would be the oracle's
+                shown = {k: v for k, v in every.items() if k != "anti-oracle"} | {"random": common(every["random"])}
+            done = retrain(network(), d, shown, SHARES, keep, args.repeats, trainer=fit, per=per)
+            how = "one mask for all images" if per == "set" else "each image by its own map"
+            pages.append(f"### {'KAR' if keep else 'ROAR'}, {name}, {how}\n\n{table(done)}\n")
             print(pages[-1], flush=True)
         print(f"{time.process_time() - started:.0f} CPU s\n", flush=True)
     if args.out is not None:

@@ -167,3 +167,18 @@ def test_digits_with_planted_corners():
     assert done.curves["oracle"][0] > 0.99
     assert done.curves["oracle"][1] < 0.15                              # 450 test images: chance .1 and three deviations of .014
     assert done.curves["random"][1] > 0.5
+
+
+def test_a_mask_tells_the_class():
+    """Maps that point to x5 for class 0 and x6 for class 1: all that decides is gone, and yet the model reads the class off the holes.
+    With one mask for all, the mean of |map|, nothing leaks: chance."""
+    a = np.zeros((64, 6))
+    a[:, :3] = 3
+    a[np.arange(64), 4 + MAJORITY] = 2
+    net = mlp([np.zeros((16, 6)), np.zeros((2, 16))], [np.zeros(16), np.zeros(2)])
+
+    def fit(graph, x, y, seed):
+        return train(graph, x, y, optimizer=Adam(0.03), epochs=60, batch=64, seed=seed, schedule="constant")
+
+    curves = [retrain(net, PLANTED, {"leak": (a, a)}, [0.0, 4 / 6], trainer=fit, per=per).curves["leak"].tolist() for per in ("image", "set")]
+    assert curves == [[1, 1], [1, 0.5]]

@@ -27,8 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="T", help="as for explain")
     parser.add_argument("--output", choices=("logit", "probability", "log_probability"), default="logit",
                         help="the scale that is explained")
-    for name, what in (("truth", "where the object is: an array file of 0 and 1"), ("human",
-                                                                                    "where people looked: a density, an array file"),
+    for name, what in (("truth", "where the object is: an array file of 0 and 1"), ("human", "where people looked: a density"),
                        ("fixations", "the number of fixations at each position, an array file")):
         parser.add_argument(f"--{name}", metavar="FILE", help=what)
     parser.add_argument("--resize", action="store_true", help="scale an image to the size that the model takes")

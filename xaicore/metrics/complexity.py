@@ -21,8 +21,7 @@ def sparseness(s: Subject) -> Score:
     """Gini index Σ_k (2k - n - 1) |a|_(k) / (n Σ |a|), |a|_(1) <= ... <= |a|_(n): 0 for a uniform map, (n - 1)/n for a single entry.
 
     Per position. NaN for a map of zeros. Source: chalasani2020, who use Hurley and Rickard's form 1 - 2 Σ (|a|_(k)/‖a‖₁)(n - k +
-    ½)/n, the same.
-    Differs: Quantus adds 1e-7 to every |a|.
+    ½)/n, the same. Differs: Quantus adds 1e-7 to every |a|.
     """
     a = np.sort(s.positions("absolute"), axis=1)
     n, total = a.shape[1], a.sum(axis=1)

@@ -33,8 +33,7 @@ def pixel_flipping(s: Subject, steps: int | None = 100, order: str = "descending
     baseline  0, or as ``players`` says: the paper flips binary pixels (give baseline=1 - x) and erases others
 
     Source: bach2015, section on pixel flipping (the curve; its area is later custom). Differs: Quantus starts its curve after the
-    first step, and fills
-    with the sample's minimum (baseline="minimum").
+    first step, and fills with the sample's minimum (baseline="minimum").
     """
     return _curve(s, steps, order, mask, baseline, seed, sign, removed=True)
 
@@ -207,8 +206,7 @@ def road(s: Subject, shares: Any = (0.1, 0.3, 0.5, 0.7, 0.9), order: str = "desc
     order    "descending", "ascending", or "combined": half the difference (ascending - descending), large is good
 
     extras: "curve" (N, K). Noise of share k by default_rng([seed, k]). Source: rong2022, section 4 (noisy linear imputation;
-    weights as in the authors' code).
-    Differs: pytorch-grad-cam reports "combined" of f at 10 ... 90 %.
+    weights as in the authors' code). Differs: pytorch-grad-cam reports "combined" of f at 10 ... 90 %.
     """
     chosen("order", order, (*ORDERS, "combined"))
     chosen("measure", measure, ("accuracy", "f"))

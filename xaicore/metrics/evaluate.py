@@ -152,8 +152,8 @@ def evaluate(
     shared    settings for every metric that knows them: truth=, human=, fixations=, baseline=, seed=, steps=, samples=, segments= ...
 
     A metric that does not apply to a method leaves a reason in its place (``Missing``), and so does a method that does not apply
-    to the model.
-    Raises UnknownName for names, settings and a shared setting that no chosen metric has, InputError for values that cannot be used.
+    to the model. Raises UnknownName for names, settings and a shared setting that no chosen metric has, InputError for values that cannot
+    be used.
     """
     rows = _metrics(metrics, shared)
     asked = _methods(methods)
@@ -177,9 +177,8 @@ def evaluate(
             seconds[label][k] = time.perf_counter() - started
     if report is not None:
         report(len(asked), len(asked))
-    return Evaluation(graph.name, explained, tuple(asked), {k: r for k, (r, _) in rows.items()}, scores, {k: s for k, (_,
-                                                                                                                       s) in rows.items()},
-                      seconds, maps)
+    used, chosen_rows = {k: own for k, (_, own) in rows.items()}, {k: row for k, (row, _) in rows.items()}
+    return Evaluation(graph.name, explained, tuple(asked), chosen_rows, scores, used, seconds, maps)
 
 
 def measured(s: Subject, row: Metric, settings: Mapping[str, Any]) -> Score | Missing:

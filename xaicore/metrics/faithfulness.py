@@ -68,10 +68,8 @@ def monotonicity(s: Subject, step: int = 1, order: str = "ascending", mask: Any 
     order  "ascending", the least important first, or "descending"
 
     extras: "curve" (N, K + 1) from f(x0) to f(x), "share" (N,) of the steps at which f does not fall. Source: arya2019
-    ("Monotonicity" of AI
-    Explainability 360, which compares f after one and more features; f(x0) is not compared: reconstruction), luss2019. Differs:
-    Quantus puts
-    the baseline back instead of the feature, so that its f never changes and its answer is always true.
+    ("Monotonicity" of AI Explainability 360, which compares f after one and more features; f(x0) is not compared: reconstruction),
+    luss2019. Differs: Quantus puts the baseline back instead of the feature, so that its f never changes and its answer is always true.
     """
     chosen("order", order, ("ascending", "descending"))
     g = players(s, mask, baseline, seed)
@@ -119,8 +117,8 @@ def sensitivity_n(s: Subject, sizes: Any = None, samples: int = 100, mask: Any =
     sizes  the n; default ten from 1 to 4/5 of the features, in equal ratios
 
     1 for the contributions of an affine f, whatever n. A size at which a side does not vary is left out; NaN where that is all of them.
-    extras: "sizes" (K,), "correlations" (N, K). Source: ancona2018, definition and section 4.
-    Differs: Quantus takes the features in descending order, one growing set, so that its correlation is over n, not over subsets.
+    extras: "sizes" (K,), "correlations" (N, K). Source: ancona2018, definition and section 4. Differs: Quantus takes the features in
+    descending order, one growing set, so that its correlation is over n, not over subsets.
     """
     g = players(s, mask, baseline, seed)
     given = np.geomspace(1, max(1, 4 * g.count // 5), 10) if sizes is None else np.asarray(sizes)
@@ -198,7 +196,7 @@ def sufficiency(s: Subject, threshold: float = 0.6, distance: str = "seuclidean"
               "euclidean", "cosine"
 
     Needs a batch of at least 2 and an output of classes. NaN for a sample without such neighbours. Source: dasgupta2022, whose maps are
-    equal, not near. Differs: Quantus is this, and counts the sample itself and divides by the neighbours with it.
+    equal, not near. Differs: Quantus counts the sample itself among its neighbours, so that one without any has 1.
     """
     chosen("distance", distance, ("seuclidean", "euclidean", "cosine"))
     a, label = of_players(s, players(s, mask, 0)), classes(s)
@@ -232,7 +230,7 @@ def consistency(s: Subject, code: str = "top_n_sign", n: int = 5, mask: Any = "p
     code  "top_n_sign" the n features of largest |a| with their signs;  "sign" the signs of all;  "rank" the order of all
 
     Needs a batch of at least 2. NaN for a sample whose code no other has. Source: dasgupta2022, eq. 1 (estimated on the batch).
-    Same as: Quantus Consistency, whose "top_n_sign" sorts signed values.
+    Differs: Quantus takes the signs of the first n entries under the name "top_n_sign", not of the n largest, and 0 where we have NaN.
     """
     chosen("code", code, ("top_n_sign", "sign", "rank"))
     a, label = of_players(s, players(s, mask, 0)), classes(s)

@@ -72,8 +72,7 @@ def auc_borji(s: Subject, fixations: Any = None, splits: int = 100, step: float 
     """The area under the ROC curve against random positions: as many as fixations, drawn anew for each of ``splits``; their mean.
 
     Thresholds 0, step, 2 step, ... of the map scaled to [0, 1]. Split k is drawn by default_rng([seed, k]), with replacement. NaN
-    without fixations, or
-    for a constant map. Source: borji2013, bylinskii2019.
+    without fixations, or for a constant map. Source: borji2013, bylinskii2019.
     """
     a, counts = s.positions(sign), fixations_of(s, fixations)
     whole("splits", splits, 1)

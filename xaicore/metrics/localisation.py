@@ -52,8 +52,7 @@ def pointing_game(s: Subject, truth: Any = None, ties: str = "first", within: in
     sign    "signed", "absolute" or "positive" map
 
     NaN for a sample whose truth is empty. Source: zhang2016, section 4.1 (its tolerance is not our default: an 8 x 8 image has no
-    15 pixels).
-    Differs: Quantus counts any tie, and a sample with an empty mask as a hit.
+    15 pixels). Differs: Quantus counts any tie, and a sample with an empty mask as a hit.
     """
     chosen("ties", ties, ("first", "any", "share"))
     a, inside = s.positions(sign), truth_of(s, truth)
@@ -87,8 +86,8 @@ def attribution_localisation(s: Subject, truth: Any = None, weighted: bool = Fal
     """μ = Σ_inside R+ / Σ R+, between 0 and 1; weighted, μ_w = μ (number of positions) / (number inside): 1 for a uniform map.
 
     NaN where the truth is empty or nothing is positive. Source: kohlbrenner2020, "inside-total relevance ratio".
-    Differs: Quantus takes |R| (sign="absolute"), adds 1e-9 to the denominator, and its weight counts the samples of the batch
-    wrongly (its size is that of x_batch[2:]).
+    Differs: Quantus takes |R| (sign="absolute"), adds 1e-9 to the denominator, and, weighted, multiplies by the share of the
+    area instead of dividing by it, of a size taken from x_batch[2:], so that the weight depends on the batch.
     """
     chosen("sign", sign, ("positive", "absolute"))
     a, inside = s.positions(sign), truth_of(s, truth)

@@ -25,9 +25,8 @@ def sic(s: Subject, thresholds: Any = THRESHOLDS, keep: float = 0.01, least: flo
     """Softmax information curve: the area under (p(picture) - p(blurred)) / (p(x) - p(blurred)) over the picture's information.
 
     The picture is x where the map is among its top t, and elsewhere x interpolated linearly from a random share ``keep`` of its
-    pixels and its
-    corners. Its information is its size in bytes after lossless compression, scaled so that the blurred picture has 0 and x has 1.
-    Both are cut to [0, 1], the curve is made to rise, and ends are (0, 0) and (1, 1).
+    pixels and its corners. Its information is its size in bytes after lossless compression, scaled so that the blurred picture has 0 and
+    x has 1. Both are cut to [0, 1], the curve is made to rise, and ends are (0, 0) and (1, 1).
     least   samples whose p(x) is below are left out (NaN), as are those where p(blurred) is not below p(x)
     format  "png" (Pillow) or "zlib", of 8-bit pixels
 

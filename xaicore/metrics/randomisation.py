@@ -165,7 +165,8 @@ def random_logit(s: Subject, how: str = "ssim", sign: str = "signed", seed: int 
     """The similarity of the map to that of another class, drawn at random: 1, the map does not know which class it is about.
 
     The other class is the target's plus a step from 1 to K - 1 by default_rng(seed), the same step for all samples. Small is good.
-    Source: sixt2020. Same as: Quantus RandomLogit, whose SSIM takes the range of the first map alone.
+    Source: sixt2020. Differs: Quantus draws another class for each sample, and takes the SSIM of the flattened maps, along one
+    axis whose windows run from one row of the picture into the next.
     """
     chosen("how", how, SIMILARITIES)
     value = _classes(s)
@@ -181,9 +182,8 @@ def csc(s: Subject, samples: int = 10, seed: int = 0) -> Score:
     """Cosine similarity convergence: the mean |cos| between the maps of two random directions at the output: 1, all of them collapse.
 
     Pair k of normal vectors v, w at the explained value by default_rng([seed, k]); the map of v is that of the target Σ v_j y_j.
-    extras: "layers"
-    layer -> (N, K) for methods that keep the signal inside the graph (propagation), "each" (N, K) at the input. Non-negative propagation
-    matrices (LRP z+, excitation backprop) converge to 1 with depth; LRP-0 and DeepLIFT do not. Small is good.
+    extras: "layers" layer -> (N, K) for methods that keep the signal inside the graph (propagation), "each" (N, K) at the input.
+    Non-negative propagation matrices (LRP z+, excitation backprop) converge to 1 with depth; LRP-0 and DeepLIFT do not. Small is good.
     NaN where a map is 0. Source: sixt2020, section 4 (which starts from v itself; relevance rules here start from v_j y_j).
     """
     if s.ask is None:

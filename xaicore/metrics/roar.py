@@ -12,7 +12,7 @@ from xaicore.errors import Inapplicable, InputError, ShapeError
 from xaicore.graph.graph import Graph
 from xaicore.graph.run import check_feeds
 from xaicore.methods.games import channel_axis
-from xaicore.methods.sweep import whole
+from xaicore.methods.sweep import chosen, whole
 from xaicore.metrics.removal import places
 from xaicore.metrics.statistics import area, descending
 from xaicore.metrics.subject import Score, Subject, space_of
@@ -20,6 +20,8 @@ from xaicore.metrics.train import accuracy, fresh
 from xaicore.metrics.train import train as train_graph
 from xaicore.numerics import Array
 
+Trainer = Callable[[Graph, Array, Array, int], Graph]
+"""(graph with fresh parameters, x, y, seed) -> the trained graph."""
 SHARES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -65,10 +67,9 @@ class Retrained:
 
 
 def retrain(
-    graph: Graph, data: Data, maps: Mapping[str,
-                                            Any], shares: Sequence[float] = SHARES, keep: bool = False, repeats: int = 1, seed: int = 0,
-    trainer: Callable[[Graph, Array, Array, int], Graph] | None = None, progress: Callable[[int, int],
-                                                                                           None] | None = None, sign: str = "signed",
+    graph: Graph, data: Data, maps: Mapping[str, Any], shares: Sequence[float] = SHARES, keep: bool = False, repeats: int = 1,
+    seed: int = 0, trainer: Trainer | None = None, progress: Callable[[int, int], None] | None = None, sign: str = "signed",
+    per: str = "image",
 ) -> Retrained:
     """Test accuracy after the top t of each image's pixels are replaced, for every t, in training and test images, by a new model.
 
@@ -79,11 +80,13 @@ def retrain(
     keep     False: ROAR, the top is replaced;  True: KAR, all but the top
     repeats  models for each t, with seeds seed, seed + 1, ...;  all maps use the same ones
     trainer  (fresh graph, x, y, seed) -> trained graph; default 20 epochs of Adam
+    per      "image": each image by its own map, as in the paper;  "set": all images by the mean of |map| over the training set. A
+             mask that is made for the true class tells the class, and the new model reads it off the mask (rong2022): by "image" a good
+             method can look worse than random
 
     A pixel is replaced, in all its channels, by each channel's mean over the training set. ``shares`` with 0 give the original
-    accuracy (for KAR: 1).
-    Source: hooker2019, section 3 (where the maps are those of the original model; retraining is what tells the loss of information from
-    the strangeness of the perturbed images).
+    accuracy (for KAR: 1). Source: hooker2019, section 3 (where the maps are those of the original model; retraining is what tells the
+    loss of information from the strangeness of the perturbed images).
     """
     at = np.asarray(shares, dtype=float).reshape(-1)
     if len(at) < 2 or (np.diff(at) <= 0).any() or at[0] < 0 or at[-1] > 1:
@@ -93,6 +96,8 @@ def retrain(
         raise Inapplicable(f"retraining is for models with one input, and this has {', '.join(graph.inputs)}")
     x, x_test = (check_feeds(graph, v)[name] for v in (data.x, data.x_test))
     fit = trainer or (lambda g, a, b, s: train_graph(g, a, b, seed=s))
+    chosen("per", per, ("image", "set"))
+    maps = maps if per == "image" else {k: _common(_pair(v, k), sign) for k, v in maps.items()}
     orders = {k: tuple(_order(graph, name, v, one, k, sign) for v, one in zip((x, x_test), _pair(pair, k))) for k, pair in maps.items()}
     axis = _channels(graph, name, x)
     over = tuple(k for k in range(x.ndim) if axis is None or k != axis + 1) if axis is not None else (0,)
@@ -118,6 +123,15 @@ def retrain(
 def maps_of(ask: Callable[[Array, Array], Any], data: Data) -> tuple[Any, Any]:
     """The maps of a method for both sets; ask(x, y) gives the map of the true classes."""
     return ask(data.x, data.y), ask(data.x_test, data.y_test)
+
+
+def _common(pair: tuple[Any, Any], sign: str) -> tuple[Array, Array]:
+    """The mean of |map| (with sign="positive" of its positive part) over the training set, for every image of both sets."""
+    from xaicore.metrics.subject import signed
+
+    first, second = (np.asarray(v, dtype=float) for v in pair)
+    mean = signed(first, "absolute" if sign == "signed" else sign).mean(axis=0)
+    return np.broadcast_to(mean, first.shape), np.broadcast_to(mean, second.shape)
 
 
 def _pair(pair: Any, label: str) -> tuple[Any, Any]:
@@ -157,25 +171,25 @@ def _replaced(x: Array, place: Array, share: float, mean: Array, keep: bool, axi
 
 
 def roar(s: Subject, data: Data | None = None, shares: Sequence[float] = SHARES, repeats: int = 1, seed: int = 0,
-         trainer: Callable[[Graph, Array, Array, int], Graph] | None = None) -> Score:
+         trainer: Trainer | None = None, per: str = "image") -> Score:
     """Remove and retrain: the area under the test accuracy of new models over the share of pixels replaced, one number for the method.
 
     data  the training and test set (``roar.Data``); the subject's method explains the true class of every image with the subject's model
 
     The score is the same for every sample of the batch: it is about the method. Small is good: what it calls important is not to
-    be learned from the
-    rest. extras: "retrained". Source: hooker2019. Details and several methods at once: ``xaicore.metrics.roar.retrain``.
+    be learned from the rest. extras: "retrained". Source: hooker2019. Details and several methods at once:
+    ``xaicore.metrics.roar.retrain``.
     """
-    return _score(s, data, shares, repeats, seed, trainer, keep=False)
+    return _score(s, data, shares, repeats, seed, trainer, per, keep=False)
 
 
 def kar(s: Subject, data: Data | None = None, shares: Sequence[float] = SHARES, repeats: int = 1, seed: int = 0,
-        trainer: Callable[[Graph, Array, Array, int], Graph] | None = None) -> Score:
+        trainer: Trainer | None = None, per: str = "image") -> Score:
     """Keep and retrain: the area under the test accuracy over the share of pixels kept; large is good. Source: hooker2019."""
-    return _score(s, data, shares, repeats, seed, trainer, keep=True)
+    return _score(s, data, shares, repeats, seed, trainer, per, keep=True)
 
 
-def _score(s: Subject, data: Data | None, shares: Sequence[float], repeats: int, seed: int, trainer: Any, keep: bool) -> Score:
+def _score(s: Subject, data: Data | None, shares: Sequence[float], repeats: int, seed: int, trainer: Any, per: str, keep: bool) -> Score:
     if data is None:
         raise Inapplicable("retraining needs data=xaicore.metrics.roar.Data(x, y, x_test, y_test)")
     if s.ask is None:
@@ -190,7 +204,7 @@ def _score(s: Subject, data: Data | None, shares: Sequence[float], repeats: int,
         axis = channel_axis(s.task, name)
         return a if axis is None or a.ndim < x.ndim else a.sum(axis=axis + 1).reshape(len(a), *space_of(s.task, name))
 
-    done = retrain(s.graph, data, {s.label: maps_of(maps, data)}, shares, keep, repeats, seed, trainer)
+    done = retrain(s.graph, data, {s.label: maps_of(maps, data)}, shares, keep, repeats, seed, trainer, per=per)
     return Score(np.full(s.size, done.areas[s.label]), {"retrained": done})
 
 

@@ -114,8 +114,7 @@ def continuity(s: Subject, shifts: int = 4, baseline: float = 0) -> Score:
     baseline  what comes in on the left. A movement that changes nothing is left out; NaN where that is all of them
 
     Needs axes of space. extras: "each" (N, K), NaN where x' = x. Source: montavon2018, section 7.1 (the quotient; the movements
-    are its figure's).
-    Differs: Quantus correlates the change of patches with that of f.
+    are its figure's). Differs: Quantus correlates the change of patches with that of f.
     """
     name = s.name
     axis, space = channel_axis(s.task, name), space_of(s.task, name)
@@ -178,8 +177,8 @@ def relative_representation_stability(s: Subject, layer: str | None = None, radi
     """
     name = representation(s) if layer is None else s.task.graph.find(layer)
     h = _value(s, {}, name)
-    return _relative(s, neighbours(s, radius, samples, noise, seed), p, eps, lambda moved: norm(_quotient(h, _value(s, moved, name), eps),
-                                                                                                p))
+    near = neighbours(s, radius, samples, noise, seed)
+    return _relative(s, near, p, eps, lambda moved: norm(_quotient(h, _value(s, moved, name), eps), p))
 
 
 def representation(s: Subject) -> str:

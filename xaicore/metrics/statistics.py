@@ -79,8 +79,7 @@ def ssim(a: Array, b: Array, window: int = 7) -> Array:
 
     (2 μa μb + c1)(2 σab + c2) / ((μa² + μb² + c1)(σa² + σb² + c2)), c1 = (.01 L)², c2 = (.03 L)², L the range of both maps together,
     variances with n - 1. Source: wang2004. Same as: skimage.metrics.structural_similarity with data_range=L (it averages over the
-    same windows).
-    NaN where both maps are constant.
+    same windows). NaN where both maps are constant.
     """
     axes = tuple(range(1, a.ndim))
     spread = np.maximum(a.max(axis=axes), b.max(axis=axes)) - np.minimum(a.min(axis=axes), b.min(axis=axes))

@@ -165,8 +165,7 @@ def train(
     progress   called with (epoch, mean loss)
 
     Draws (order, augmentation) come from default_rng(seed), which may be a generator itself; same seed and same NumPy build, same
-    result. InputError when the loss
-    is no number.
+    result. InputError when the loss is no number.
     """
     optimizer = Adam() if optimizer is None else optimizer
     chosen("schedule", schedule, ("cosine", "constant"))

@@ -330,8 +330,7 @@ def sanity(
     controls  also check maps that know no model (they survive everything: that is what it looks like)
 
     A check that does not apply says why. UnknownName for names, InputError for values that cannot be used. Exit code 1 where a
-    method survives
-    parameter randomisation.
+    method survives parameter randomisation.
     """
     from xaicore.metrics.evaluate import _methods
 

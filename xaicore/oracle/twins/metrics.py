@@ -241,8 +241,8 @@ def effective_complexity(s: Subject) -> list[float]:
     for n, a in enumerate(rows(s)):
         order, x = first_place([abs(v) for v in a]), x_of(s, n)
         own = f(s, n, x)
-        out.append(float(next(k for k in range(len(a) + 1) if k == len(a) or (f(s, n, with_gone(x,
-                                                                                                order[k:])) - own) ** 2 <= 0.01 * own**2)))
+        good = [k for k in range(len(a)) if (f(s, n, with_gone(x, order[k:])) - own) ** 2 <= 0.01 * own**2]
+        out.append(float([*good, len(a)][0]))
     return out
 
 

@@ -278,8 +278,8 @@ def pic(s: Subject, accuracy: bool, thresholds: tuple[float, ...], keep: float, 
                 plane = np.linalg.solve(np.array([[1.0, *points[k]] for k in corners]), [x[points[k]] for k in corners])
                 start[r, c] = plane @ [1, r, c]
 
-        def measured(shown: Array, low: float = float(x.min()), high: float = float(x.max()), label: int = label) -> tuple[float, float,
-                                                                                                                           float]:
+        def measured(shown: Array, x: Array = x, label: int = label) -> tuple[float, float, float]:
+            low, high = float(x.min()), float(x.max())
             z = s.task.graph(shown[None, None])[0]
             p = math.exp(z[label]) / sum(math.exp(v) for v in z)
             file = io.BytesIO()

@@ -39,8 +39,8 @@ def net(*weights: Any, biases: Sequence[Any] = ()) -> Graph:
     x = b.input("x", (None, len(weights[0][0])))
     for k, w in enumerate(weights):
         bias = biases[k] if k < len(biases) else None
-        x = b.add(Dense(), x, b.param(f"w{k}", np.array(w, dtype=float)), *([] if bias is None else [b.param(f"b{k}", np.array(bias,
-                                                                                                                               dtype=float))]))
+        extra = [] if bias is None else [b.param(f"b{k}", np.array(bias, dtype=float))]
+        x = b.add(Dense(), x, b.param(f"w{k}", np.array(w, dtype=float)), *extra)
         x = b.add(ReLU(), x) if k + 1 < len(weights) else x
     return b.build(x)
 
@@ -49,8 +49,8 @@ def of_picture(weights: Any, height: int, width: int, bias: Any = None) -> Graph
     """An affine function of a picture of one channel."""
     b = Builder("picture", "float64")
     x = b.add(Flatten(), b.input("x", (None, 1, height, width)))
-    return b.build(b.add(Dense(), x, b.param("w", np.array(weights, dtype=float)), *([] if bias is None else [b.param("b", np.array(bias,
-                                                                                                                                    dtype=float))])))
+    extra = [] if bias is None else [b.param("b", np.array(bias, dtype=float))]
+    return b.build(b.add(Dense(), x, b.param("w", np.array(weights, dtype=float)), *extra))
 
 
 NET_A = net([[1, -1], [1, 2], [-1, 1]], [[3, -1, 2]])
@@ -126,8 +126,8 @@ def distribution() -> Subject:
 
 EXAMPLES = (
     WorkedMetric("faithfulness.correlation", lambda: affine([3, -1, 2], [1, 1, 1], [3, -1, 2]), [1.0],
-                 "f = 3x1 - x2 + 2x3, a = (3, -1, 2): without S, f loses Σ_S a, so both sides are equal: r = 1", {"samples": 5,
-                                                                                                                  "subset": 2}),
+                 "f = 3x1 - x2 + 2x3, a = (3, -1, 2): without S, f loses Σ_S a, so both sides are equal: r = 1",
+                 {"samples": 5, "subset": 2}),
     WorkedMetric("faithfulness.estimate", lambda: affine([1, 2, 3], [1, 1, 1], [1, 3, 2]), [0.5],
                  "drops (1, 2, 3), a = (1, 3, 2): deviations (-1, 0, 1) and (-1, 1, 0): r = 1 / (√2 √2) = 1/2"),
     WorkedMetric("monotonicity", lambda: affine([1, 2, -1], [1, 1, 1], [1, 2, 3]), [0.0],
@@ -138,8 +138,8 @@ EXAMPLES = (
     WorkedMetric("pixel_flipping", a, [0.25], "a = (6, -5): f(3,1) = 1, f(0,1) = 0, f(0,0) = 0; area (1 + 0)/2 · 1/2 + 0 = 1/4",
                  {"steps": None}),
     WorkedMetric("deletion", a, [0.25], "the same curve 1, 0, 0: 1/4", {"steps": None}),
-    WorkedMetric("insertion", a, [3.25], "f(0,0) = 0, f(3,0) = 6, f(3,1) = 1: (0 + 6)/4 + (6 + 1)/4 = 13/4", {"steps": None,
-                                                                                                              "baseline": 0}),
+    WorkedMetric("insertion", a, [3.25], "f(0,0) = 0, f(3,0) = 6, f(3,1) = 1: (0 + 6)/4 + (6 + 1)/4 = 13/4",
+                 {"steps": None, "baseline": 0}),
     WorkedMetric("region_perturbation", a, [2 / 3], "curve 1, 0, 0: AOPC = (0 + 1 + 1)/3 (E64)", {"baseline": 0}),
     WorkedMetric("selectivity", a, [0.25], "features are the patches: curve 1, 0, 0, area 1/4"),
     WorkedMetric("sensitivity_n", lambda: affine([3, -1, 2], [1, 1, 1], [-3, 1, -2]), [-1.0],
