@@ -99,9 +99,10 @@ class Op:
         return None
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
-        """For a piecewise-linear elementwise operator: arrays whose sign changes mark where the slope changes.
+        """For a piecewise-linear operator that is elementwise, or sorts: arrays whose sign changes mark where the slope changes.
 
-        None: the operator is not of this kind. ReLU gives (x,); a clip gives (x - low, x - high).
+        None: the operator is not of this kind. ReLU gives (x,); a clip gives (x - low, x - high); TopK all differences of entries, where
+        signs may also change without a change of slope.
         """
         return None
 

@@ -144,6 +144,14 @@ class TopK(_Top):
         np.put_along_axis(out, at, g, axis)
         return out
 
+    def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
+        """x_i - x_j of all pairs i < j: between two changes of sign the order, and with it who is taken, is the same."""
+        (x,) = xs
+        (axis,) = batchless((self.axis,), x.ndim, str(self))
+        rows = np.moveaxis(x, axis, -1)
+        i, j = np.triu_indices(x.shape[axis], 1)
+        return (rows[..., i] - rows[..., j],)
+
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         at = b.add(TopKIndices(self.axis, self.k, self.largest), inputs[0], name="indices")
         return b.add(GatherElements(self.axis), inputs[0], at)
