@@ -241,10 +241,9 @@ def _affine(setting: str) -> Callable[[np.random.Generator], Problem]:
 
 
 def _maxima(rng: np.random.Generator) -> Problem:
-    """Overlapping maxima of rectified entries, mixed linearly."""
-    graph = _graph(rng, (1, 4), lambda b, x, of: b.add(Dense(), b.add(Flatten(), b.add(
-        MaxPool((2,), (1,)), b.add(ReLU(), x))), of("w", 2, 3)))
-    return problem_on(rng, graph, (2, 1, 4), False, 1, {"baseline": like_x})
+    """Overlapping maxima of three entries out of five, mixed linearly."""
+    graph = _graph(rng, (1, 5), lambda b, x, of: b.add(Dense(), b.add(Flatten(), b.add(MaxPool((3,), (1,)), x)), of("w", 2, 3)))
+    return problem_on(rng, graph, (1, 1, 5), False, 1, {"baseline": like_x})
 
 
 def _deeplift(rule: str, *more: Any) -> Any:

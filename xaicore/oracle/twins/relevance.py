@@ -29,7 +29,7 @@ Choose = Callable[[Layer, Mapping[str, Any]], Neuron]
 def lrp_step(choose: Choose, settings: Mapping[str, Any]) -> Step:
     """The walk of all LRP rule sets: ``choose`` for layers with weights, ε for sums and averages, the winner (or shares) of a maximum."""
     eps, bias = settings.get("eps", Fraction(0)), settings.get("bias", "absorb")
-    of_sums = partial(rules.epsilon, eps=eps, bias=bias)
+    of_sums = partial(rules.epsilon, eps=eps, bias=bias, stabilizer=settings.get("stabilizer", "sign"))
 
     def step(layer: Layer, u: Unit, xs: list[Any], y: Any, r: Any) -> list[Any]:
         if layer.kind == "affine":
@@ -37,6 +37,9 @@ def lrp_step(choose: Choose, settings: Mapping[str, Any]) -> Step:
             return rule(xs, [list(u.weights)], [u.bias], [r])
         if layer.kind == "max" and settings.get("pool", "winner") == "proportional":
             return [x / sum(xs) * r if sum(xs) != 0 else 0 * r for x in xs]
+        if layer.kind == "max" and settings.get("pool", "winner") == "epsilon":
+            below = y + (-eps if y < 0 else eps)
+            return [x / below * r if i == winner(xs) and below != 0 else 0 * r for i, x in enumerate(xs)]
         return [r if layer.kind != "max" or i == winner(xs) else 0 * r for i in range(len(xs))]
 
     return step
@@ -66,19 +69,21 @@ def _zero(s: Mapping[str, Any]) -> Neuron:
 
 
 def _epsilon(s: Mapping[str, Any]) -> Neuron:
-    return partial(rules.epsilon, eps=s["eps"], bias=s.get("bias", "absorb"))
+    return partial(rules.epsilon, eps=s["eps"], bias=s.get("bias", "absorb"), stabilizer=s.get("stabilizer", "sign"))
 
 
 def _gamma(s: Mapping[str, Any]) -> Neuron:
-    return partial(rules.gamma, gamma=s.get("gamma", Fraction(1, 4)), variant=s.get("variant", "generalized"), bias=s.get("bias", "absorb"))
+    return partial(rules.gamma, gamma=s.get("gamma", Fraction(1, 4)), variant=s.get("variant", "generalized"), bias=s.get("bias", "absorb"),
+                   eps=s.get("layer_eps", 0))
 
 
 def _alpha_beta(s: Mapping[str, Any]) -> Neuron:
-    return partial(rules.alpha_beta, alpha=s.get("alpha", 2), split=s.get("variant", "contributions"), bias=s.get("bias", "absorb"))
+    return partial(rules.alpha_beta, alpha=s.get("alpha", 2), split=s.get("variant", "contributions"), bias=s.get("bias", "absorb"),
+                   eps=s.get("layer_eps", 0))
 
 
 def _z_plus(s: Mapping[str, Any]) -> Neuron:
-    return partial(rules.z_plus, bias=s.get("bias", "absorb"))
+    return partial(rules.z_plus, bias=s.get("bias", "absorb"), split=s.get("variant", "contributions"), eps=s.get("layer_eps", 0))
 
 
 def _z_box(s: Mapping[str, Any]) -> Neuron:
@@ -117,7 +122,7 @@ def _flat(s: Mapping[str, Any]) -> Neuron:
 
 
 def _w_square(s: Mapping[str, Any]) -> Neuron:
-    return rules.w_square
+    return partial(rules.w_square, with_bias=s.get("variant") == "with-bias")
 
 
 def _deep_taylor(net: Plain) -> Choose:
@@ -182,7 +187,7 @@ def _reference(rng: np.random.Generator) -> Problem:
 # ----- the table ------------------------------------------------------------------------------------------------------
 
 E = Fraction(1, 8)
-BIASES = ("absorb", "ignore", "distribute")
+BIASES = ("absorb", "ignore", "distribute", "whole")
 
 
 def _of(how: str, choose: Callable[[Plain], Choose], *several: dict[str, Any], **common: Any) -> tuple[Twin, ...]:
@@ -197,13 +202,15 @@ _BOX = {"low": -1, "high": Fraction(3, 2)}
 
 TWINS = {
     "lrp.zero": _of("x w R / z", everywhere(_zero), *_BIASES, {"pool": "proportional"}),
-    "lrp.epsilon": _of("x w R / (z + eps sign z)", everywhere(_epsilon), *_BIASES, eps=E),
-    "lrp.gamma": _of("w + gamma w+", everywhere(_gamma), *_BIASES, {"gamma": 2, "variant": "original"}, eps=E),
+    "lrp.epsilon": _of("x w R / (z + eps sign z)", everywhere(_epsilon), *_BIASES, *({"stabilizer": s} for s in ("plain", "zero", "clip")),
+                       {"pool": "epsilon"}, eps=E),
+    "lrp.gamma": _of("w + gamma w+", everywhere(_gamma), *_BIASES, {"gamma": 2, "variant": "original", "layer_eps": E}, eps=E),
     "lrp.alpha_beta": _of("shares of either sign", everywhere(_alpha_beta), *_BIASES, {"alpha": Fraction(3, 2), "variant": "weights-only"},
-                          eps=E),
-    "lrp.z_plus": _of("shares of what is positive", everywhere(_z_plus), *_BIASES, eps=E),
+                          {"layer_eps": E}, eps=E),
+    "lrp.z_plus": _of("shares of what is positive", everywhere(_z_plus), *_BIASES,
+                      {"variant": "weights-only", "bias": "whole", "layer_eps": E}, eps=E),
     "lrp.z_box": _of("x w - l w+ - h w- at the first layer", at_first(_z_box), *_FIRST, eps=E, **_BOX),
-    "lrp.w_square": _of("shares of w² at the first layer", at_first(_w_square), *_FIRST, eps=E),
+    "lrp.w_square": _of("shares of w² at the first layer", at_first(_w_square), *_FIRST, {"variant": "with-bias"}, eps=E),
     "lrp.flat": _of("equal shares at the first layer", at_first(_flat), *_FIRST, eps=E),
     "lrp.epsilon_plus": _of("z+ at convolutions, eps else", composite(_z_plus), *_BIASES, eps=E),
     "lrp.epsilon_alpha2_beta1": _of("alpha 2 at convolutions, eps else", composite(_alpha_beta), *_BIASES, eps=E),

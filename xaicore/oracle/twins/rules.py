@@ -63,18 +63,30 @@ def _with_share(parts: list[Any], w: Vector, amount: Any) -> list[Any]:
     return [p + (amount / fan_in if v != 0 else 0) for p, v in zip(parts, w)]
 
 
-def epsilon(x: Vector, w: Matrix, b: Vector, r: Vector, eps: Any = 0, bias: str = "absorb") -> list[Any]:
-    """Bach et al. 2015, eqs. 56 and 58, with the three bias policies; every input with a weight that is not 0 counts."""
+def _stable(z: Any, eps: Any, how: str = "sign") -> Any:
+    """z moved away from 0: by eps to its own side ("sign"), upwards ("plain"), at 0 alone ("zero"), or to eps at least ("clip")."""
+    if how == "plain":
+        return z + eps
+    if how == "zero":
+        return z if z != 0 else z + eps
+    if how == "clip":
+        return z if abs(z) > eps else _sign(z) * eps
+    return z + _sign(z) * eps
+
+
+def epsilon(x: Vector, w: Matrix, b: Vector, r: Vector, eps: Any = 0, bias: str = "absorb", stabilizer: str = "sign") -> list[Any]:
+    """Bach et al. 2015, eqs. 56 and 58, with the bias policies; every input with a weight that is not 0 counts."""
     def shares(j: int) -> list[Any]:
         parts = [x[i] * w[j][i] for i in range(len(x))]
         z = sum(parts) + (b[j] if bias != "ignore" else 0)
-        return _quotients(_with_share(parts, w[j], b[j]) if bias == "distribute" else parts, z + eps * _sign(z))
+        return _quotients(_with_share(parts, w[j], b[j]) if bias == "distribute" else parts, _stable(z, eps, stabilizer))
 
     return _spread(r, shares, len(x))
 
 
-def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias: str = "absorb", split: str = "contributions") -> list[Any]:
-    """Bach et al. 2015, eq. 60, with alpha - beta = 1."""
+def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias: str = "absorb", split: str = "contributions",
+               eps: Any = 0) -> list[Any]:
+    """Bach et al. 2015, eq. 60, with alpha - beta = 1; bias="whole" has all of b in both denominators."""
     beta = alpha - 1
 
     def shares(j: int) -> list[Any]:
@@ -87,8 +99,8 @@ def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias:
             for i in range(len(x)):
                 decides = x[i] * w[j][i] if split == "contributions" else w[j][i]
                 parts.append(x[i] * w[j][i] if keep(decides) else 0)
-            offset = b[j] if bias != "ignore" and keep(b[j]) else 0
-            z = sum(parts) + offset
+            offset = b[j] if bias == "whole" or (bias != "ignore" and keep(b[j])) else 0
+            z = _stable(sum(parts) + offset, eps) if eps else sum(parts) + offset
             if bias == "distribute":
                 parts = _with_share(parts, w[j], offset)
             for i, q in enumerate(_quotients(parts, z)):
@@ -98,17 +110,14 @@ def alpha_beta(x: Vector, w: Matrix, b: Vector, r: Vector, alpha: Any = 2, bias:
     return _spread(r, shares, len(x))
 
 
-def z_plus(x: Vector, w: Matrix, b: Vector, r: Vector, bias: str = "absorb") -> list[Any]:
+def z_plus(x: Vector, w: Matrix, b: Vector, r: Vector, bias: str = "absorb", split: str = "contributions", eps: Any = 0) -> list[Any]:
     """Montavon et al. 2017: shares of the positive contributions."""
-    def shares(j: int) -> list[Any]:
-        parts, offset = [max(x[i] * w[j][i], 0) for i in range(len(x))], max(b[j], 0) if bias != "ignore" else 0
-        return _quotients(_with_share(parts, w[j], offset) if bias == "distribute" else parts, sum(parts) + offset)
-
-    return _spread(r, shares, len(x))
+    return alpha_beta(x, w, b, r, 1, bias, split, eps)
 
 
-def gamma(x: Vector, w: Matrix, b: Vector, r: Vector, gamma: Any, variant: str = "generalized", bias: str = "absorb") -> list[Any]:
-    """x (w + γ w+) and its form for signed inputs, which favours the contributions of the sign of z."""
+def gamma(x: Vector, w: Matrix, b: Vector, r: Vector, gamma: Any, variant: str = "generalized", bias: str = "absorb", eps: Any = 0
+          ) -> list[Any]:
+    """x (w + γ w+) and its form for signed inputs, which favours the contributions of the sign of z; bias="whole" never favours b."""
     def shares(j: int) -> list[Any]:
         offset = b[j] if bias != "ignore" else 0
         z = sum(x[i] * w[j][i] for i in range(len(x))) + offset
@@ -121,15 +130,16 @@ def gamma(x: Vector, w: Matrix, b: Vector, r: Vector, gamma: Any, variant: str =
             return contribution * (1 + gamma) if favoured else contribution
 
         parts = [favour(x[i] * w[j][i], w[j][i] if variant == "original" else x[i] * w[j][i]) for i in range(len(x))]
-        z = sum(parts) + favour(offset, offset)
-        return _quotients(_with_share(parts, w[j], favour(offset, offset)) if bias == "distribute" else parts, z)
+        added = offset if bias == "whole" else favour(offset, offset)
+        z = sum(parts) + added
+        return _quotients(_with_share(parts, w[j], added) if bias == "distribute" else parts, _stable(z, eps) if eps else z)
 
     return _spread(r, shares, len(x))
 
 
-def w_square(x: Vector, w: Matrix, b: Vector, r: Vector) -> list[Any]:
-    """Montavon et al. 2017, eq. 12."""
-    return _spread(r, lambda j: _quotients([v * v for v in w[j]], sum(v * v for v in w[j])), len(x))
+def w_square(x: Vector, w: Matrix, b: Vector, r: Vector, with_bias: bool = False) -> list[Any]:
+    """Montavon et al. 2017, eq. 12; zennit adds b²."""
+    return _spread(r, lambda j: _quotients([v * v for v in w[j]], sum(v * v for v in w[j]) + (b[j] * b[j] if with_bias else 0)), len(x))
 
 
 def flat(x: Vector, w: Matrix, b: Vector, r: Vector) -> list[Any]:

@@ -107,6 +107,8 @@ EXAMPLES = (
     Worked("gradient_shap", "affine", linear(2, -3), [[4, 1]], [[8, -3]],
            "The gradient is (2, -3) wherever it is drawn, and the reference 0: 2·4, -3·1.", "erion2021 eq. 3", settings={"samples": 3},
            exact=True),
+    Worked("gradient_shap", "another-reference", linear(2, -3), [[4, 1]], [[6, 0]], "2·(4 - 1), -3·(1 - 1), whatever is drawn.",
+           "erion2021 eq. 3", settings={"samples": 3, "baseline": [[1, 1]]}, exact=True),
     Worked("gradient_shap", "homogeneous", net_a, A, [[6, -5]],
            "On the line from 0 every point is α (3, 1), where the same units are on: the gradient is always (2, -5), times (3, 1).",
            "erion2021 eq. 3", settings={"samples": 4, "seed": 3}),
@@ -125,6 +127,10 @@ EXAMPLES = (
            "Against (0, 1, 0). From 1 to 3: only player 1 reaches it, 2. From 0 to 1: player 1 when in, player 2 when out; nothing is at "
            "stake unless 1 is out and 2 in: v = 0 then, 1 else. Player 1: 1/2, player 2: -1/2.", "lundberg2017 section 4.2 (any baseline: "
            "derived)", settings={"baseline": [[0, 1, 0]]}, exact=True),
+    Worked("max_shap", "two-against-one", largest, [[2, 3, 0]], [[F(2, 3), F(5, 3), F(-1, 3)]],
+           "Against (0, 0, 1). The height from 0 to 1 is missed only with 3 in and neither 1 nor 2: 3 loses it when it comes first, 1/3; 1 "
+           "brings it back in the order 3, 1, 2 and 2 in 3, 2, 1: 1/6 each. From 1 to 2: 1/2 each. From 2 to 3: player 2.",
+           "lundberg2017 section 4.2 (any baseline: derived)", settings={"baseline": [[0, 0, 1]]}, exact=True),
     Worked("max_shap", "two-windows", pair_of_maxima, [[[2, 1, 4]]], [[[F(9, 2), 1, F(-7, 2)]]],
            "3 max(2, 1): from 1 to 2 player 1, from 0 to 1 both: 3·(3/2, 1/2). -max(1, 4): from 1 to 4 player 3, below both: -(1/2, 7/2). "
            "x2: 3/2 - 1/2.", "lundberg2017 section 4.2", exact=True),
