@@ -34,7 +34,7 @@ def test_help_names_every_command_and_exit_code(run: Run) -> None:
         assert word in ran.out
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "explain", "check", "methods", "rules"])
+@pytest.mark.parametrize("command", ["demo", "inspect", "explain", "check", "methods", "rules", "visualize", "represent"])
 def test_each_command_has_help(run: Run, command: str) -> None:
     ran = run(command, "--help")
     assert ran.code == 0
