@@ -1,20 +1,25 @@
 """Average causal effects: worked numbers, sampling, second derivatives against differences, what ReLU networks lack."""
 
 from fractions import Fraction as F
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 import xaicore as xc
 from tests.nets import NET_B, close, mlp
 from tests.oracle.planted import cnn, image, normed
 from xaicore import Builder
-from xaicore.errors import ExactnessError, Inapplicable, InputError
+from xaicore.data import digits_images, digits_model
+from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName
+from xaicore.graph.run import evaluate
+from xaicore.methods.causal import evidence, regressors
 from xaicore.methods.curvature import hessian_product
 from xaicore.methods.task import make_task
-from xaicore.ops import Add, Dense, Mul, ReLU, Sigmoid, Slice, Softmax, Tanh
+from xaicore.ops import Add, Dense, Mul, ReLU, Reshape, Sigmoid, Slice, Softmax, Sum, Tanh
 from xaicore.oracle.strategies import SMOOTH, cnns, inputs_of, mlps, numbers
 
 
@@ -224,3 +229,105 @@ def test_bad_input():
     with pytest.raises(Inapplicable, match="black box without a derivative"):
         xc.explain(black, x, "ace", background=np.eye(2))
     assert np.asarray(xc.explain(black, x, "ace", background=np.eye(2), order="mc", low=-1, high=1))[0] == pytest.approx([4 - 1 / 3, 0])
+
+
+# ----- regressors, arrows of time, layers ---------------------------------------------------------------------------
+
+
+def test_a_regressor_is_the_curve_where_that_is_a_polynomial():
+    """E44, f = x1 x2 + x1²: E[f | do(x1 = α)] = α² for a symmetric x2, so degree 2 is exact, evidence finds it, and ACE(1) = 2/3."""
+    graph = quadratic(np.array([[1.0, 0.5], [0.5, 0.0]]), np.zeros(2))
+    background = np.array([[-1.0, -1.0], [1.0, 1.0], [-1.0, 1.0], [1.0, -1.0]])
+    plain = xc.explain(graph, [[1.0, 0.5]], "ace", background=background)
+    assert np.asarray(plain)[0, 0] == pytest.approx(2 / 3)
+    for degree in (2, 3, "evidence"):
+        a = xc.explain(graph, [[1.0, 0.5]], "ace", background=background, degree=degree)
+        assert close(a, np.asarray(plain), 1e-6)                        # evidence keeps a noise of 1e-6
+        assert close(a.extras["regressor"]["x"][0, 0, :3], [1 / 3, 0, 2 / 3], 1e-6)   # α² = 1/3 P_0 + 2/3 P_2
+    assert a.extras["degree"]["x"][0].tolist() == [2, 0]                # x2: E = mean of x1² + 0 α, a constant
+    flat = xc.explain(graph, [[1.0, 0.5]], "ace", background=background, degree=0)
+    assert close(flat, [[0, 0]], 1e-12)
+
+
+def test_evidence_prefers_the_simplest_polynomial():
+    """Noise around a line: degree 1 in most of 20 draws, and close to the line; against the marginal Gaussian itself."""
+    rng, t = np.random.default_rng(0), np.linspace(-1, 1, 12)
+    y = 1 + 2 * t + 0.3 * rng.normal(size=(20, 12))
+    coefficients, degrees = regressors(np.tile(t, (1, 20, 1)), y[None], "evidence")
+    assert (degrees == 1).sum() > 12
+    assert abs(coefficients[0][degrees[0] == 1][:, 1] - 2).max() < 0.6   # some standard errors of 0.3 / sqrt(12 / 3)
+    basis = np.polynomial.legendre.legvander(t, 2)
+    mean, log = evidence(basis, y[0])
+    best = -np.inf
+    scale = abs(y[0]).max()
+    for a, b in product(10.0 ** np.arange(-2, 3, 0.25), repeat=2):
+        cov = basis @ basis.T / a + np.eye(12) / b
+        best = max(best, multivariate_normal(np.zeros(12), cov).logpdf(y[0] / scale))
+    assert best - 0.05 <= log <= best + 0.3                             # the grid's step; the re-estimation ends at a maximum
+    assert mean.shape == (3,)
+
+
+def test_the_past_acts_on_the_future():
+    """x_2 = 2 x_1 + noise, f = 3 x_1 + 5 x_2: do(x_1 = α) moves f by 13 α, do(x_2 = α) by 5 α, and nothing acts backwards."""
+    rng = np.random.default_rng(1)
+    first = rng.normal(size=(40, 1))
+    noise = rng.normal(size=(40, 1))
+    noise -= first * (first - first.mean()).T @ noise / ((first - first.mean()) ** 2).sum()
+    background = np.concatenate([first, 2 * first + noise - noise.mean()], axis=1)
+    background -= background.mean(axis=0)
+    graph = quadratic(np.zeros((2, 2)), [3, 5])
+    for order in (1, 2, "mc"):
+        a = xc.explain(graph, [[1.0, 1.0]], "ace", background=background, arrows="time", low=-1, high=1, order=order)
+        assert close(a, [[13, 5]], 1e-9)
+        assert close(xc.explain(graph, [[1.0, 1.0]], "ace", background=background, low=-1, high=1, order=order), [[3, 5]], 1e-9)
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_second_order_is_exact_with_arrows_too(seed):
+    """Quadratic f of (N, 3, 2): the second order is the mean over the moved samples, which a loop makes with a regression by hand."""
+    rng = np.random.default_rng(seed)
+    m = numbers(rng, (6, 6))
+    b = Builder()
+    flat = b.add(Reshape((6,)), b.input("x", (None, 3, 2)), name="flat")
+    graph = b.build(b.add(Sum((1,)), b.add(Mul(), flat, b.add(Dense(), flat, b.param("m", m + m.T))), name="f"))
+    background, x = rng.normal(size=(15, 3, 2)), numbers(rng, (1, 3, 2))
+    own = {"background": background, "arrows": "time", "low": -1, "high": 1, "steps": 4}
+    two, mc = (xc.explain(graph, x, "ace", order=order, **own) for order in (2, "mc"))
+    assert close(two, np.asarray(mc), 1e-9)
+    rows = background.reshape(15, 6)
+    i = int(rng.integers(6))
+    now = (i // 2 + 1) * 2
+    design = np.column_stack([np.ones(15), rows[:, :now]])
+    alpha = mc.extras["points"]["x"][i, 1]
+    moved = rows.copy()
+    for j in range(now, 6):
+        coefficient = np.linalg.solve(design.T @ design, design.T @ rows[:, j])[1 + i]
+        moved[:, j] += coefficient * (alpha - rows[:, i])
+    moved[:, i] = alpha
+    assert mc.extras["curve"]["x"][0, i, 1] == pytest.approx(graph(moved.reshape(15, 3, 2)).mean(), rel=1e-9, abs=1e-9)
+
+
+def test_at_a_layer():
+    """ACE of the units of a layer is ACE on the rest of the network, with the background's own activations and their range."""
+    rng = np.random.default_rng(2)
+    graph = mlp([numbers(rng, (4, 3)), numbers(rng, (2, 4))], [numbers(rng, (4,)), None])
+    background, x = rng.normal(size=(9, 3)), rng.normal(size=(2, 3))
+    rest = mlp([graph.params["w2"]] if "w2" in graph.params else [graph.params[graph.nodes[-1].inputs[1]]], [None])
+    hidden = graph.nodes[1].name
+    values = [evaluate(graph, {"x": v}, keep=[hidden])[hidden] for v in (x, background)]
+    a = xc.explain(graph, x, "ace", 1, layer=hidden, background=background)
+    assert close(a, np.asarray(xc.explain(rest, values[0], "ace", 1, background=values[1])), 1e-12)
+    with pytest.raises(InputError, match="ace averages over an interval"):
+        xc.explain(digits_model(), digits_images()[0][:1], "ace", 1, layer="relu5")
+
+
+def test_bad_settings_of_regressors_and_arrows():
+    graph = quadratic(np.eye(2, dtype=int).tolist(), [0, 0], "exact").astype("float64")
+    own = {"low": -1, "high": 1}
+    for more, error, message in (({"degree": 10}, InputError, "degree=10 has 11 coefficients"), ({"degree": "best"}, InputError, "degree='best'"),
+                                 ({"arrows": "tme"}, UnknownName, "did you mean 'time'"), ({"arrows": "time"}, InputError, "give background=")):
+        with pytest.raises(error, match=message):
+            xc.explain(graph, [[1.0, 1.0]], "ace", **own, **more)
+    with pytest.raises(ExactnessError, match="least squares"):
+        xc.explain(graph.astype("exact"), [[1, 1]], "ace", quadrature="midpoint", degree=1, **own)

@@ -52,7 +52,7 @@ def explain(
     checked = _settings(row, settings, speed)
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
     task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt, row.free)
-    checked = _range_of_input(task, row, checked)
+    checked = _range_of_input(task, row, checked, reached)
     return _described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started)
 
 
@@ -85,7 +85,7 @@ def explain_all(
             if task is None:
                 task = make_task(graph, x, target, output, batch_size, report, keep, wrt, row.free)
                 first.setdefault(row.free, task)
-            checked = _range_of_input(task, row, settings)
+            checked = _range_of_input(task, row, settings, reached)
             found.append(_described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started))
         out[label] = tuple(found)
     return out
@@ -171,10 +171,10 @@ def _settings(row: Method, settings: Mapping[str, Any], speed: str) -> dict[str,
     return dict(settings)
 
 
-def _range_of_input(task: Task, row: Method, settings: dict[str, Any]) -> dict[str, Any]:
-    """low and high from the graph's own knowledge of its input, where the user gave none."""
+def _range_of_input(task: Task, row: Method, settings: dict[str, Any], layer: Any = None) -> dict[str, Any]:
+    """low and high from the graph's own knowledge of its input, where the user gave none; a layer's value has another range."""
     recorded = task.graph.meta.get(f"range.{task.wrt[0]}", "")
-    if "low" not in row.settings or "low" in settings or "high" in settings or not recorded:
+    if (layer is not None and row.layer == "cut") or "low" not in row.settings or "low" in settings or "high" in settings or not recorded:
         return settings
     low, high = recorded.split(",")
     return {**settings, "low": float(low), "high": float(high)}

@@ -166,7 +166,7 @@ _GAMES = (
          cost="samples forward, samples backward"),
     _game("rise", rise, "linearity", "implementation_invariance", source="petsiuk2018", cost="samples forward"),
     _row("meaningful_perturbation", meaningful_perturbation, "determinism", source="fong2017", cost="steps forward, steps backward"),
-    _row("ace", ace, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", source="chattopadhyay2019", layer="",
+    _row("ace", ace, *_ALWAYS, "linearity", "implementation_invariance", "dummy", "symmetry", source="chattopadhyay2019",
          cost="F · (steps + 1) points (F entries): 1 forward each; order=2 also min(B, F) forward and backward; order='mc' B forward"),
     _game("feature_ablation", feature_ablation, "linearity", "implementation_invariance", "dummy", "symmetry", "sensitivity_a",
           source="kokhlikyan2020", cost="M · B forward (M groups, B backgrounds)"),

@@ -278,6 +278,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "mesner2021": Source(
         "O. C. Mesner, C. R. Shalizi", "Conditional mutual information estimation for mixed, discrete and continuous data", 2021,
         "IEEE Transactions on Information Theory 67, arXiv 1912.03387", False),
+    "mackay1992": Source("D. J. C. MacKay", "Bayesian interpolation", 1992, "Neural Computation 4", False),
     "fisher1924": Source("R. A. Fisher", "The distribution of the partial correlation coefficient", 1924, "Metron 3", False),
     "ciravegna2023": Source(
         "G. Ciravegna, P. Barbiero, F. Giannini, M. Gori, P. Liò, M. Maggini, S. Melacci", "Logic explained networks", 2023,
