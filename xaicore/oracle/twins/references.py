@@ -14,7 +14,7 @@ from xaicore.graph.graph import Graph
 from xaicore.numerics import Array
 from xaicore.ops import Conv, Dense, Flatten, MaxPool, ReLU
 from xaicore.oracle.twins.deeplift import ReluNet
-from xaicore.oracle.twins.games import shapley_by_orders
+from xaicore.oracle.twins.games import shapley_by_formula
 from xaicore.oracle.twins.plain import Layer, Plain, Step, Unit, each, gradient, one_hot, rational, target_of, winner
 from xaicore.oracle.twins.problems import eighths, like_samples, like_x, on_convolutional, on_perceptron, problem_on, twins
 from xaicore.oracle.twins.twin import Problem
@@ -199,15 +199,15 @@ def gradient_shap(p: Problem) -> Array:
     return each(p, one)
 
 
-def by_orders(p: Problem) -> Array:
-    """The Shapley value over all orders of the entries, f of every mixture of x and the baseline by the plain network."""
+def by_coalitions(p: Problem) -> Array:
+    """Shapley's formula over all sets of entries, f of every mixture of x and the baseline by the plain network."""
     def one(net: Plain, x: list[Any], n: int) -> list[Any]:
         x0 = _mean(_rows(p, "background")) if "background" in p.settings else _rows(p, "baseline")[n]
 
         def v(who: Any) -> Any:
             return net.values([a if i in who else b for i, (a, b) in enumerate(zip(x, x0))])[net.output][target_of(p, n)]
 
-        return shapley_by_orders(v, len(x))
+        return shapley_by_formula(v, len(x))
 
     return each(p, one)
 
@@ -235,15 +235,15 @@ def _affine(setting: str) -> Callable[[np.random.Generator], Problem]:
     def make(rng: np.random.Generator) -> Problem:
         graph = _graph(rng, (1, 4), lambda b, x, of: b.add(Dense(), b.add(Flatten(), b.add(Conv(), x, of("k", 2, 1, 2), of("c", 2))),
                                                            of("w", 2, 6), of("b", 2)))
-        return problem_on(rng, graph, (1, 1, 4), False, 1, {setting: like_x if setting == "baseline" else like_samples(3)})
+        return problem_on(rng, graph, (2, 1, 4), False, 1, {setting: like_x if setting == "baseline" else like_samples(3)})
 
     return make
 
 
 def _maxima(rng: np.random.Generator) -> Problem:
-    """Overlapping maxima of three entries out of five, mixed linearly."""
-    graph = _graph(rng, (1, 5), lambda b, x, of: b.add(Dense(), b.add(Flatten(), b.add(MaxPool((3,), (1,)), x)), of("w", 2, 3)))
-    return problem_on(rng, graph, (1, 1, 5), False, 1, {"baseline": like_x})
+    """Overlapping maxima of four entries out of six, mixed linearly."""
+    graph = _graph(rng, (1, 6), lambda b, x, of: b.add(Dense(), b.add(Flatten(), b.add(MaxPool((4,), (1,)), x)), of("w", 2, 3)))
+    return problem_on(rng, graph, (2, 1, 6), False, 1, {"baseline": like_x})
 
 
 def _deeplift(rule: str, *more: Any) -> Any:
@@ -264,6 +264,6 @@ TWINS = {
     "gradient_shap": twins("a loop over the draws, the gradient unit by unit", gradient_shap,
                            on_perceptron(background=like_samples(3), samples=5, seed=7),
                            on_perceptron(background=like_samples(3), samples=4, seed=1, sigma=0.25, dtype="float64")),
-    "linear_shap": twins("the Shapley value over all orders", by_orders, _affine("baseline"), _affine("background")),
-    "max_shap": twins("the Shapley value over all orders", by_orders, _maxima),
+    "linear_shap": twins("Shapley's formula over all sets of entries", by_coalitions, _affine("baseline"), _affine("background")),
+    "max_shap": twins("Shapley's formula over all sets of entries", by_coalitions, _maxima),
 }

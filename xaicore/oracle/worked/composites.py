@@ -58,6 +58,8 @@ EXAMPLES = (
         "R_h = (2, 2). Unit 1: 2·(2, 1)/3. Unit 2: of 2 and -1 only 2 is positive.", MONTAVON, input="z_plus"),
     one("deep_taylor", "net-b-pixels", net_b, B, [[F(7, 3), F(5, 3)]],
         "R_h = (2, 2). Box [0, 3]. Unit 1: 2·(2, 1)/3. Unit 2: 2·1 and (1 - 3)·(-1) = 2: (1, 1).", MONTAVON, input="z_box", low=0, high=3),
+    one("deep_taylor", "bias-of-a-hidden-layer", flooded, B, [[F(9, 2), F(9, 2)]],
+        "h = (2, 1), f = 2 + 2 + 5 = 9. The bias 5 has no part: 2 and 2 of 4, half of 9 each; below a single weight each.", MONTAVON),
     one("deep_taylor", "convolution", convolution(1), C, [[[F(4, 5), 4, F(16, 5)]]], CONV + "w² = 1, 4 of 5: 4/5; 16/5 + 4/5; 16/5.",
         MONTAVON),
     Worked("lrp.restructured", "flooded", flooded, B, [[F(2, 3), F(4, 3)]],
