@@ -19,17 +19,18 @@ from xaicore.trace import Step
 def fullgrad(task: Task, rescale: str | None = None, upsample: str = "bilinear") -> Attribution:
     """S = ψ(x ⊙ ∂f/∂x) + Σ_layers Σ_channels ψ(b ⊙ ∂f/∂z), ψ(m) = |m| in the size of the image.
 
-    rescale   None leaves |m| as it is; "min_max" brings every map to [0, 1] first: (|m| - min) / (max - min)
+    rescale   None leaves |m| as it is; "min_max" brings every map to [0, 1] first: (|m| - min) / (max - min); "layer" all channels of a
+              layer together, with one min and max for each sample
     upsample  "bilinear", "bilinear_corners" or "nearest"
 
     Values (N, 1, *S) for images; b of a nonlinear unit is its implicit bias σ(z) - σ'(z) z, of a ReLU 0. Layers without space (dense
     ones) are not drawn, as in the paper. ``extras``: "input" (N,) = Σ x ∂f/∂x, "biases" node -> (N,), which add up to f exactly, whatever
     the operators are (W3): they are what the ledger of the gradient absorbs. Raises Inapplicable without a spatial input.
-    Source: srinivas2019. Differs: pytorch-grad-cam rescales every term ("min_max"), the authors' code all
-    channels of a layer together and by "bilinear_corners"; captum has none.
+    Source: srinivas2019. Differs: pytorch-grad-cam rescales every term ("min_max"), the authors' code by rescale="layer", with 1e-6
+    added to max - min, and upsample="bilinear_corners"; captum has none.
     """
     if rescale is not None:
-        chosen("rescale", rescale, ("min_max",))
+        chosen("rescale", rescale, ("min_max", "layer"))
     assert task.trace is not None
     a = propagate(task, gradient(), "fullgrad")
     spatial = [k for k in task.wrt if task.feeds[k].ndim > 2]
@@ -39,6 +40,8 @@ def fullgrad(task: Task, rescale: str | None = None, upsample: str = "bilinear")
 
     def psi(m: Array) -> Array:
         size = abs(m)
+        if rescale == "layer":
+            return min_max(size.reshape(len(m), 1, -1)).reshape(m.shape)
         return size if rescale is None else min_max(size)
 
     def first(k: str, v: Array) -> Array:

@@ -198,11 +198,13 @@ def full(p: Problem) -> Array:
         maps = [[a * g for a, g in zip(x, signals[net.input])]]
         maps += [[u.bias * g for u, g in zip(layer.units, signals[layer.name])] for layer in net.layers if layer.op == "Conv"]
         for m in maps:
+            every = [abs(v) for v in m]
             for at in range(0, len(m), places):
-                size = [abs(v) for v in m[at:at + places]]
-                if p.settings.get("rescale") == "min_max":
-                    spread = max(size) - min(size)
-                    size = [(v - min(size)) / spread if spread != 0 else 0 * v for v in size]
+                size = every[at:at + places]
+                if p.settings.get("rescale") is not None:
+                    among = size if p.settings["rescale"] == "min_max" else every
+                    spread = max(among) - min(among)
+                    size = [(v - min(among)) / spread if spread != 0 else 0 * v for v in size]
                 total = [a + b for a, b in zip(total, size)]
         return total
 
@@ -257,7 +259,7 @@ TWINS = {
     "salient_relevance": twins("LRP over lists, every patch against every other", salient, on_convolutional(
         dtype="float64", window=3, neighbours=4, distance=3, threshold=0.8), tolerance=1e-9),
     "fullgrad": twins("the gradient of every unit, times its bias, place by place", full, on_convolutional(), on_convolutional(pooling=""),
-                      on_convolutional(rescale="min_max", skip=False)),
+                      on_convolutional(rescale="min_max", skip=False), on_convolutional(rescale="layer")),
     "global_saliency": tuple(t for level in ("deletion", "first", "second", "sensitivity")
                              for t in twins("differences of the values of a quadratic cost", removed, _cost(level))),
 }

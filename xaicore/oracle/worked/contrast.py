@@ -11,6 +11,7 @@ from xaicore.oracle.worked.nets import net_a, net_b
 from xaicore.oracle.worked.networks import (
     around,
     attention,
+    colours,
     cost,
     embedding,
     filter_of_one,
@@ -154,6 +155,9 @@ EXAMPLES = (
            "∂f/∂z = (1, -2): |(1, -4)| + |(1, -2)|, though f = 2 - 6.", "srinivas2019 eq. 5", extras={"input": [-3]}, exact=True),
     Worked("fullgrad", "every-map-from-0-to-1", pixels(1, 2, bias=1), [[[[1, 2]]]], [[[[0, 2]]]], "(1, 4) becomes (0, 1), (1, 2) too.",
            "srinivas2019 (pytorch-grad-cam)", settings={"rescale": "min_max"}, exact=True),
+    Worked("fullgrad", "channels-together", colours(), [[[[1, 1]], [[1, 1]]]], [[[[1, F(1, 2)]]]],
+           "|x g| = (1, 1) and (3, 2) in two channels, together from 1 to 3: (0, 0) and (1, 1/2), summed over the channels.",
+           "srinivas2019 (the authors' code)", settings={"rescale": "layer"}, extras={"input": [-1]}, exact=True),
     removed("deletion", cost, [[3, 1]], [[12, F(35, 2)]],
             "E = (6 - 5)²/2 = 1/2. Without x1 (-5)²/2 = 25/2, without x2 6²/2 = 18.", level="deletion"),
     removed("first-level", cost, [[3, 1]], [[-6, 5]], "∂E = z (2, -5) = (2, -5), times 0 - x.", level="first"),
