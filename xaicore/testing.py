@@ -1,5 +1,59 @@
-"""What a test suite imports: ``check_backend``, the contract of a backend as one call (see xaicore.oracle.testing)."""
+"""What a test suite imports: checks of explainers, of numbers and of backends.
+
+    import xaicore.testing as xt
+
+    class Mine(xt.Explainer):
+        method, framework = "lrp.epsilon", "torch"
+        def explain(self, model, x, target, baseline): ...
+
+    @xt.parametrize_with_axioms([Mine()], expected_failed={"conservation": "mine#12"})
+    def test_axioms(explainer, axiom):
+        axiom(explainer)
+
+``check_explainer`` does the same outside of pytest; ``assert_matches_reference`` and ``assert_attributions_close`` compare numbers;
+``check_backend`` is the contract of a backend as one call. On the command line: ``python -m xaicore.testing package.module:Mine``.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from xaicore.oracle.testing import BackendReport, Finding, check_backend
 
-__all__ = ["BackendReport", "Finding", "check_backend"]
+if TYPE_CHECKING:
+    from xaicore.oracle.explainer import (
+        BUDGETS,
+        AttributionMismatch,
+        Check,
+        CheckResult,
+        Explainer,
+        Function,
+        assert_attributions_close,
+        assert_matches_reference,
+        axioms,
+        check_explainer,
+        checks_of,
+        parametrize_with_axioms,
+    )
+    from xaicore.oracle.results import junit, markdown
+
+__all__ = [
+    "BUDGETS", "AttributionMismatch", "BackendReport", "Check", "CheckResult", "Explainer", "Finding", "Function",
+    "assert_attributions_close", "assert_matches_reference", "axioms", "check_backend", "check_explainer", "checks_of", "junit", "markdown",
+    "parametrize_with_axioms",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The checks of explainers load when they are first asked for."""
+    if name in __all__:
+        from xaicore.oracle import explainer, results
+
+        return getattr(results if name in ("junit", "markdown") else explainer, name)
+    raise AttributeError(f"module 'xaicore.testing' has no attribute {name!r}")
+
+
+if __name__ == "__main__":
+    import sys
+
+    from xaicore.oracle.command import main
+
+    sys.exit(main())

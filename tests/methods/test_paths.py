@@ -61,7 +61,7 @@ def test_nodes_and_weights(quadrature, steps):
     assert all(0 <= a <= 1 for a in nodes)
     assert list(nodes) == sorted(nodes)
     whole = Fraction(steps - 1, steps) if quadrature == "trapezoid_captum" else 1
-    assert abs(sum(weights) - whole) < (1e-14 if quadrature == "gauss_legendre" else Fraction(1, 10**30))   # the others are rational
+    assert abs(sum(weights) - whole) < {"gauss_legendre": 1e-14, "gauss_legendre_captum": 1e-7}.get(quadrature, Fraction(1, 10**30))
     assert QUADRATURES[quadrature].__doc__
 
 
@@ -80,7 +80,7 @@ def test_one_node():
             xc.explain(NET_B, X_B, "integrated_gradients", quadrature=quadrature, steps=1)
 
 
-@pytest.mark.parametrize("quadrature", [q for q in QUADRATURES if q != "gauss_legendre"])
+@pytest.mark.parametrize("quadrature", [q for q in QUADRATURES if not q.startswith("gauss_legendre")])
 def test_rational_quadratures_in_exact_mode(quadrature):
     """The exact value agrees with float64, and the two-feature sum of NET B with a loop over the nodes in Fractions."""
     a = xc.explain(NET_B.astype("exact"), [[2, 1]], "integrated_gradients", quadrature=quadrature, steps=7)

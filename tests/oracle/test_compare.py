@@ -213,7 +213,11 @@ def test_float32_is_recognised_in_float64(ours):
     wide = np.random.default_rng(0).normal(size=(4, 5))
     assert arithmetic([wide]) == "float64"
     assert arithmetic([wide.astype(np.float32).astype(float)]) == "float32"
-    assert arithmetic([np.arange(20.0), ]) == "float64"
+    assert arithmetic([np.arange(20.0)]) == "float64"
+    dyadic = np.arange(1.0, 20) * 4097 / 2**16
+    assert arithmetic([dyadic]) == "float32"
+    assert arithmetic([dyadic], [dyadic + 1]) == "float64"
+    assert arithmetic([dyadic], [wide]) == "float32"
     assert arithmetic([np.array([Fraction(1, 3)], dtype=object)]) == "exact"
     b = Builder()
     x = b.input("x", (None, 20))

@@ -87,7 +87,8 @@ def _answers(sides: list[Side], args: argparse.Namespace) -> list[Any]:
     graph = shared.open_model(args.model, args.dtype)
     feeds = inputs.read_input(args.input, graph, inputs.Pixels(args.resize))
     method = next((s.method for s in sides if s.method), "")
-    q = Question(graph, feeds, target, args.baseline, args.output, method, args.timeout)
+    layer = next((s.layer for s in sides if s.layer), None)
+    q = Question(graph, feeds, target, args.baseline, args.output, method, args.timeout, layer)
     return [s.answer(q) for s in sides]
 
 

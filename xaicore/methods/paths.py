@@ -25,9 +25,15 @@ Nodes: TypeAlias = tuple[Sequence[Fraction | float], Sequence[Fraction | float]]
 
 
 def _gauss_legendre(n: int) -> Nodes:
-    """n zeros of the Legendre polynomial: exact for polynomials of degree 2n - 1. captum, alibi, inseq (n = 50)."""
+    """n zeros of the Legendre polynomial: exact for polynomials of degree 2n - 1. alibi, captum in float32 (n = 50)."""
     at, weights = np.polynomial.legendre.leggauss(n)
     return ((at + 1) / 2).tolist(), (weights / 2).tolist()
+
+
+def _gauss_legendre_captum(n: int) -> Nodes:
+    """The same with weights rounded to float32, as captum and inseq have them in every pipeline: about 1e-9 off in float64."""
+    at, weights = _gauss_legendre(n)
+    return at, [float(np.float32(w)) for w in weights]
 
 
 def _left(n: int) -> Nodes:
@@ -73,7 +79,8 @@ def _at_least_two(name: str, n: int) -> None:
 
 
 QUADRATURES: Mapping[str, Callable[[int], Nodes]] = MappingProxyType({
-    "gauss_legendre": _gauss_legendre, "left": _left, "right": _right, "midpoint": _midpoint, "trapezoid": _trapezoid,
+    "gauss_legendre": _gauss_legendre, "gauss_legendre_captum": _gauss_legendre_captum, "left": _left, "right": _right,
+    "midpoint": _midpoint, "trapezoid": _trapezoid,
     "trapezoid_xplique": _trapezoid_xplique, "trapezoid_captum": _trapezoid_captum, "inclusive_mean": _inclusive_mean,
 })
 """name -> (steps -> (nodes, weights)). Weights sum to 1, but for trapezoid_captum. The docstrings say who uses which."""

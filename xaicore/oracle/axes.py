@@ -15,12 +15,12 @@ _LRP: Axes = {"bias": ("absorb", "ignore", "distribute", "whole"), "pool": ("win
               "attention": ("attnlrp", "cp"), "gates": ("signal", "half", "proportional", "absolute")}
 _HIDDEN: Axes = {"hidden": ("epsilon", "zero", "z_plus", "gamma"), **_LRP}
 _STEPS = (5, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 256, 300, 500)
-_QUADRATURE: Axes = {"quadrature": ("gauss_legendre", "left", "right", "midpoint", "trapezoid", "trapezoid_xplique", "trapezoid_captum",
-                                    "inclusive_mean"), "steps": _STEPS}
+_QUADRATURE: Axes = {"quadrature": ("gauss_legendre", "gauss_legendre_captum", "left", "right", "midpoint", "trapezoid",
+                                    "trapezoid_xplique", "trapezoid_captum", "inclusive_mean"), "steps": _STEPS}
 _OUTPUT: Axes = {"output": ("logit", "probability", "log_probability")}
 _NOISE: Axes = {"noise": ("relative", "absolute"), "clean": (False, True), "samples": (4, 5, 10, 15, 20, 25, 35, 50, 64, 100, 200),
                 "of": ("gradient", "saliency", "gradient_x_input", "guided_backprop"), "sigma": (1.0, 0.2, 0.15, 0.1), **_OUTPUT}
-_MAP: Axes = {"relu": (True, False), "upsample": ("bilinear", "bilinear_corners", "nearest"),
+_MAP: Axes = {"relu": (True, False), "upsample": ("bilinear", "bilinear_corners", "nearest", None),
               "normalize": (None, "max", "min_max", "max_first", "min_max_first"), **_OUTPUT}
 
 AXES: Mapping[str, Axes] = MappingProxyType({

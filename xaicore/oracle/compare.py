@@ -226,7 +226,7 @@ def compare(
     if not isinstance(ours, Attribution):
         return _bare(numbers(ours, "ours"), numbers(theirs, label), rtol, atol, label)
     got = numbers(theirs, label, ours)
-    dtype = arithmetic(got.values.values())
+    dtype = arithmetic(got.values.values(), ours.values.values())
     tolerance = tolerance_of(ours, dtype) if atol is None else Tolerance(float(atol), dtype, 0.0, given=True)
     gaps = tuple(gap(name, ours.values[name], x, tolerance.absolute, rtol or 0.0) for name, x in got.values.items())
     judged = dtype == "float32" and ours.graph.dtype == "float64"

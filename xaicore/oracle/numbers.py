@@ -132,13 +132,18 @@ def _hint(x: Array, wanted: Array) -> str:
     return ""
 
 
-def arithmetic(values: Iterable[Array]) -> str:
+def arithmetic(values: Iterable[Array], beside: Iterable[Array] = ()) -> str:
     """The coarsest arithmetic among the arrays: "float16", "float32", "float64", or "exact" for rationals alone.
 
-    float64 numbers that are all float32 numbers, with more digits than small fractions have, were computed in float32.
+    float64 numbers that are float32 numbers, every one, were computed in float32, unless all numbers ``beside`` them are such, too:
+    then they are what small fractions add up to.
     """
+    beside = list(beside)
     names = {_arithmetic(x) for x in values}
-    return next((n for n in ("float16", "float32", "float64") if n in names), "exact")
+    found = next((n for n in ("float16", "float32", "float64", "as float32") if n in names), "exact")
+    if found == "as float32":
+        return "float64" if beside and all(x.dtype != object and _arithmetic(x) != "float64" for x in beside) else "float32"
+    return found
 
 
 def _arithmetic(x: Array) -> str:
@@ -150,4 +155,4 @@ def _arithmetic(x: Array) -> str:
     if len(flat) < 8 or (flat.astype(np.float32).astype(x.dtype) != flat).any():
         return "float64"
     mantissas = np.frexp(flat)[0] * 2**12
-    return "float32" if (mantissas != np.round(mantissas)).mean() > 0.5 else "float64"
+    return "as float32" if (mantissas != np.round(mantissas)).mean() > 0.5 else "float64"

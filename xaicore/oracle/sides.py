@@ -29,7 +29,7 @@ or a file (.npy .npz .json .safetensors)"""
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """The model, the input, and what is asked about it. ``method`` is what a bare ``reference`` means: the other side's method."""
+    """The model, the input, and what is asked about it. ``method`` and ``layer`` are the other side's, if ``reference`` names none."""
 
     graph: Graph
     feeds: Mapping[str, Array]
@@ -38,6 +38,7 @@ class Question:
     output: str = "logit"
     method: str = ""
     timeout: float = TIMEOUT
+    layer: str | None = None
 
     def asked(self) -> tuple[Graph, dict[str, Array], list[int] | None]:
         """The graph that ends in the explained value (a softmax head taken off), its inputs, and one class for each sample.
@@ -67,6 +68,7 @@ class Side:
     method: str = ""
     ours: bool = False
     given: bool = False
+    layer: str | None = None
 
 
 def reference(method: str = "", settings: Mapping[str, Any] | None = None, label: str = "") -> Side:
@@ -82,6 +84,8 @@ def reference(method: str = "", settings: Mapping[str, Any] | None = None, label
         own = dict(settings or {})
         if q.baseline is not None and METHODS[chosen].baseline:
             own.setdefault("baseline", q.baseline)
+        if q.layer is not None and METHODS[chosen].layer:
+            own.setdefault("layer", q.layer)
         return explain(q.graph, q.feeds, chosen, q.target, **{"output": q.output, **own})
 
     return Side(label or f"reference{':' if method else ''}{method}", answer, method, ours=True)
@@ -116,7 +120,7 @@ def of_peer(peer: str, method: str, settings: Mapping[str, Any] | None = None) -
             getattr(library, "close", lambda: None)()
 
     entry = known_entry(peer, method, own)
-    return Side(f"{peer}:{method}", answer, "" if entry is None else entry.ours)
+    return Side(f"{peer}:{method}", answer, "" if entry is None else entry.ours, layer=own.get("layer"))
 
 
 def known_entry(peer: str, method: str, settings: Mapping[str, Any]) -> Entry | None:
