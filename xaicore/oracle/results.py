@@ -43,7 +43,7 @@ def markdown(results: Sequence[CheckResult]) -> str:
 
 
 def _cell(text: str) -> str:
-    return printable(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return printable(text).replace("|", "\\|").replace("\n", " ").replace("<", "&lt;").replace("`", "'")
 
 
 def printable(text: str) -> str:
