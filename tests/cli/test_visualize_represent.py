@@ -11,6 +11,10 @@ from PIL import Image
 
 from tests.cli.files import Run
 from xaicore.cli import visualize
+from xaicore.errors import ShapeError
+from xaicore.represent.dictionary import Dictionary
+from xaicore.represent.sequence import Timeline
+from xaicore.show.interface import dictionary_page, timeline_page
 from xaicore.show.pictures import Shown, drawn, mosaic, plane
 from xaicore.visualize import PRESETS
 
@@ -84,6 +88,23 @@ def test_representations_as_pictures(run: Run, tmp_path: Path) -> None:
     assert "sample" in ran.out
 
 
+def test_pages(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "dictionary.html"
+    assert run("represent", "digits", "digit_3.png", "--dictionary", "pool", "--top", 2, "--icons", 1, "-o", out).code == 0
+    text = out.read_text(encoding="utf-8")
+    assert text.count('class="cell"') == 16
+    assert "what channel" in text
+    assert "<script" not in text
+    out = tmp_path / "timeline.html"
+    ran = run("represent", "digits", "digits", "--timeline", "relu2:3", "--target", 3, "--top", 2, "-o", out)
+    assert ran.code == 0
+    assert "group_2" in ran.out.replace(" ", "_")
+    text = out.read_text(encoding="utf-8")
+    assert text.count("<polyline") == 1 + 4
+    assert text.count("<figure") == 12
+    assert "http" not in text.replace("http-equiv", "")
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (["--groups", "conv1"], "ReLU"),
     (["--patches", "relu2:44"], "channel 44"),
@@ -96,6 +117,18 @@ def test_represent_refuses(run: Run, words: list[str], said: str) -> None:
     ran = run("represent", "digits", "digits", *words)
     assert ran.code == 2
     assert said in ran.err
+
+
+def test_pages_escape_names_from_files() -> None:
+    line = Timeline(np.array([0.0, 1]), np.ones((2, 1)), np.zeros(2), np.ones(2), (1,))
+    text = timeline_page(line, "<b>model</b>", names=["<script>x</script>"])
+    assert "<script" not in text
+    assert "<b>model" not in text
+    assert "advantage" in text
+    with pytest.raises(ShapeError, match="3 frames for 2 steps"):
+        timeline_page(line, "t", [np.zeros((1, 2, 2))] * 3)
+    with pytest.raises(ShapeError, match="rows and columns"):
+        dictionary_page(Dictionary(np.zeros((2, 1), int), np.zeros((2, 1)), np.ones(2), (0,)), np.zeros((1, 2, 2)), "t")
 
 
 def test_pictures() -> None:

@@ -33,6 +33,18 @@ def test_cka_does_not_see_rotations_shifts_and_scale(seed, kernel, unbiased):
     assert abs(cka(x[:, ::-1], y, **settings) - value) < 1e-9          # which unit is which does not matter
 
 
+def test_the_median_of_the_authors_demonstration():
+    """σ² = median of all squared distances: by hand for three points on a line, whose squared distances are 0 0 0 1 1 1 1 4 4."""
+    x = [[0.0], [1], [2]]
+    k = np.exp(-np.array([[0, 1, 4], [1, 0, 1], [4, 1, 0]]) / (2 * 0.5**2 * 1))
+    h = np.eye(3) - 1 / 3
+    y = np.array([[0.0], [1], [5]])
+    m = np.exp(-((y - y.T) ** 2) / (2 * 0.5**2 * 1))                   # 0 0 0 1 1 16 16 25 25: the median is 1
+    want = np.trace(k @ h @ m @ h) / np.sqrt(np.trace(k @ h @ k @ h) * np.trace(m @ h @ m @ h))
+    assert abs(cka(x, y, "rbf", 0.5, median="all") - want) < 1e-12
+    assert abs(cka(x, y, "rbf", 0.5) - want) > 1e-3
+
+
 def test_cka_sees_what_cca_does_not():
     """An invertible map that stretches: CCA stays 1, CKA does not."""
     x = np.random.default_rng(0).normal(size=(60, 4))

@@ -42,6 +42,7 @@ from xaicore.represent.sequence import advantages, reduced_attributions, timelin
 
 SEEDS = st.integers(0, 2**32 - 1)
 IMAGES = digits_images()[0].astype(float)
+IMAGES.flags.writeable = False                                         # whatever changes its input is found
 DIGITS = digits_model()
 
 

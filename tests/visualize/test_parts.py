@@ -31,6 +31,7 @@ from xaicore.visualize.transform import Fitted, Jitter, Padded, Rotated, Scaled,
 SEEDS = st.integers(0, 2**32 - 1)
 DIGITS = digits_model()
 IMAGES = digits_images()[0].astype(float)
+IMAGES.flags.writeable = False                                         # whatever changes its input is found
 TRANSFORMS = [Padded(2), Padded(2, mode="reflect"), Padded(1, mode="edge"), Jitter(3), Jitter(5, roll=True), Scaled((0.7, 0.9, 1.3)), Rotated((-25.0, 4.0, 90.0)),
               Fitted((7, 12)), Fitted((14, 3))]
 

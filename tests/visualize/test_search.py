@@ -19,6 +19,7 @@ from xaicore.visualize.transform import Jitter, Padded, standard
 DIGITS = digits_model()
 IMAGES, LABELS = digits_images()
 IMAGES = IMAGES.astype(float)
+IMAGES.flags.writeable = False                                         # whatever changes its input is found
 
 
 def test_same_seed_same_image_and_frames_on_the_way():

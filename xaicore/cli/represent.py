@@ -17,6 +17,7 @@ EPILOG = """examples (INPUT is a set of samples, such as an .npz or .npy file; a
   xaicore represent digits digit_3.png --field conv4:0,3,3
 """
 POSITIONS = ("units", "samples", "mean")
+PICTURES, PAGES = ("patches", "neighbours", "map"), ("dictionary", "timeline")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,16 +34,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--groups", metavar="LAYER[:G]", help="G groups of channels by non-negative matrix factorisation (default 6)")
     what.add_argument("--neighbours", metavar="LAYER", help="for every sample the samples that the layer finds most alike")
     what.add_argument("--dictionary", metavar="LAYER", help="of the first sample: the strongest channels at each position")
+    what.add_argument("--timeline", metavar="LAYER[:G]", help="the samples as a sequence: what G groups of the layer add to --target")
     what.add_argument("--field", metavar="LAYER:UNIT", help="which inputs can change a unit, for example conv2:0,3,3")
     what.add_argument("--map", metavar="LAYER", help="t-SNE: a place in the plane for every sample")
     parser.add_argument("--with", dest="other", metavar="MODEL", help="a second model for --compare, on the same input")
     parser.add_argument("--positions", choices=POSITIONS, default="units",
                         help="of feature maps: every position is a unit, a sample of its own, or they are averaged")
+    parser.add_argument("--target", metavar="T", help="for --timeline: a class index, as for explain")
+    parser.add_argument("--icons", type=int, default=0, metavar="N", help="for --dictionary: N steps of search for each icon")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many patches, neighbours or channels (default 5)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for --groups and --map")
     parser.add_argument("--resize", action="store_true", help="scale an image to the size that the model takes")
     parser.add_argument("--scale", metavar="LOW,HIGH", help="what black and white of an image become")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write a .png (--patches, --neighbours, --map)")
+    parser.add_argument("-o", "--out", metavar="FILE",
+                        help="write a .png (--patches, --neighbours, --map) or an .html page (--dictionary, --timeline)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
     from xaicore.errors import InputError
 
     name = next(k for k in SHOWS if getattr(args, k) is not None)
-    path = out_path(args.out, (".png",))
-    if path is not None and name not in ("patches", "neighbours", "map"):
-        raise InputError(f"-o: a picture is drawn of --patches, --neighbours and --map; --{name} is a table (--json for its numbers)")
+    path = out_path(args.out, (".html",) if name in PAGES else (".png",))
+    if path is not None and name not in (*PICTURES, *PAGES):
+        raise InputError(f"-o: there are pictures of --{', --'.join(PICTURES)} and pages of --{', --'.join(PAGES)}; --{name} is a table "
+                         f"(--json for its numbers)")
     graph = shared.open_model(args.model)
     feeds = _shipped(graph) if args.input == shared.SHIPPED else read_input(args.input, graph, Pixels(args.resize, _pair(args.scale)))
     table, more, picture = SHOWS[name](graph, feeds, args)
@@ -64,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         from xaicore.cli.outputs import write
         from xaicore.show.sheet import png
 
-        write(path, png(picture()))
+        write(path, picture().encode("utf-8") if name in PAGES else png(picture()))
         shared.log(f"wrote {path}")
     if args.json:
         shared.dump({name: table.records(), **more, "files": [] if path is None else [str(path)]})
@@ -133,13 +139,10 @@ def _patches(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
 def _groups(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
     import numpy as np
 
-    from xaicore.cli.visualize import unit
     from xaicore.represent.nmf import neuron_groups
     from xaicore.show.table import Column, Table, figure
 
-    layer, count = args.groups, 6
-    if ":" in args.groups and args.groups.rpartition(":")[2].isdigit():
-        layer, (count,) = unit(args.groups, "--groups LAYER:G", (1,))
+    layer, count = _counted(args.groups, "--groups")
     found = neuron_groups(graph, feeds, layer, count, seed=args.seed)
     mass = found.loadings.reshape(-1, count).sum(axis=0)
     rows = []
@@ -149,6 +152,16 @@ def _groups(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
     table = Table([Column("group", right=True), figure("share", digits=3), Column("channels", "channels (weight)")], rows,
                   f"{count} groups of the channels of {layer}; they leave {found.residual:.3g} of the squared activations")
     return table, {"residual": found.residual}, _nothing
+
+
+def _counted(text: str, option: str) -> tuple[str, int]:
+    """LAYER or LAYER:G."""
+    from xaicore.cli.visualize import unit
+
+    if not text.rpartition(":")[2].isdigit() or ":" not in text:
+        return text, 6
+    layer, (count,) = unit(text, f"{option} LAYER:G", (1,))
+    return layer, count
 
 
 def _neighbours(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
@@ -172,14 +185,51 @@ def _neighbours(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
 def _dictionary(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
     import numpy as np
 
+    from xaicore.errors import InputError
     from xaicore.represent.dictionary import semantic_dictionary
     from xaicore.show.table import Column, Table, figure
 
     found = semantic_dictionary(graph, {k: v[:1] for k, v in feeds.items()}, args.dictionary, args.top)
     rows = [[str(at), float(found.norms[at]), ", ".join(f"{c} ({v:.3g})" for c, v in zip(found.channels[at], found.values[at]))]
             for at in np.ndindex(*found.norms.shape)]
-    return (Table([Column("position"), figure("length", digits=4), Column("channels", "channels (activation)")], rows,
-                  f"{args.dictionary}, most at {found.start}"), {"start": list(found.start)}, _nothing)
+    table = Table([Column("position"), figure("length", digits=4), Column("channels", "channels (activation)")], rows,
+                  f"{args.dictionary}, most at {found.start}")
+
+    def page() -> str:
+        from xaicore.show.interface import dictionary_page
+        from xaicore.visualize.objectives import channel
+        from xaicore.visualize.search import render
+
+        images = _images(graph, feeds)
+        if not images:
+            raise InputError("--dictionary draws its page over an image, and the input is none; leave out -o for the table")
+        preset = "olah" if min(images[0].shape[1:]) >= 64 else "olah_small"
+        icons = {c: render(graph, channel(args.dictionary, c), preset, steps=args.icons, seed=args.seed).images[0]
+                 for c in (found.icons if args.icons else ())}
+        return dictionary_page(found, images[0], f"{graph.name or 'model'}: {args.dictionary}", icons)
+
+    return table, {"start": list(found.start)}, page
+
+
+def _timeline(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
+    from xaicore.cli import shared
+    from xaicore.represent.nmf import neuron_groups
+    from xaicore.represent.sequence import reduced_attributions, timeline
+    from xaicore.show.table import Column, Table, figure
+
+    layer, count = _counted(args.timeline, "--timeline")
+    groups = neuron_groups(graph, feeds, layer, count, seed=args.seed)
+    line = timeline(reduced_attributions(graph, feeds, layer, groups, shared.target(args.target)), bookmarks=args.top)
+    rows = [[t, float(line.values[t]), *(float(v) for v in line.groups[t]), float(line.residual[t])] for t in range(len(line.values))]
+    columns = [Column("step", right=True), figure("value", digits=4),
+               *(figure(k, digits=3) for k in (*(f"group_{g}" for g in range(count)), "rest"))]
+
+    def page() -> str:
+        from xaicore.show.interface import timeline_page
+
+        return timeline_page(line, f"{graph.name or 'model'}: {layer} over {len(rows)} steps", _images(graph, feeds))
+
+    return Table(columns, rows, f"what groups of {layer} add, from zero activations"), {"bookmarks": list(line.bookmarks)}, page
 
 
 def _field(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
@@ -216,5 +266,5 @@ def _nothing() -> Any:
 
 SHOWS: dict[str, Callable[[Graph, Any, argparse.Namespace], Shows]] = {
     "compare": _compare, "patches": _patches, "groups": _groups, "neighbours": _neighbours, "dictionary": _dictionary, "field": _field,
-    "map": _map,
+    "map": _map, "timeline": _timeline,
 }

@@ -13,13 +13,17 @@ from xaicore.represent.features import need_variation, pair
 from xaicore.represent.tsne import squared_distances
 
 KERNELS = ("linear", "rbf")
+MEDIANS = ("pairs", "all")
 
 
-def cka(x: Any, y: Any, kernel: str = "linear", width: float = 0.5, unbiased: bool = False, positions: str = "units") -> float:
+def cka(x: Any, y: Any, kernel: str = "linear", width: float = 0.5, unbiased: bool = False, positions: str = "units",
+        median: str = "pairs") -> float:
     """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) for the kernel matrices K, L of the samples, (N, N).
 
     x, y      (N, units) or feature maps; see ``features.matrix`` for ``positions``
     kernel    "linear": K = X Xᵀ;  "rbf": exp(-|x_i - x_j|² / (2 σ²)), σ = ``width`` times the median distance of two samples
+    median    "pairs": of two different samples; "all": σ² = width² times the median of all squared distances, zeros of the diagonal among
+              them (the authors' demonstration, ckatorch)
     unbiased  HSIC by the estimator without bias; needs 4 samples. The value can then be below 0; the usual one lies in [0, 1], and is
               near 1 for any two representations of more units than samples
 
@@ -34,12 +38,13 @@ def cka(x: Any, y: Any, kernel: str = "linear", width: float = 0.5, unbiased: bo
     0.964285714
     """
     chosen("kernel", kernel, KERNELS)
+    chosen("median", median, MEDIANS)
     a, b = pair(x, y, positions)
     need_variation(a, "the first representation")
     need_variation(b, "the second representation")
     if unbiased and len(a) < 4:
         raise Inapplicable(f"the unbiased estimator needs at least 4 samples, and there are {len(a)}")
-    k, m = (gram(one, kernel, width, which) for one, which in ((a, "first"), (b, "second")))
+    k, m = (gram(one, kernel, width, which, median) for one, which in ((a, "first"), (b, "second")))
     hsic = hsic_unbiased if unbiased else hsic_biased
     kk, mm = hsic(k, k), hsic(m, m)
     if not kk > 0 or not mm > 0:
@@ -48,7 +53,7 @@ def cka(x: Any, y: Any, kernel: str = "linear", width: float = 0.5, unbiased: bo
     return float(hsic(k, m) / np.sqrt(kk * mm))
 
 
-def gram(a: Array, kernel: str, width: float = 0.5, which: str = "") -> Array:
+def gram(a: Array, kernel: str, width: float = 0.5, which: str = "", median: str = "pairs") -> Array:
     """The kernel matrix (N, N) of centred samples."""
     if kernel == "linear":
         c = a - a.mean(axis=0)
@@ -56,11 +61,11 @@ def gram(a: Array, kernel: str, width: float = 0.5, which: str = "") -> Array:
     if isinstance(width, bool) or not isinstance(width, (int, float, np.number)) or not 0 < width < np.inf:
         raise InputError(f"width={width!r} is a share of the median distance, above 0")
     d = squared_distances(a)
-    median = float(np.median(np.sqrt(d[np.triu_indices(len(d), 1)])))
-    if not median > 0:
+    middle = float(np.median(np.sqrt(d[np.triu_indices(len(d), 1)]))) if median == "pairs" else float(np.sqrt(np.median(d)))
+    if not middle > 0:
         raise Inapplicable(f"more than half of the pairs of samples are equal in the {which} representation, so the width of a Gaussian "
                            f"kernel would be 0; use kernel='linear'")
-    return np.asarray(np.exp(-d / (2 * (width * median) ** 2)))
+    return np.asarray(np.exp(-d / (2 * (width * middle) ** 2)))
 
 
 def hsic_biased(k: Array, m: Array) -> float:
