@@ -154,8 +154,8 @@ def _image_problem(rng: Rng) -> Problem:
     return Problem(graph, odd(rng, 2, 2, 3, 3), 1, settings)
 
 
-def _labels(problem: Problem) -> Iterator[tuple[Array, float, float]]:
-    """For each sample the cheapest of all 512 labellings, its cost, and that of the next."""
+def labellings(problem: Problem) -> Iterator[tuple[Array, float, float]]:
+    """For each sample the cheapest of all 512 labellings, what it costs beyond the cheaper model of each pixel, and what the next does."""
     own = problem.settings
     w = problem.graph.params["w"][problem.target].reshape(2, 9)
     size = np.maximum(abs(w[0]), abs(w[1]))
@@ -178,18 +178,19 @@ def _labels(problem: Problem) -> Iterator[tuple[Array, float, float]]:
             links = sum(own["smoothness"] * np.exp(-apart[i, j] / width) for i, j in pairs if bits[i] != bits[j])
             found.append((sum(costs[0][k] if b else costs[1][k] for k, b in enumerate(bits)) + links, bits))
         found.sort()
-        yield np.array(found[0][1], dtype=float).reshape(1, 3, 3), found[0][0], found[1][0] if len(found) > 1 else np.inf
+        floor = sum(min(pair) for pair in zip(*costs))
+        yield np.array(found[0][1], dtype=float).reshape(1, 3, 3), found[0][0] - floor, found[1][0] - floor if len(found) > 1 else np.inf
 
 
 def _segmentation(problem: Problem) -> Array:
-    return np.array([mask for mask, _, _ in _labels(problem)])
+    return np.array([mask for mask, _, _ in labellings(problem)])
 
 
 def _segmentation_problem(rng: Rng) -> Problem:
     """One in which the best labelling is clearly the best: costs are rounded to 1e-4, 21 of them."""
     while True:
         problem = _image_problem(rng)
-        if all(second - best > 0.01 for _, best, second in _labels(problem)):
+        if all(second - best > 0.01 for _, best, second in labellings(problem)):
             return problem
 
 
