@@ -122,7 +122,7 @@ def test_settings_have_the_designs_names():
     documented |= {"base", "dual", "rescale", "contrastive", "units", "patterns", "residual", "token", "heads", "level", "other", "reference", "estimator", "neighbours"}
     documented |= {"concept", "random", "classifier", "test", "null", "checkpoints", "response", "projection", "prior", "labels", "permutations", "shift",
                    "terms", "names", "fan_in", "layers", "inside", "outside", "components", "largest", "types", "nodes", "search", "degrees", "rollouts",
-                   "future", "penalty", "degree", "arrows"}
+                   "future", "penalty", "degree", "arrows", "distribution"}
     documented |= {"start", "sums", "averages", "batchnorm", "stabilizer", "layer_eps", "softmax", "clean"}
     assert extra <= documented, extra - documented
 

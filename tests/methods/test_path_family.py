@@ -13,6 +13,7 @@ from tests.nets import NET_A, NET_B, X_A, X_B, close
 from tests.oracle.planted import cnn, image, several, tiny, tiny_image
 from xaicore import Builder
 from xaicore.errors import ExactnessError, Inapplicable, InputError, ShapeError, UnknownName
+from xaicore.graph.run import evaluate
 from xaicore.methods.curved import gaussian_matrix
 from xaicore.ops import Add, Conv, Dense, Flatten, Mul, Pow, Slice, Transpose
 from xaicore.oracle.strategies import SMOOTH, cnns, graphs, inputs_of, mlps, numbers
@@ -393,3 +394,24 @@ def test_what_cannot_be():
     graph, feeds = several()
     with pytest.raises(Inapplicable, match="layer 'words' does not depend on the input, so nothing is conducted"):
         xc.explain(graph, feeds, "conductance", target=("one", 0), layer="words")
+
+
+def test_one_form_behind_gradient_smoothgrad_and_integrated_gradients():
+    """A cut, a quantity, a distribution: a point, a Gaussian and a line of inputs; at a layer the mean of gradients there, by a loop."""
+    graph, x = cnn(), image(2)
+    same = {"samples": 6, "sigma": 0.3, "seed": 4}
+
+    def influence(**own):
+        return np.asarray(xc.explain(graph, x, "internal_influence", [1, 0], **own))
+
+    assert close(influence(distribution="point"), np.asarray(xc.explain(graph, x, "gradient", [1, 0])), 1e-14)
+    assert close(influence(distribution="gaussian", **same), np.asarray(xc.explain(graph, x, "smoothgrad", [1, 0], **same)), 1e-12)
+    assert close(influence(multiply=True, steps=9), np.asarray(xc.explain(graph, x, "integrated_gradients", [1, 0], steps=9)), 1e-12)
+    assert close(influence(distribution="point", layer="conv1"), xc.explain(graph, x, "gradient", [1, 0]).layers["conv1"], 1e-14)
+    noise = 0.3 * np.random.default_rng(5).standard_normal((4, *x.shape))
+    loop = np.mean([xc.explain(graph, x + e, "gradient", [1, 0]).layers["conv1"] for e in noise], axis=0)
+    assert close(influence(distribution="gaussian", noise=noise, layer="conv1", batch_size=3), loop, 1e-12)
+    here, there = (evaluate(graph, {"image": v}, keep=["conv1"])["conv1"] for v in (x, x * 0))
+    assert close(influence(distribution="point", layer="conv1", multiply=True), influence(distribution="point", layer="conv1") * (here - there), 1e-14)
+    with pytest.raises(UnknownName, match="did you mean 'point'"):
+        influence(distribution="pint")

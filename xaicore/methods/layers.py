@@ -1,4 +1,4 @@
-"""What a hidden layer does while the input goes along the straight line from a baseline: conductance and internal influence."""
+"""What a hidden layer does while the input goes along the line from a baseline, or is moved: conductance and internal influence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from xaicore.errors import Inapplicable, InputError
 from xaicore.graph.run import evaluate
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.noise import noise_of
 from xaicore.methods.paths import QUADRATURES, kinks_of, numbers_of
 from xaicore.methods.polyline import STEPS, between
 from xaicore.methods.sweep import chosen, column, parts_of, quiet, reference, whole
@@ -17,6 +18,7 @@ from xaicore.numerics import Array, filled, scalar
 from xaicore.rules.gradient import gradient
 from xaicore.trace import backward, forward
 
+DISTRIBUTIONS = ("line", "point", "gaussian")
 EXACT = "exact"
 CAPTUM = "captum_gauss_legendre"
 
@@ -57,31 +59,59 @@ def conductance(
 
 def internal_influence(
     task: Task, layer: str | None = None, baseline: Any = 0, steps: int = 50, quadrature: str = "gauss_legendre",
+    distribution: str = "line", samples: int = 50, sigma: float = 0.15, noise: Any = "relative", seed: int = 0, multiply: bool = False,
 ) -> Attribution:
-    """I_k = ∫ ∂f/∂h_k(x0 + α (x - x0)) dα, the mean gradient at every unit k of a layer while the input goes from x0 to x.
+    """I_k = ∫ ∂f/∂h_k(z) dP(z), the mean gradient at every unit k of a layer over a distribution P of inputs: from x0 to x by default.
 
-    layer       h; without it the inputs themselves
-    baseline    x0: a number, one sample, a batch, or a mapping by input name
-    quadrature  a name of paths.QUADRATURES, or "exact" (pieces between kinks, where the graph is piecewise linear)
+    layer         h, the cut; without it the inputs themselves. f is the quantity: any target
+    distribution  P, of interest. "line": x0 + α (x - x0), α uniform; "point": x itself; "gaussian": x and noise
+    baseline      x0: a number, one sample, a batch, or a mapping by input name
+    steps, quadrature   of the line: a name of paths.QUADRATURES, or "exact" (pieces between kinks, for a piecewise-linear graph)
+    samples, sigma, noise, seed   of the Gaussian, as for smoothgrad
+    multiply      True: times h(x) - h(x0)
 
-    The value is at the layer, in its shape, under its name; it is not multiplied by the activation. Values in the shape of the layer.
-    Raises what conductance does. With other distributions of inputs than a line this is gradient (a point) and smoothgrad (a Gaussian) at
-    the layer. Source: leino2018. Same as: captum InternalInfluence; TruLens InternalInfluence with a LinearDoi and
-    multiply_activation=False.
+    The value is at the layer, in the shape of the layer, under its name. The one form behind others: at the inputs the point is gradient,
+    the Gaussian smoothgrad, the line times x - x0 integrated_gradients. Raises what conductance does, UnknownName for a distribution.
+    Source: leino2018. Same as: captum InternalInfluence; TruLens InternalInfluence with a PointDoi, LinearDoi or GaussianDoi (there
+    multiply_activation=True is the default).
     """
     steps = whole("steps", steps, 1)
     chosen("quadrature", quadrature, (*QUADRATURES, EXACT))
+    chosen("distribution", distribution, DISTRIBUTIONS)
     start = reference(task, baseline, "baseline")
     names = task.wrt if layer is None else (_on_the_way(task, "internal_influence", layer),)
-    rows, alphas, weights = _line_nodes(task, start, steps, quadrature)
+    if distribution == "gaussian":
+        draws, drawn = noise_of(task, samples, sigma, noise, seed, False)
+        count = drawn["samples"]
+        rows, j = np.repeat(np.arange(task.size), count), np.tile(np.arange(count), task.size)
+        weights = filled((len(rows),), 1, task.weights) / scalar(count, task.weights)
+
+        def points(part: slice) -> Feeds:
+            there = {k: v[rows[part]] for k, v in task.feeds.items()}
+            return {**there, **{k: there[k] + draws[k](rows[part], j[part]) for k in task.wrt}}
+    else:
+        rows, alphas, weights = _line_nodes(task, start, steps, quadrature) if distribution == "line" else _end_of_line(task)
+
+        def points(part: slice) -> Feeds:
+            return _feeds(task, start, rows[part], alphas[part])
+
     sums: dict[str, Array] = {}
     for part in parts_of(task, len(rows)):
-        trace = forward(task.graph, _feeds(task, start, rows[part], alphas[part]), wrt=names)
+        trace = forward(task.graph, points(part), wrt=names)
         signals = task.pull(trace, gradient(), task.weights[rows[part]], names)
         for k in names:
             g = signals.values[k] if k in signals.values else trace[k] * scalar(0, trace[k])
             _add(sums, k, column(weights[part], g) * g, rows[part], task.size)
+    if multiply:
+        here, there = (evaluate(task.graph, {**task.feeds, **v}, keep=names) for v in (task.feeds, start))
+        sums = {k: v * (here[k] - there[k]) for k, v in sums.items()}
     return Attribution(sums, task.result, "internal_influence", task.graph, task.feeds, task.target, {}, task.words, start)
+
+
+def _end_of_line(task: Task) -> tuple[Array, Array, Array]:
+    """x itself as the only node of every line."""
+    one = filled((task.size,), 1, task.weights)
+    return np.arange(task.size), one, one
 
 
 # ----- the two forms of conductance -------------------------------------------------------------------------------

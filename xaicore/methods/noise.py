@@ -65,7 +65,7 @@ def vargrad(
     Same as: captum vargrad, xplique VarGrad with ddof=1.
     """
     ddof = whole("ddof", ddof, 0)
-    draws, settings = _draws(task, samples, sigma, noise, seed, clean)
+    draws, settings = noise_of(task, samples, sigma, noise, seed, clean)
     m = settings["samples"]
     if ddof >= m:
         raise InputError(f"ddof={ddof} needs more than {ddof} samples, and there are {m}")
@@ -85,7 +85,7 @@ Draws = Mapping[str, Draw]
 def _statistic(task: Task, method: str, each: Callable[[Array], Array], samples: int, sigma: float, noise: Any, seed: int, of: Any,
                clean: bool) -> Attribution:
     """The mean of ``each`` of the maps over the noise, with its standard error."""
-    draws, settings = _draws(task, samples, sigma, noise, seed, clean)
+    draws, settings = noise_of(task, samples, sigma, noise, seed, clean)
     m = settings["samples"]
     mean, squares = _moments(task, draws, m, of, each)
     errors = {} if m == 1 else {"standard_error": {k: np.sqrt(s.astype(float) / (m - 1) / m) for k, s in squares.items()}}
@@ -154,7 +154,7 @@ def method_named(task: Task, of: Any) -> Callable[[Task, Array], Attribution]:
     return lambda there, rows: row.run(there, **{k: at(v, rows) for k, v in own.items()})
 
 
-def _draws(task: Task, samples: int, sigma: float, noise: Any, seed: int, clean: bool) -> tuple[Draws, dict[str, Any]]:
+def noise_of(task: Task, samples: int, sigma: float, noise: Any, seed: int, clean: bool) -> tuple[Draws, dict[str, Any]]:
     """How each point's noise is made, and the settings that say it again."""
     if not isinstance(noise, str):
         arrays = _given(task, noise)

@@ -37,9 +37,10 @@ def kernel_shap(task: Task, samples: int | None = None, mask: Any = None, baseli
     mask, baseline, background, seed, spread    as for shapley.sampling
 
     Values in the shape of the inputs. ``extras``: "players" (N, M), "labels", "exhaustive". Costs (samples + 2) B forward passes
-    for each sample. Raises InputError where the coalitions do not determine φ. Rational in exact mode (without ``features``). Source:
-    lundberg2017, theorem 2. Same as: shap KernelExplainer with l1_reg=0, up to the draws; its default keeps 10 players
-    (features=10). Differs: captum draw="drawn", endpoints="weight", 25 samples; xplique "drawn", "none", 800.
+    for each sample. Raises InputError where the coalitions do not determine φ. Rational in exact mode (without ``features``). With few
+    players (``mask``), all of whose coalitions are taken, it is the paper's low-order SHAP. Source: lundberg2017, theorem 2. Same as:
+    shap KernelExplainer with l1_reg=0, up to the draws; its default keeps 10 players (features=10). Differs: captum draw="drawn",
+    endpoints="weight", 25 samples; xplique "drawn", "none", 800.
     """
     chosen("draw", draw, ("paired", "drawn"))
     chosen("endpoints", endpoints, ENDPOINTS)
