@@ -110,6 +110,7 @@ def test_the_network_against_draws(projection):
 
 BAD = {
     "diagonal": (lambda: rate([1, 2], np.eye(2)), Inapplicable, "is not defined"),
+    "no spread": (lambda: rate([1, 2], np.zeros((2, 2))), Inapplicable, "one of 0"),
     "no mean": (lambda: rate([0, 0], [[1, 0.5], [0.5, 1]]), Inapplicable, "a mean of 0"),
     "shapes": (lambda: rate([1, 2], np.eye(3)), ShapeError, r"\(p,\) and \(p, p\)"),
     "asymmetric": (lambda: rate([1, 2], [[1, 0.5], [0, 1]]), InputError, "symmetric"),

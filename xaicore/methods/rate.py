@@ -58,9 +58,10 @@ def rate(mean: Any, covariance: Any) -> Rate:
     mean (p,), covariance (p, p), symmetric with no negative eigenvalue. A singular one gets its generalised inverse.
 
     KLD_j is KL(p(β_-j) || p(β_-j | β_j = 0)) up to a term without μ (W52). Scaling β changes nothing; equal roles give equal shares.
-    Raises Inapplicable where every KLD is 0: effects without correlation (a diagonal Σ) or without a mean tell nothing about each other,
-    so that shares are not defined. Differs: the authors' Python package documents a covariance where the formula needs the precision Λ,
-    and their R code takes |μ|, which is the same (N19). Source: crawford2019, ishhorowicz2019 (formula as in the authors' code).
+    Raises Inapplicable where every KLD is 0: effects without correlation (a diagonal Σ, or 0) or without a mean tell nothing about each
+    other, so that shares are not defined. Differs: the authors' Python package documents a covariance where the formula needs the
+    precision Λ, and their R code takes |μ|, which is the same (N19). Source: crawford2019, ishhorowicz2019 (formula as in the
+    authors' code).
 
     >>> rate([2, 1], [[1, 0.5], [0.5, 1]]).rate.round(9)
     array([0.8, 0.2])
@@ -72,8 +73,8 @@ def rate(mean: Any, covariance: Any) -> Rate:
     if not np.isfinite(mu).all() or not np.isfinite(sigma).all():
         raise InputError("the mean or the covariance holds a number that is not finite")
     size = abs(sigma).max()
-    if size == 0 or abs(sigma - sigma.T).max() > ROUNDING * size or np.linalg.eigvalsh(sigma)[0] < -ROUNDING * size:
-        raise InputError("the covariance must be symmetric, without negative eigenvalues, and not 0")
+    if abs(sigma - sigma.T).max() > ROUNDING * size or np.linalg.eigvalsh(sigma)[0] < -ROUNDING * size:
+        raise InputError("the covariance must be symmetric, without negative eigenvalues")
     precision = _inverse(sigma)
     kld = np.zeros(mu.size)
     for j in range(mu.size):
@@ -81,7 +82,7 @@ def rate(mean: Any, covariance: Any) -> Rate:
         column = precision[rest, j]
         kld[j] = mu[j] ** 2 / 2 * (column @ _inverse(precision[np.ix_(rest, rest)]) @ column)
     if not kld.sum() > 0:
-        raise Inapplicable("no effect tells anything about another one (a diagonal covariance, or a mean of 0), so RATE, a share "
+        raise Inapplicable("no effect tells anything about another one (a diagonal covariance, one of 0, or a mean of 0), so RATE, a share "
                            "of what they tell, is not defined; rank the means by their standard deviations instead")
     return Rate(kld, mu, sigma)
 
