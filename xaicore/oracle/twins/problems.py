@@ -37,16 +37,18 @@ def perceptron(rng: np.random.Generator, sizes: tuple[int, ...] = (3, 4, 3, 2), 
 
 
 def convolutional(rng: np.random.Generator, pool: str = "max", skip: bool = True, dtype: str = "exact") -> Graph:
-    """On (N, 2, 3, 4): a padded convolution, a second one beside a skip connection, a pool with overlap, a head of two outputs."""
+    """On (N, 2, 3, 4): a padded convolution, in groups or not, a dilated one beside a skip connection, a pool with overlap, a head of two
+    outputs."""
+    groups = int(rng.integers(1, 3))
     b = Builder("convolutional", "exact")
 
-    def conv(value: str, name: str, n: int, m: int) -> str:
-        w = b.param(f"{name}.w", eighths(rng, m, n, 2, 2))
-        return b.add(Conv(pads=((1, 0), (0, 1))), value, w, b.param(f"{name}.b", eighths(rng, m)), name=name)
+    def conv(value: str, name: str, op: Conv) -> str:
+        w = b.param(f"{name}.w", eighths(rng, 2, 2 // op.groups, 2, 2))
+        return b.add(op, value, w, b.param(f"{name}.b", eighths(rng, 2)), name=name)
 
-    h = b.add(ReLU(), conv(b.input("x", (None, 2, 3, 4)), "conv1", 2, 2), name="relu1")
+    h = b.add(ReLU(), conv(b.input("x", (None, 2, 3, 4)), "conv1", Conv(pads=((1, 0), (0, 1)), groups=groups)), name="relu1")
     if skip:
-        h = b.add(ReLU(), b.add(Add(), conv(h, "conv2", 2, 2), h, name="skip"), name="relu2")
+        h = b.add(ReLU(), b.add(Add(), conv(h, "conv2", Conv(pads=((1, 1), (1, 0)), dilation=(2, 1))), h, name="skip"), name="relu2")
     if pool:
         h = b.add(MaxPool((2, 2), (1, 2)) if pool == "max" else AvgPool((2, 2), (1, 2)), h, name="pool")
     size = 2 * (2 * 2 if pool else 3 * 4)
