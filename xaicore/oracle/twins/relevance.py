@@ -15,6 +15,7 @@ import numpy as np
 
 from xaicore.numerics import Array
 from xaicore.oracle.twins import rules
+from xaicore.oracle.twins.cells import THROUGH_TIME
 from xaicore.oracle.twins.plain import Layer, Plain, Step, Unit, each, one_hot, read, target_of, winner
 from xaicore.oracle.twins.problems import on_convolutional, on_perceptron, twins
 from xaicore.oracle.twins.twin import Problem, Twin
@@ -201,9 +202,11 @@ _FIRST = ({"hidden": "zero"}, {"hidden": "epsilon", "bias": "ignore"}, {"hidden"
 _BOX = {"low": -1, "high": Fraction(3, 2)}
 
 TWINS = {
-    "lrp.zero": _of("x w R / z", everywhere(_zero), *_BIASES, {"pool": "proportional"}),
-    "lrp.epsilon": _of("x w R / (z + eps sign z)", everywhere(_epsilon), *_BIASES, *({"stabilizer": s} for s in ("plain", "zero", "clip")),
-                       {"pool": "epsilon"}, eps=E),
+    "lrp.zero": (*_of("x w R / z", everywhere(_zero), *_BIASES, {"pool": "proportional"}), *THROUGH_TIME["lrp.zero"]),
+    "lrp.epsilon": (
+        *_of("x w R / (z + eps sign z)", everywhere(_epsilon), *_BIASES, *({"stabilizer": s} for s in ("plain", "zero", "clip")),
+             {"pool": "epsilon"}, eps=E),
+        *THROUGH_TIME["lrp.epsilon"]),
     "lrp.gamma": _of("w + gamma w+", everywhere(_gamma), *_BIASES, {"gamma": 2, "variant": "original", "layer_eps": E}, eps=E),
     "lrp.alpha_beta": _of("shares of either sign", everywhere(_alpha_beta), *_BIASES, {"alpha": Fraction(3, 2), "variant": "weights-only"},
                           {"layer_eps": E}, eps=E),
