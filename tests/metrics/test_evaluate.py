@@ -135,3 +135,61 @@ def test_pictures():
     assert image.tobytes() == chart(e, "a title").tobytes()
     assert "deletion" in str(scores(e))
     assert curves({"one": [1, 0.5], "two": [0.9, 0.8]}, [0, 0.5], "accuracy").size == (560, 320)
+
+
+def last():
+    """picture_net with its channels behind."""
+    from xaicore import Builder
+    from xaicore.ops import Transpose
+
+    g = picture_net()
+    b = Builder("last")
+    x = b.input("x", (None, 5, 6, 2))
+    first = b.add(Transpose((0, 3, 1, 2)), x)
+    for k, v in g.params.items():
+        b.param(k, v)
+    for node in g.nodes:
+        b.keep(node, [first if i == "x" else i for i in node.inputs])
+    from dataclasses import replace
+
+    return replace(b.build(*g.outputs), meta={"layout.x": "NHWC"})
+
+
+def test_channels_behind_are_channels():
+    """The same picture with its channels as the last axis: the same scores."""
+    truth = np.random.default_rng(4).random((5, 6)) > 0.5
+    chosen = ["deletion", "region_perturbation", "irof", "road", "insertion", "continuity", "relevance_mass", "file_size", "mprt.efficient", "random_logit", "entropy"]
+    settings = {"truth": truth, "steps": 4, "baseline": 0, "sigma": 0.0, "shifts": 2}
+    one = xc.evaluate(picture_net(), X, "gradient_x_input", chosen, [0, 1], **settings)
+    two = xc.evaluate(last(), X.transpose(0, 2, 3, 1), "gradient_x_input", chosen, [0, 1], **settings)
+    for k in chosen:
+        assert one.mean("gradient_x_input", k) == pytest.approx(two.mean("gradient_x_input", k), rel=1e-9), k
+
+
+def test_rational_numbers():
+    """In exact mode what needs no draw runs, and the rest says why not."""
+    from tests.nets import NET_A
+
+    e = xc.evaluate(NET_A.astype("exact"), [[3, 1]], "gradient_x_input", None, 0)
+    assert e.mean("gradient_x_input", "deletion") == 0.25
+    assert e.mean("gradient_x_input", "completeness") == 0
+    assert e.mean("gradient_x_input", "input_invariance") == 5 / 6
+    assert "rational" in e.reasons()["gradient_x_input", "mprt"]
+
+
+def test_two_inputs():
+    """Features of both are features; what is about one picture says so."""
+    from xaicore import Builder
+    from xaicore.ops import Concat, Dense, Flatten
+
+    rng = np.random.default_rng(0)
+    b = Builder("two")
+    both = b.add(Concat(1), b.input("p", (None, 3)), b.add(Flatten(), b.input("q", (None, 1, 4, 4))))
+    g = b.build(b.add(Dense(), both, b.param("w", rng.normal(size=(3, 19)))))
+    feeds = {"p": rng.normal(size=(2, 3)), "q": rng.normal(size=(2, 1, 4, 4))}
+    e = xc.evaluate(g, feeds, "gradient_x_input", ["faithfulness.estimate", "non_sensitivity", "pointing_game", "irof"], [0, 1],
+                    truth={"p": [1, 0, 0], "q": np.eye(4)})
+    assert e.mean("gradient_x_input", "faithfulness.estimate") == pytest.approx(1)
+    assert e.mean("gradient_x_input", "non_sensitivity") == 0
+    assert e.mean("gradient_x_input", "pointing_game") is not None
+    assert "one explained input" in e.reasons()["gradient_x_input", "irof"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,10 @@ def input_invariance(s: Subject, shift: Any = -1.0) -> Score:
         if x.dtype.kind not in "fO":
             raise Inapplicable(f"input {k!r} holds {x.dtype}, which cannot be shifted")
         try:
-            by[k] = np.array(np.broadcast_to(np.asarray(m, dtype=float), x.shape[1:])).astype(x.dtype)
+            flat = np.array(np.broadcast_to(np.asarray(m, dtype=float), x.shape[1:]))
         except ValueError:
             raise InputError(f"shift of input {k!r} has shape {np.shape(m)}; a number or {x.shape[1:]} is expected") from None
+        by[k] = np.vectorize(Fraction, otypes=[object])(flat) if x.dtype == object else flat.astype(x.dtype)
     there = s.again({k: s.task.feeds[k] + m[None] for k, m in by.items()}, shift_first_bias(s.graph, by))
     a, b = joined(s.values, s), joined(there, s)
     top = np.abs(a).max(axis=1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.errors import Inapplicable, InputError, UnknownName, Unsupported, nearest
+from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName, Unsupported, nearest
 from xaicore.graph.graph import Graph
 from xaicore.methods.explain import _progress as progress_of
 from xaicore.methods.sweep import quiet
@@ -167,7 +167,7 @@ def evaluate(
             report(at, len(asked))
         try:
             one = subject(graph, x, method, target, output=output, label=label, wrt=wrt, batch_size=batch_size, **settings)
-        except (Inapplicable, Unsupported) as error:
+        except (Inapplicable, Unsupported, ExactnessError) as error:
             scores[label] = {k: Missing(f"{label}: {error}") for k in rows}
             continue
         maps[label], explained = one.values, one.task.words
@@ -185,7 +185,7 @@ def measured(s: Subject, row: Metric, settings: Mapping[str, Any]) -> Score | Mi
     """One metric of one subject; what does not apply is a reason, not an error."""
     try:
         found = row.run(replace(s, task=quiet(s.task)), **settings)
-    except (Inapplicable, Unsupported) as error:
+    except (Inapplicable, Unsupported, ExactnessError) as error:
         return Missing(str(error))
     assert isinstance(found, Score)
     return found

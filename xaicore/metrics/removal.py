@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.errors import InputError
+from xaicore.errors import Inapplicable, InputError
 from xaicore.methods.curved import blurred
 from xaicore.methods.games import Game, channel_axis, game
 from xaicore.methods.sweep import reference, scores, whole
@@ -50,7 +50,7 @@ def filled_with(task: Task, fill: Any, seed: int = 0) -> Any:
 def _filled(task: Task, name: str, fill: str, rng: np.random.Generator) -> Array:
     x = task.feeds[name]
     if x.dtype.kind != "f":
-        raise InputError(f"the filling {fill!r} is for inputs of floats, and {name!r} holds {x.dtype}; give the baseline as an array")
+        raise Inapplicable(f"the filling {fill!r} is for inputs of floats, and {name!r} holds {x.dtype}; give the baseline as an array")
     axis = channel_axis(task, name)
     every = tuple(range(1, x.ndim))
     if fill == "minimum":
@@ -62,7 +62,7 @@ def _filled(task: Task, name: str, fill: str, rng: np.random.Generator) -> Array
         over = tuple(k for k in every if axis is None or k != axis + 1)
         return np.array(np.broadcast_to(x.mean(axis=over, keepdims=True), x.shape))
     if axis is None or x.ndim != 4:
-        raise InputError(f"the filling 'blur' is for images, and input {name!r} has shape {x.shape}; choose 'mean', or give an array")
+        raise Inapplicable(f"the filling 'blur' is for images, and input {name!r} has shape {x.shape}; choose 'mean', or give an array")
     first = np.moveaxis(x, axis + 1, 1)
     smooth = blurred(first, min(first.shape[2:]) / 10, "reflect", False)
     return np.ascontiguousarray(np.moveaxis(smooth, 1, axis + 1)).astype(x.dtype)

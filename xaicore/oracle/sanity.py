@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaicore.errors import Inapplicable, InputError, UnknownName, Unsupported, XaicoreError, nearest
+from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName, Unsupported, XaicoreError, nearest
 from xaicore.graph.graph import Graph
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.sweep import quiet
@@ -352,7 +352,7 @@ def sanity(
             progress(at, len(asked))
         try:
             s = subject(graph, x, method, target, output=output, label=label, **settings)
-        except (Inapplicable, Unsupported) as error:
+        except (Inapplicable, Unsupported, ExactnessError) as error:
             findings += [Finding(label, k, "does not apply", words=str(error)) for k in wanted]
             continue
         s = replace(s, task=quiet(s.task))
@@ -377,7 +377,7 @@ def _pictures(graph: Graph) -> bool:
 def _checked(s: Subject, check: Sanity, seed: int) -> Finding:
     try:
         figure, good, words = check.run(s, seed)
-    except (Inapplicable, Unsupported) as error:
+    except (Inapplicable, Unsupported, ExactnessError) as error:
         return Finding(s.label, check.id, "does not apply", words=str(error))
     return Finding(s.label, check.id, "passes" if good else "fails", figure, words)
 
