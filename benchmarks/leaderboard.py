@@ -219,9 +219,9 @@ def photograph(out: Path) -> str:
     (out / "leaderboard_photograph.png").write_bytes(png(chart(e, "EfficientNet-Lite0: chelsea, Egyptian cat")))
     seconds = time.process_time() - started
     families = ("faithfulness", "complexity", "robustness", "randomisation", "axiomatic")
-    return (f"\n## A photograph: EfficientNet-Lite0, class 285 (Egyptian cat)\n\nOne image, float32, {seconds:.0f} CPU seconds: an example of "
-            f"what the metrics say on a real model, not a comparison.\n\n![scores on the photograph](leaderboard_photograph.png)\n\n"
-            f"{table(e, families)}\n\n{winners(e)}\n")
+    words = f"One image, float32, {seconds:.0f} CPU seconds: an example of what the metrics say on a real model, not a comparison."
+    return (f"\n## A photograph: EfficientNet-Lite0, class 285 (Egyptian cat)\n\n{words}\n\n"
+            f"![scores on the photograph](leaderboard_photograph.png)\n\n{table(e, families)}\n\n{winners(e)}\n")
 
 
 def main() -> None:
