@@ -40,11 +40,6 @@ def neuron(bias: float = 0.5) -> Net:
     return lambda: mlp([[[1, -0.5, -0.25]]], [[bias]], name="neuron")
 
 
-def positive_neuron() -> Graph:
-    """f = z = x1 + 2 x2 + 3 x3: no weight is negative."""
-    return mlp([[[1, 2, 3]]], name="positive_neuron")
-
-
 def at_zero() -> Graph:
     """f = 2 relu(x1 - x2) + relu(x1 + x2): at (1, 1) the first ReLU stands on its kink, z = (0, 2), f = 2."""
     return mlp([[[1, -1], [1, 1]], [[2, 1]]], name="at_zero")
