@@ -88,7 +88,7 @@ def test_settings_that_are_files(run: Run, folder: Path) -> None:
             "b": explain(graph, three, "vog", 3, checkpoints=[graph, scaled]),
             "c": explain(graph, three, "feature_ablation", 3, mask=np.repeat(np.arange(4), 16).reshape(1, 8, 8)),
             "d": explain(graph, three, "smoothgrad", 3, noise=np.full((2, 1, 1, 8, 8), 0.25)),
-            "e": explain(graph, images, "independence", 3, labels=(labels == 3).astype(float))}
+            "e": explain(graph, images, "independence", 3, labels=labels == 3)}
     for (name, a), text in zip(same.items(), asked):
         with np.load(f"{name}.npz") as stored:
             assert (stored[text] == np.asarray(a)).all()
@@ -105,8 +105,8 @@ def test_settings_that_are_files(run: Run, folder: Path) -> None:
 
 def test_what_is_slow_says_so_before_it_starts(run: Run, folder: Path) -> None:
     ran = run("explain", "grey.json", "grey.png", "-m", "smoothgrad:samples=7", "-m", "gradient", "-m", "kernel_shap:mask=2,samples=14")
-    assert ran.err == ("smoothgrad:samples=7 takes 7 forward, 7 backward for each sample\n"
-                       "kernel_shap:mask=2,samples=14 takes (14 + 2) · B forward (unless given, 2 M + 2050) for each sample\n")
+    assert ran.err == ("smoothgrad:samples=7 takes 7 forward, 7 backward (for each sample)\n"
+                       "kernel_shap:mask=2,samples=14 takes (14 + 2) · B forward (unless given, 2 M + 2050) (for each sample)\n")
 
 
 def test_layers_of_maps_and_neurons(run: Run, folder: Path) -> None:

@@ -111,7 +111,7 @@ def explained(
             own = {**options, **settings}                               # a layer among the settings wins
             if row.slow:
                 price = row.price(own)
-                log(f"{one.label} takes {price}{'' if 'batch' in price else ' for each sample'}")
+                log(f"{one.label} takes {price}{'' if 'batch' in price else ' (for each sample)'}")
             results[one.label] = explain(graph, feeds, one.method, progress=callback, **own)
     finally:
         if bar is not None:

@@ -71,7 +71,8 @@ def read_input(name: str, graph: Graph, pixels: Pixels | None = None) -> dict[st
 def read_array(name: str) -> Any:
     """The numbers of a file, for a setting such as mask=parts.png: an array, or a mapping by name for an .npz or .json of several.
 
-    An image becomes its grey values (H, W), 0 to 255; a .csv of one column a row of numbers.
+    An image becomes its grey values (H, W), 0 to 255; a .csv of one column a row of numbers, and whole numbers
+    stay whole.
     """
     path = _found(name)
     kind = path.suffix.lower()
@@ -82,6 +83,7 @@ def read_array(name: str) -> Any:
             return _npy(stream, path.stat().st_size, path.name)
     if kind == ".csv":
         rows = _csv(path)
+        rows = rows.astype(np.int64) if np.isfinite(rows).all() and (rows == np.rint(rows)).all() and np.abs(rows).max() < 2**53 else rows
         return rows[:, 0] if rows.shape[1] == 1 else rows
     arrays = _npz(path) if kind == ".npz" else _json(path)
     return next(iter(arrays.values())) if len(arrays) == 1 else arrays
