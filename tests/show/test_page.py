@@ -171,3 +171,13 @@ def test_the_template_and_the_style_are_inside_the_package() -> None:
     folder = files("xaicore.show.page")
     assert folder.joinpath("explanation.html.j2").is_file()
     assert folder.joinpath("style.css").is_file()
+
+
+def test_an_answer_in_words_is_on_the_page() -> None:
+    """DAX's arguments, escaped and line by line."""
+    results = image_results(methods=("dax", "gradient"))
+    text = page(results)
+    assert text.count("<h3>What") == 1
+    said = text[text.index("<pre class=\"scroll\">"):]
+    assert "supported by" in said
+    assert "\n" in said[:said.index("</pre>")]

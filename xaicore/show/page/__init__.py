@@ -71,13 +71,14 @@ class Film:
 
 @dataclass(frozen=True)
 class About:
-    """What a method is, in words, with the settings of this run."""
+    """What a method is, in words, with the settings of this run and, where its answer is more than a map, that answer."""
 
     label: str
     summary: str
     settings: str
     source: str
     promises: Sequence[str] = field(default_factory=tuple)
+    says: str = ""
 
 
 def page(
@@ -170,7 +171,8 @@ def _about(label: str, a: Attribution) -> About:
     shown = ", ".join(f"{k}={v!r}" for k, v in table.settings(a.settings).items())
     source = "" if row is None or row.source.split()[0].rstrip(",") not in SOURCES else str(cite(row.source))
     return About(clean(label), "a rule set of your own" if row is None else row.summary, clean(shown), source,
-                 () if row is None else tuple(p.replace("_", " ") for p in row.promises))
+                 () if row is None else tuple(p.replace("_", " ") for p in row.promises),
+                 "\n".join(clean(line) for line in str(a.extras.get("says", "")).split("\n")))
 
 
 def drawn(v: View, limit: float) -> str:
