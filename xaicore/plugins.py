@@ -116,3 +116,14 @@ def _backend(name: str) -> ModuleType:
             raise                                                       # a fault of ours, not a missing framework
         raise BackendError(f"the backend {name!r} needs the package {lacking!r}, which did not import ({error}) under {sys.executable}; "
                            f"try: pip install 'xaicore[{name}]'") from error
+
+
+def peer(name: str, timeout: float = 120.0) -> Any:
+    """The library of explainers called ``name`` or ``name@version``, from the plugin package xaicore_peers; BackendError without one."""
+    try:
+        return import_module("xaicore_peers").peer(name, timeout)
+    except ModuleNotFoundError as error:
+        if error.name != "xaicore_peers":
+            raise
+        raise BackendError("the package xaicore_peers is not installed, so that no other library can be run; it is part of xaicore's "
+                           "distribution") from None

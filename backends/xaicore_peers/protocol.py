@@ -2,9 +2,9 @@
 
     peer.explain("DeepLift", model, x, target, baseline, **settings) -> array
 
-``model`` is a module of the peer's framework, x an array (N, ...), target one class index for all samples or one for each (None:
-the model has one number for each sample), baseline an array that broadcasts to x or None for the peer's own default. Settings have
-the peer's own names. The result is the peer's, images as (N, C, H, W).
+``model`` is a module of the peer's framework, or a Graph or file that one is made of; x an array (N, ...), target one class index
+for all samples or one for each (None: the model has one number for each sample), baseline an array that broadcasts to x or None
+for the peer's own default. Settings have the peer's own names. The result is the peer's, images as (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xaicore.errors import BackendError, UnknownName, XaicoreError, nearest
+from xaicore_peers.models import opened
 
 Array = NDArray[Any]
 Explain = Callable[..., Any]
@@ -98,6 +99,7 @@ class Library:
         """What the peer's explainer gives. UnknownName for a name that it has not, PeerFailed when it raises."""
         known_here(self, method)
         assert self.version
+        model = opened(model, self.framework, self.dtype)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import runpy
 import select
 import subprocess
 import sys
@@ -28,7 +27,7 @@ import numpy as np
 
 from xaicore.errors import BackendError, InputError
 from xaicore.graph import Graph
-from xaicore.graph.files import load, save
+from xaicore.graph.files import save
 from xaicore_peers.protocol import Array, Framework, PeerFailed, failed, known_here
 
 ROOTS = [str(Path(import_module(name).__file__ or "").parent.parent) for name in ("xaicore", "xaicore_peers")]
@@ -145,18 +144,6 @@ class Remote:
 # ----- the other side ---------------------------------------------------------------------------------------------
 
 
-def opened(path: str, framework: Framework, dtype: str) -> Any:
-    """The model at a path, in the peer's framework."""
-    if path.endswith(".py"):
-        return runpy.run_path(path)["model"]()
-    graph = load(path)
-    if framework == "keras":
-        from xaicore_peers.kerases import channels_last
-
-        return import_module("xaicore_keras").emit(channels_last(graph).astype(dtype))
-    return import_module("xaicore_torch").emit(graph.astype(dtype))
-
-
 def serve(name: str, lines: IO[str], out: IO[str]) -> None:
     """Answers requests until the input ends."""
     def say(answer: Mapping[str, Any]) -> None:
@@ -175,8 +162,7 @@ def serve(name: str, lines: IO[str], out: IO[str]) -> None:
     for line in lines:
         request = json.loads(line)
         try:
-            model = opened(request["model"], peer.framework, peer.dtype)
-            found = peer.explain(request["method"], model, unpacked(request["x"]), unpacked(request["target"]),
+            found = peer.explain(request["method"], request["model"], unpacked(request["x"]), unpacked(request["target"]),
                                  unpacked(request["baseline"]), **request["settings"])
             say({"seq": request["seq"], "attribution": packed(found)})
         except PeerFailed as error:

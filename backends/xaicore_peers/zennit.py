@@ -82,7 +82,7 @@ def occlusion(model: Any, x: Array, target: Any, baseline: Any, window: Any = 8,
     def whole(v: Any) -> Any:
         return tuple(v) if isinstance(v, list) else v
 
-    return _attribute(Occlusion(model, window=whole(window), stride=whole(stride)), x, target, False)
+    return _attribute(Occlusion(model, window=whole(window), stride=whole(stride)), x, target, True)
 
 
 ZENNIT = Library("zennit", "zennit", "zennit", "torch", {

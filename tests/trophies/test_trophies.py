@@ -1,0 +1,158 @@
+"""Trophies: every confirmed defect of a peer's current release as a script of its own, which needs the peer, torch or its framework, and NumPy.
+
+Everywhere: each script's derivation is checked against the reference. With ``-m peers``: each script still shows its defect (in the interpreter
+of its peer), and the defect is caught by ``examine`` without being told where to look.
+"""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xaicore_peers import LIBRARIES, environments, peer
+from xaicore_peers.models import state
+
+import xaicore as xc
+from xaicore.errors import BackendError
+from xaicore.oracle.examine import Scene, examine
+
+HERE = Path(__file__).parent
+SCRIPTS = sorted(p for p in HERE.glob("*.py") if not p.name.startswith("test_"))
+KINDS = ("wrong number", "violated axiom", "silent fall-back", "crash on a valid model", "mutated model")
+NEEDS_FRAMEWORK = ("tensorflow", "keras")
+
+
+def constants(path):
+    """The script's own words about itself, without running it."""
+    text = path.read_text(encoding="utf-8")
+    found = dict(zip(("PEER", "SUBJECT", "KIND"), re.search(r'^PEER, SUBJECT, KIND = "(.*?)", "(.*?)", "(.*?)"$', text, re.M).groups()))
+    return {**found, "text": text}
+
+
+def opened(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TORCH = [p for p in SCRIPTS if not any(f"import {f}" in constants(p)["text"] for f in NEEDS_FRAMEWORK)]
+DERIVED = [p for p in TORCH if "\nOURS, SETTINGS = None" not in constants(p)["text"]]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
+def test_every_trophy_says_what_it_is(path):
+    said = constants(path)
+    assert said["KIND"] in KINDS
+    assert said["SUBJECT"].startswith(said["PEER"] + ":")
+    assert path.stem.startswith(said["PEER"] + "_")
+    assert "Definition:" in said["text"] or "Expected:" in said["text"]
+    assert "Derivation:" in said["text"]
+    assert "xaicore" not in said["text"]                                # a script needs no library but the one it is about
+
+
+def test_there_are_enough_and_of_enough_peers():
+    assert len(SCRIPTS) >= 30
+    assert len({constants(p)["PEER"] for p in SCRIPTS}) >= 6
+
+
+@pytest.mark.parametrize("path", [p if k % 8 == 0 else pytest.param(p, marks=pytest.mark.thorough) for k, p in enumerate(DERIVED)],
+                         ids=lambda p: p.stem)
+def test_the_expected_value_is_the_references(path):
+    """By hand in the script and by the engine: neither knows the other."""
+    trophy = opened(path)
+    ours = np.asarray(reference(trophy))
+    assert np.allclose(normalised(ours) if trophy.PEER == "grad_cam" else ours, trophy.expected(), rtol=1e-5, atol=1e-8)
+
+
+def normalised(values):
+    low = values - values.min()
+    return low / max(low.max(), 1e-12) if values.size > 1 and values.min() >= 0 else values
+
+
+def reference(trophy):
+    import torch
+
+    extra = {} if trophy.BASELINE is None else {"baseline": trophy.BASELINE}
+    if trophy.SETTINGS.get("layer"):
+        extra["layer"] = trophy.SETTINGS["layer"]
+    if trophy.OURS in ("grad_cam",):
+        extra["relu"] = True
+    if trophy.OURS in ("lrp.epsilon",):
+        extra["eps"] = 1e-9
+    graph = xc.from_model(trophy.model(), torch.tensor(trophy.X), verify=False)
+    return xc.explain(graph, trophy.X, trophy.OURS, target=trophy.TARGET, **extra)
+
+
+# ----- with the peers -----------------------------------------------------------------------------------------------
+
+
+def interpreter(name):
+    """(python, extra path) that has a peer; skips where nothing has it."""
+    if (name in LIBRARIES and LIBRARIES[name].importable) or importlib.util.find_spec(name):
+        return sys.executable, ""
+    for (peer_name, _), folder in environments().items():
+        if peer_name == name:
+            own = folder / "bin" / "python"
+            return (str(own), "") if own.exists() else (sys.executable, str(folder))
+    root = Path(os.environ.get("XAICORE_PEERS", ".peers"))
+    for folder in sorted(root.glob(f"{name}-*")):
+        own = folder / "bin" / "python"
+        return (str(own), "") if own.exists() else (sys.executable, str(folder))
+    pytest.skip(f"{name} is not installed: python -m benchmarks.peers make {name}")
+    return None
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
+def test_the_defect_is_there(path):
+    python, extra = interpreter(constants(path)["PEER"])
+    done = subprocess.run([python, "-W", "ignore", str(path)], capture_output=True, text=True, timeout=300, check=False,
+                          env={**os.environ, "PYTHONPATH": extra, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "given" in done.stdout, done.stderr
+    assert "expected" in done.stdout, done.stderr
+
+
+EXAMINED = [p for p in TORCH if constants(p)["PEER"] in LIBRARIES]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("path", EXAMINED, ids=lambda p: p.stem)
+def test_the_oracle_catches_it_by_itself(path):
+    """The model and the input go through every check there is; nothing says which."""
+    trophy = opened(path)
+    found = caught(trophy)
+    assert found, f"{path.stem}: nothing was found"
+
+
+def caught(trophy):
+    import torch
+
+    from xaicore.oracle.subjects import SUBJECTS
+
+    name, _, method = trophy.SUBJECT.partition(":")
+    try:
+        library = peer(name)
+    except BackendError as error:
+        pytest.skip(str(error))
+    beside = SUBJECTS.get(trophy.SUBJECT)
+    graph = xc.from_model(trophy.model(), torch.tensor(trophy.X))
+    ours, total = None, None
+    extra = {} if trophy.BASELINE is None else {"baseline": trophy.BASELINE}
+    layer = {k: trophy.SETTINGS[k] for k in ("layer", "neuron") if k in trophy.SETTINGS}
+    if beside is not None and trophy.SETTINGS.get("multiply_by_inputs", True) is not False:
+        ours = xc.explain(graph, trophy.X, beside.ours, target=trophy.TARGET, **beside.settings, **(extra if beside.baseline else {}), **layer)
+        total = None if not beside.total else ours.output - (0 if beside.total == "value" else ours.baseline_output)
+    emit = import_module("xaicore_torch").emit
+
+    def subject(model, x, target):
+        return library.explain(method, model, x, target, trophy.BASELINE, **trophy.SETTINGS)
+
+    return examine(subject, Scene(trophy.model, trophy.X, trophy.TARGET, ours, {"a module for each call": lambda: emit(graph)}, total,
+                                  1e-4, state))

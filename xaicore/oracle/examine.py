@@ -1,0 +1,160 @@
+"""One explainer on one model: is its number ours, and does it keep what every explainer must, whatever its conventions are?
+
+The checks know nothing about the library. They compare with the reference under the library's profile, and with the explainer's own answers
+where these must be equal: a second call, a sample alone, a batch in another order, the same function written with a module for each call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from xaicore.errors import XaicoreError
+from xaicore.methods.attribution import Attribution
+from xaicore.numerics import Array
+
+Kind = Literal["wrong number", "violated axiom", "silent fall-back", "crash on a valid model", "mutated model"]
+REFUSALS = ("not supported", "unsupported", "no rule", "notimplemented", "more than once", "not implemented", "does not support",
+            "only supports", "required for deeplift computations", "unrecognized nn.module")
+Subject = Callable[[Any, Array, Any], Array]
+"""(model, x, target) -> attribution, with everything else fixed."""
+
+ROUNDING = 1e-6
+"""Of the largest value: peers stabilise with 1e-6 at most where a profile does not say it, and some keep their books in float32 (2e-7)."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that an explainer did and should not have: what kind, which check, in words, with the two numbers."""
+
+    kind: Kind
+    check: str
+    reason: str
+    given: Any = field(default=None, compare=False)
+    expected: Any = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.check}): {self.reason}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What an explainer is shown: a function that makes its model afresh, an input, targets, the reference, the same function elsewhere.
+
+    reference  ours under the profile; None where there is none
+    twins      name -> a function that makes another model of the same function, each with a module for each call
+    total      what the attributions of each sample must add up to, (N,), within ``slack`` of the largest sum; None: nothing is promised
+    state      (model) -> its state by name; what differs afterwards was changed
+    """
+
+    model: Callable[[], Any]
+    x: Array
+    target: Any = None
+    reference: Attribution | Array | None = None
+    twins: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    total: Array | None = None
+    slack: float = ROUNDING
+    state: Callable[[Any], Mapping[str, Any]] | None = None
+
+
+def examine(subject: Subject, scene: Scene, random: bool = False) -> list[Finding]:
+    """Every check of ``scene``, the findings in order of gravity; [] when the explainer is right in all of them.
+
+    ``random`` explainers are not compared with themselves. What refuses the model (an error that says so) is no finding.
+    """
+    x, model = scene.x, scene.model()
+    before = dict(scene.state(model)) if scene.state else {}
+    try:
+        given = subject(model, x.copy(), scene.target)
+    except XaicoreError as error:
+        return [] if refusal(error) else [Finding("crash on a valid model", "runs", str(error))]
+    found = list(_changed(before, dict(scene.state(model)) if scene.state else {}))
+    if not np.isfinite(given).all():
+        return [*found, Finding("wrong number", "finite", "the attribution is not finite", given, _values(scene.reference))]
+    size = max(float(abs(given).max(initial=0)), 1e-12)
+    if given.dtype == np.float32 and x.dtype == np.float64 and given.shape == x.shape:
+        found.append(Finding("wrong number", "keeps its precision", "numbers of a float64 model are kept in float32", given, None))
+    found += _sums(given, scene.total, size, scene.slack)
+    found += _reference(given, scene.reference)
+    if not random:
+        found += _itself(subject, scene, model, given, size)
+    return found
+
+
+def refusal(error: XaicoreError) -> bool:
+    """Does a peer's error say that the model, or one of its layers, is not supported?"""
+    text = str(error).lower()
+    return any(word in text for word in REFUSALS)
+
+
+def _values(reference: Any) -> Any:
+    return None if reference is None else np.asarray(reference, dtype=float)
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
+    names = [k for k in {**before, **after} if before.get(k) != after.get(k)]
+    if names:
+        yield Finding("mutated model", "the model comes back unchanged", f"{len(names)} changed: {', '.join(names[:3])}")
+
+
+def _sums(given: Array, total: Array | None, size: float, slack: float) -> Iterator[Finding]:
+    if total is None:
+        return
+    sums = given.reshape(len(given), -1).sum(1)
+    scale = max(float(abs(given).reshape(len(given), -1).sum(1).max()), float(abs(total).max()), size)
+    if abs(sums - total).max() > slack * scale:
+        n = int(abs(sums - total).argmax())
+        words = f"the attributions of sample {n} add up to {sums[n]:.6g}, not to {total[n]:.6g}"
+        yield Finding("violated axiom", "completeness", words, sums, total)
+
+
+def _reference(given: Array, reference: Attribution | Array | None) -> Iterator[Finding]:
+    if reference is None:
+        return
+    ours = np.asarray(reference, dtype=float)
+    if ours.shape != given.shape:
+        yield Finding("wrong number", "reference", f"the attribution has shape {given.shape}, the reference {ours.shape}", given, ours)
+        return
+    size = max(float(abs(ours).max(initial=0)), float(abs(given).max(initial=0)), 1e-12)
+    if (off := abs(given - ours).max(initial=0)) > ROUNDING * size:
+        yield Finding("wrong number", "reference", f"the largest difference from the reference is {off:.6g}", given, ours)
+
+
+def _itself(subject: Subject, scene: Scene, model: Any, given: Array, size: float) -> Iterator[Finding]:
+    """The explainer against itself."""
+    x, target = scene.x, scene.target
+
+    def differs(name: str, kind: Kind, make: Callable[[], Array], words: str) -> Iterator[Finding]:
+        try:
+            again = make()
+        except XaicoreError as error:
+            if not refusal(error):
+                yield Finding("crash on a valid model", name, str(error))
+            return
+        if again.shape != given.shape:
+            yield Finding(kind, name, f"{words}: the shape is {again.shape}, not {given.shape}", given, again)
+        elif (off := abs(again - given).max(initial=0)) > ROUNDING * max(size, float(abs(again).max(initial=0))):
+            yield Finding(kind, name, f"{words}: they differ by {off:.6g}", given, again)
+
+    yield from differs("two calls agree", "wrong number", lambda: subject(model, x.copy(), target), "a second call on the same model")
+    if len(x) > 1:
+        def part(rows: Any) -> Array:
+            return subject(scene.model(), x[rows].copy(), target if np.ndim(target) == 0 else np.asarray(target)[rows])
+
+        def alone() -> Array:
+            return np.concatenate([part([n]) for n in range(len(x))])
+
+        yield from differs("one sample alone", "wrong number", alone, "each sample alone against the batch")
+        order = np.arange(len(x))[::-1]
+        yield from differs("a permuted batch", "wrong number", lambda: part(order)[::-1], "the batch in reversed order")
+    for name, make in scene.twins.items():
+        def twin(make: Callable[[], Any] = make) -> Array:
+            return subject(make(), x.copy(), target)
+
+        yield from differs(f"equals {name}", "silent fall-back", twin, f"the same function as {name}")
+
+
+__all__ = ["Finding", "Scene", "Subject", "examine"]
