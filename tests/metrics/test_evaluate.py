@@ -35,6 +35,17 @@ def test_a_table():
     assert set(e.agreement()) == {("deletion", "road:order=combined,measure=f")}
 
 
+def test_another_order_may_turn_better_around():
+    """Small is good for ROAD and pixel flipping by default, large for the least important first and for the difference of both."""
+    for id, order, better in (("road", "descending", "smaller"), ("road", "combined", "larger"), ("road", "ascending", "larger"), ("pixel_flipping", "ascending", "larger"),
+                              ("region_perturbation", "descending", "larger"), ("region_perturbation", "ascending", "smaller")):
+        e = xc.evaluate(picture_net(), X, ["gradient_x_input", "control.random"], (id, {"order": order}), [0, 1])
+        (label,) = e.metrics
+        assert e.metrics[label].better == better
+        first = min(e.methods, key=lambda m: e.mean(m, label) * (1 if better == "smaller" else -1))
+        assert e.ranking(label)[first] <= 1.5
+
+
 def test_functions_and_numbers_are_methods():
     """A map of another library is judged without being computed here; what asks a method again says that it cannot."""
     e = xc.evaluate(feature_net(), F, {"ours": "gradient_x_input", "function": lambda graph, feeds, target: feeds["x"], "numbers": F},

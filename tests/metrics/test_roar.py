@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+import xaicore as xc
 from tests.metrics.subjects import feature_net, picture_net
 from tests.nets import mlp
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName
@@ -57,6 +58,9 @@ def test_a_method_finds_the_planted_features():
     found = roar(s, PLANTED, shares=THIRDS, trainer=quick)
     assert found.extras["retrained"].curves["saliency"].tolist() == [1, 0.75, 0.75, 0.5, 0.5, 0.5, 0.5]
     assert len(set(found.values)) == 1
+    e = xc.evaluate(model, FACTORIAL[:2], ["saliency", "control.random"], "roar", MAJORITY[:2].tolist(), data=PLANTED, shares=THIRDS, trainer=quick)
+    assert e.mean("saliency", "roar") == found.values[0] < e.mean("control.random", "roar")
+    assert "Data" in e.to_json()
     assert kar(s, PLANTED, shares=[0.0, 0.5, 1.0], trainer=quick).values[0] == pytest.approx((0.5 + 1) / 4 + (1 + 1) / 4)
 
 

@@ -248,7 +248,8 @@ def _metrics(given: Any, shared: Mapping[str, Any]) -> dict[str, tuple[Metric, d
         for k in settings:
             if k not in row.settings:
                 raise UnknownName(f"{id} has no setting {k!r}: {nearest(k, row.settings) if row.settings else 'it has none'}")
-        out[label] = (row, {**{k: v for k, v in shared.items() if k in row.settings}, **settings})
+        own = {**{k: v for k, v in shared.items() if k in row.settings}, **settings}
+        out[label] = (replace(row, better=row.judged(own)), own)
     for k in shared:
         if not any(k in row.settings for row, _ in out.values()):
             every = {name for row, _ in out.values() for name in row.settings}

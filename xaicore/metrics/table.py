@@ -22,7 +22,8 @@ class Metric:
     """One row: ``run(subject, **settings)`` gives a Score.
 
     better  "larger" or "smaller";  "neither" where the number describes a map and does not judge it
-    needs   words of NEEDS;  cost: of one sample, in evaluations of f and askings of the method
+    by_order  the same for other values of the setting ``order``;  needs: words of NEEDS;  cost: of one sample, in evaluations of f and
+              askings of the method
     """
 
     id: str
@@ -34,6 +35,11 @@ class Metric:
     source: str
     cost: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    by_order: Mapping[str, str] = field(default_factory=dict)
+
+    def judged(self, settings: Mapping[str, Any]) -> str:
+        """Which way is better with these settings: another ``order`` of removal may turn it around."""
+        return self.by_order.get(str(settings.get("order", "")), self.better)
 
     @property
     def random(self) -> bool:
@@ -41,10 +47,12 @@ class Metric:
         return "seed" in self.settings
 
 
-def _row(id: str, run: Callable[..., Any], family: str, better: str, needs: str, source: str, cost: str = "nothing but the map") -> Metric:
+def _row(id: str, run: Callable[..., Any], family: str, better: str, needs: str, source: str, cost: str = "nothing but the map",
+         **by_order: str) -> Metric:
     known = {k: p.default for k, p in inspect.signature(run).parameters.items() if k != "s"}
     summary = (run.__doc__ or "").strip().splitlines()[0]
-    return Metric(id, run, summary, family, better, tuple(needs.split()), source, cost, MappingProxyType(known))
+    return Metric(id, run, summary, family, better, tuple(needs.split()), source, cost, MappingProxyType(known),
+                  MappingProxyType(by_order))
 
 
 _ROWS = (
@@ -52,13 +60,15 @@ _ROWS = (
     _row("faithfulness.estimate", faithfulness.faithfulness_estimate, "faithfulness", "larger", "f", "alvarezmelis2018", "M / step f"),
     _row("monotonicity", faithfulness.monotonicity, "faithfulness", "larger", "f", "arya2019", "M / step f"),
     _row("monotonicity.correlation", faithfulness.monotonicity_correlation, "faithfulness", "larger", "f", "nguyen2020", "M samples f"),
-    _row("pixel_flipping", curves.pixel_flipping, "faithfulness", "smaller", "f", "bach2015", "steps f"),
-    _row("region_perturbation", curves.region_perturbation, "faithfulness", "larger", "f", "samek2017", "regions repeats f"),
+    _row("pixel_flipping", curves.pixel_flipping, "faithfulness", "smaller", "f", "bach2015", "steps f", ascending="larger"),
+    _row("region_perturbation", curves.region_perturbation, "faithfulness", "larger", "f", "samek2017", "regions repeats f",
+         ascending="smaller"),
     _row("selectivity", curves.selectivity, "faithfulness", "smaller", "f", "montavon2018", "one f for each patch"),
     _row("sensitivity_n", faithfulness.sensitivity_n, "faithfulness", "larger", "f", "ancona2018", "10 samples f"),
     _row("irof", curves.irof, "faithfulness", "larger", "f image", "rieger2020", "one f for each segment"),
     _row("infidelity", faithfulness.infidelity, "faithfulness", "smaller", "f", "yeh2019", "samples f"),
-    _row("road", curves.road, "faithfulness", "smaller", "f image", "rong2022", "one f and one linear system for each share"),
+    _row("road", curves.road, "faithfulness", "smaller", "f image", "rong2022", "one f and one linear system for each share",
+         ascending="larger", combined="larger"),
     _row("sufficiency", faithfulness.sufficiency, "faithfulness", "larger", "batch classes", "dasgupta2022"),
     _row("consistency", faithfulness.consistency, "robustness", "larger", "batch classes", "dasgupta2022"),
     _row("insertion", curves.insertion, "faithfulness", "larger", "f", "petsiuk2018", "steps f"),
