@@ -7,6 +7,7 @@ left out, and what is left works within each sample. Where they do not, samples 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 from onnx import helper
@@ -91,8 +92,24 @@ def _single(c: Call, v: Live) -> bool:
 def gather_nd(c: Call) -> Results:
     """Entries or blocks by their numbers."""
     x, shared = c.x(0), c.attr("batch_dims", 0)
+    numbers = c.inputs[1] if c.has(1) else None
+    if isinstance(x, Live) and isinstance(numbers, Known) and not shared and x.at is not None and x.at >= numbers.low.shape[-1]:
+        return _before_the_batch(c, x)
     x, at, shared = _within(c, x, _numbers(c), shared)
     return c.put(GatherND(shared), x, at, like=x if x.name not in c.converter.params else at)
+
+
+def _before_the_batch(c: Call, x: Live) -> Live:
+    """By constant numbers along axes that all lie in front of the batch, so that each sample gives the same entries."""
+    at = c.array(1, "indices").astype(np.int64)
+    depth = at.shape[-1]
+    sizes = x.tail[:depth]
+    if (at >= sizes).any() or (at < -np.array(sizes)).any():
+        raise ConversionError(f"{c.who} names an entry beyond the sizes {sizes} of {x.name!r}; the file is inconsistent, export it again")
+    assert x.at is not None
+    row = c.put(Reshape((prod(sizes), *x.tail[depth:])), x, layout=(x.at - depth + 1, x.outer, x.inner), part="row")
+    which = np.ravel_multi_index(tuple(np.moveaxis(at % sizes, -1, 0)), sizes)
+    return c.put(Gather(1), row, c.derived(which, f"{c.name}/row"), layout=(x.at - depth + at.ndim - 1, x.outer, x.inner))
 
 
 def scatter_nd(c: Call) -> Results:

@@ -12,6 +12,7 @@ from xaicore.numerics import Array
 from xaicore.ops import Add, Conv, ConvTranspose, Dense, Einsum, Expand, GatherElements, MatMul, Mul, Squeeze, Sum, Transpose, Unsqueeze
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.naming import swapped
+from xaicore_onnx.patterns import scaled_product
 from xaicore_onnx.values import Known, Live, MixingError
 
 # ----- matrices ---------------------------------------------------------------------------------------------------
@@ -100,6 +101,10 @@ def product(c: Call, a: Value, b: Value) -> Live:
                 f"{c.who} sums or matches samples with each other: the batch of {one.name!r} lies on axis {one.at} of "
                 f"{rank}"
             )
+    if len(lives) == 2 and min(ranks) >= 2:
+        y = scaled_product(c, *lives)
+        if y is not None:
+            return y
     names = []
     for v in (a, b):
         if isinstance(v, Live):

@@ -306,12 +306,31 @@ def gather(c: Call) -> Results:
         return _look_up(c, c.array(0, "table"), data.name, c.live(1))
     if isinstance(indices, Live):
         return gather_live(c, data, indices)
-    at = c.array(1, "indices")
     k = onnx_axis(c.attr("axis", 0), data.rank, c.who)
+    own = _own_entries(data, indices, k, c.converter.batches)
+    if own is not None:
+        return c.put(Gather(1), data, c.derived(own, f"{indices.name}/within"), layout=(0, 1, 1))
+    at = c.array(1, "indices")
     axis = data.axis(k, c.who)
     shift = at.ndim - 1 if data.at is not None and k < data.at else 0
     layout = (None if data.at is None else data.at + shift, data.outer, data.inner)
     return c.put(Gather(axis), data, c.derived(at.astype(np.int64), indices.name), layout=layout)
+
+
+def _own_entries(x: Live, at: Known, k: int, batches: tuple[int, int]) -> Array | None:
+    """Which of its own entries each sample gets, the same for all, where an axis holds ``inner`` entries of each; else None.
+
+    So torch exports a change of strides: x flattened, and looked up by numbers i * inner + j for sample i.
+    """
+    if k != 0 or x.at != 0 or x.outer != 1 or x.inner == 1:
+        return None
+    for numbers, n in ((at.low, batches[0]), (at.high, batches[1])):
+        if numbers.ndim < 1 or len(numbers) not in (n, batches[0]):
+            return None
+        start = np.arange(len(numbers)).reshape(-1, *(1,) * (numbers.ndim - 1)) * x.inner
+        if not (numbers == start + at.low[:1]).all() or (at.low[0] < 0).any() or (at.low[0] >= x.inner).any():
+            return None
+    return np.asarray(at.low[0], np.int64)
 
 
 def _look_up(c: Call, table: Array, name: str, ids: Live) -> Live:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xaicore.graph import Node
-from xaicore.ops import Exp, Expand, Identity, Op, Reshape, Softmax, Sub, Sum, Unsqueeze
+from xaicore.ops import Exp, Expand, Identity, MatMul, Mul, Op, Reshape, Softmax, Sub, Sum, Unsqueeze
 from xaicore_onnx.call import Call, Value
 from xaicore_onnx.values import Live
 
@@ -31,6 +31,32 @@ def softmax_of(c: Call, a: Value, b: Value) -> Live | None:
         if whole in shapes and len(sizes) == len(shapes[whole]) == rank and shapes[whole][1:] == a.tail and sizes[axis] == 1:
             scores = whole
     return c.put(Softmax(-1 if axis == rank - 1 else axis), scores, like=a)
+
+
+def scaled_product(c: Call, a: Live, b: Live) -> Live | None:
+    """(a @ b) s², where exporters wrote (a s) @ (b s) with one number s: attention scores, as their frameworks scale them.
+
+    With either the values are the same, but a rule with a stabiliser has two more sums to stabilise.
+    """
+    sides = [c.converter.node(v.name) for v in (a, b)]
+    numbers = [_number(c, node) for node in sides]
+    if None in numbers or numbers[0] != numbers[1]:
+        return None
+    plain = [node.inputs[0] for node in sides if node is not None]
+    shapes = c.converter.shapes
+    if any(shapes[name] != shapes[v.name] for name, v in zip(plain, (a, b))):
+        return None
+    product = c.put(MatMul(), *plain, like=a, part="unscaled")
+    (s,) = set(numbers)
+    return c.put(Mul(), product, c.number(float(s) * float(s), "scale"), like=a)          # type: ignore[arg-type]
+
+
+def _number(c: Call, node: Node | None) -> float | None:
+    """The number with which a node multiplies its first input."""
+    if node is None or not isinstance(node.op, Mul) or node.inputs[1] not in c.converter.params:
+        return None
+    x = c.converter.params[node.inputs[1]]
+    return float(x.reshape(-1)[0]) if x.size == 1 else None
 
 
 def _behind(c: Call, name: str, kinds: tuple[type[Op], ...]) -> Node | None:

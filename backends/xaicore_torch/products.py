@@ -62,7 +62,8 @@ def _matmul(c: Context, a: Any, b: Any, shape: Sequence[int], part: str = "") ->
         raise ConversionError(f"a product of arrays with {ranks[0]} and {ranks[1]} axes is not supported; use at least two each")
     if isinstance(a, Value) and isinstance(b, Const) and ranks[1] == 2:
         a.layout.graph_axis(-1)
-        return c.emit(MatMul(), a, c.weight(b), layout=a.layout.resized(shape), part=part)
+        turned = Const(tuple(t.T for t in b.versions), f"{b.name}.T")
+        return c.emit(Dense(), a, c.weight(turned), layout=a.layout.resized(shape), part=part)
     apart = _samples_apart(a, b, shape)
     if apart:
         return einsum(c, apart, [a, b])

@@ -3,6 +3,7 @@
     python -m benchmarks.coverage torch.nn torchvision            what has no result yet
     python -m benchmarks.coverage timm --only 'resnet*' --fresh   again, by a pattern of names
     python -m benchmarks.coverage --list timm                     the names
+    python -m benchmarks.coverage timm --routes                   the same model as ONNX and by other routes: same attributions?
     python -m benchmarks.coverage --table                         docs/coverage.md from the results, nothing measured
 
 A model that crashes, takes too long or too much memory costs its own row. Results are lines of JSON in ``results/SET.jsonl``, so that
@@ -24,8 +25,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from benchmarks.coverage import SETS
-from benchmarks.coverage.table import failing, write_table
+from benchmarks.coverage import SETS, routes
+from benchmarks.coverage import measure as one
+from benchmarks.coverage.table import differing, failing, write_table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -39,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--failed", action="store_true", help="measure again what failed, and nothing else")
     parser.add_argument("--fresh", action="store_true", help="measure again what has a result")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
+    parser.add_argument("--routes", action="store_true", help="compare the attributions of the same model by several routes, instead")
     parser.add_argument("--table", action="store_true", help="only write docs/coverage.md")
     parser.add_argument("--seconds", type=float, default=600, help="limit for each model (600)")
     parser.add_argument("--gib", type=float, default=5, help="limit of resident memory for each model (5)")
@@ -47,32 +50,34 @@ def main(argv: list[str] | None = None) -> int:
     unknown = [s for s in asked.sets if s not in SETS]
     if unknown:
         parser.error(f"no set is called {unknown[0]!r}; there are {', '.join(SETS)}")
+    measure, wrong = (routes.measure, differing) if asked.routes else (one.measure, failing)
     bad = 0
     for name in asked.sets:
         backend, module = SETS[name]
         zoo = importlib.import_module(f"benchmarks.coverage.{module}")
-        known = read(name)
+        results = f"{name}.routes" if asked.routes else name
+        known = read(results)
         names = [m for m in zoo.MODELS if not asked.only or any(fnmatch.fnmatch(m, p) for p in asked.only)]
         if asked.list:
             print("\n".join(names))
             continue
         for m in names:
             if asked.failed:
-                wanted = m in known and bool(failing(known[m]))
+                wanted = m in known and bool(wrong(known[m]))
             else:
                 wanted = asked.fresh or m not in known
             if not wanted:
                 continue
-            row = {**run(zoo, m, backend, asked.seconds, asked.gib, asked.trace), "set_size": len(zoo.MODELS)}
+            row = {**run(zoo, m, backend, asked, measure), "set_size": len(zoo.MODELS)}
             known[m] = row
-            with open(RESULTS / f"{name}.jsonl", "a") as lines:
+            with open(RESULTS / f"{results}.jsonl", "a") as lines:
                 lines.write(json.dumps(row) + "\n")
-            why = failing(row)
+            why = wrong(row)
             bad += bool(why)
             print(f"{time.strftime('%H:%M:%S')} {name} {m}: {why or 'good'} ({row['seconds']} s, {row['gib']} GiB)", flush=True)
-        write(name, [known[m] for m in zoo.MODELS if m in known])
+        write(results, [known[m] for m in zoo.MODELS if m in known])
     if not asked.list:
-        write_table({s: list(read(s).values()) for s in SETS})
+        write_table({s: list(read(s).values()) for s in SETS}, {s: list(read(f"{s}.routes").values()) for s in SETS})
     return int(bool(bad))
 
 
@@ -91,7 +96,7 @@ def write(name: str, rows: list[dict[str, Any]]) -> None:
 # ----- one model in a process of its own --------------------------------------------------------------------------
 
 
-def run(zoo: Any, model: str, backend: str, seconds: float, gib: float, trace: bool) -> dict[str, Any]:
+def run(zoo: Any, model: str, backend: str, asked: argparse.Namespace, measure: Any) -> dict[str, Any]:
     """The row of one model: what the child wrote before it ended, and how it ended.
 
     The child is a fork, so that the framework is imported once for all models.
@@ -101,10 +106,10 @@ def run(zoo: Any, model: str, backend: str, seconds: float, gib: float, trace: b
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _child(zoo, model, os.fdopen(writing, "w"), trace)
+        _child(zoo, model, os.fdopen(writing, "w"), measure, asked.trace)
     os.close(writing)
     row: dict[str, Any] = {"model": model, "backend": backend, "converts": False}
-    ended, usage = _wait(child, started + seconds, gib)
+    ended, usage = _wait(child, started + asked.seconds, asked.gib)
     with os.fdopen(reading) as lines:
         for line in lines:
             row.update(json.loads(line))
@@ -142,9 +147,7 @@ def _resident(child: int) -> float:
         return 0.0
 
 
-def _child(zoo: Any, model: str, out: Any, trace: bool) -> None:
-    from benchmarks.coverage.measure import measure
-
+def _child(zoo: Any, model: str, out: Any, measure: Any, trace: bool) -> None:
     def note(facts: dict[str, Any]) -> None:
         out.write(json.dumps(facts) + "\n")
         out.flush()

@@ -63,7 +63,19 @@ def keras_subject(model: Any, inputs: Sequence[Array], *, leaf: str = "", reduce
         grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
         return {k: np.zeros(tuple(t.shape)) if g is None else g.numpy() for (k, t), g in zip(leaves.items(), grads)}
 
-    return Subject(convert, feeds, outputs, gradient, leaf, reduced=reduced, facts={"parameters": int(model.count_params())})
+    def through_torch() -> Graph:
+        from xaicore_torch import to_graph as of_a_module
+
+        return of_a_module(model, tuple(torch.from_numpy(x) for x in inputs))
+
+    def through_onnx() -> Graph:
+        from benchmarks.coverage.torch_subject import through_onnx as written
+
+        return written(model, tuple(torch.from_numpy(x) for x in inputs))
+
+    return Subject(
+        convert, feeds, outputs, gradient, leaf=leaf, reduced=reduced, routes={"torch": through_torch, "torch, ONNX": through_onnx},
+        facts={"parameters": int(model.count_params())})
 
 
 def call(model: Any, tensors: Sequence[Any]) -> list[Any]:

@@ -31,6 +31,8 @@ DIFFERENCES = 1e-5
 """The same where the opinion is central differences: wide ones step over kinks, narrow ones round, and between is not always more."""
 ROUNDED = ("HardSigmoid",)
 """Operators whose derivative torch has with 1/6 rounded to float32, which is 3e-8 off."""
+ROUNDING = 4
+"""How many times the framework's own rounding two right answers may lie apart (``Subject.rounding``), as in ``xaicore.graph.verify``."""
 SENSITIVITY = 1e-3
 """||y(x1) - y(x2)|| / ||y(x1)|| of two samples, below which a converter could drop the input and pass."""
 SUMS = 1e-6
@@ -43,7 +45,10 @@ class Subject:
 
     gradient   from one seed for each output to the gradient of sum_k <seed_k, output_k>, by the name of a graph value
                None where no framework has one: the graph's own central differences along random directions are taken
+    rounding   from the seeds to how far the framework's own outputs and gradient move, over their largest entry, when inputs and
+               parameters move by one unit in the last place: asked for where a limit is exceeded
     limit      of the forward pass, where the framework computes in float32 and the graph in float64
+    routes     name -> other ways to a graph of the same function, for ``benchmarks.coverage.routes``
     zeros      are zeros in the domain of the model, or does DeepLIFT need the other sample as baseline?
     leaf       for models whose inputs are whole numbers: the layer at whose value everything is explained
     reduced    in words what was made smaller so that the model fits the machine; "" for the model as it is published
@@ -53,11 +58,13 @@ class Subject:
     feeds: Callable[[], Mapping[str, Array]]
     outputs: Callable[[], Sequence[Array]]
     gradient: Callable[[Sequence[Array]], Mapping[str, Array]] | None = None
+    rounding: Callable[[Sequence[Array]], tuple[float, float]] | None = None
     leaf: str = ""
     limit: float = 0.0
     zeros: bool = True
     float32: bool = False
     reduced: str = ""
+    routes: Mapping[str, Callable[[], Graph]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -75,14 +82,19 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     ours = graph(feeds)
     note({"forward_seconds": _rounded(time.perf_counter() - started)})
     ours = ours if isinstance(ours, tuple) else (ours,)
-    note(_forward(ours, theirs, subject.limit or (FORWARD if not subject.float32 else 1e-6)))
+    facts = _forward(ours, theirs, subject.limit or (FORWARD if not subject.float32 else 1e-6))
+    note(facts)
     rounded = any(type(n.op).__name__ in ROUNDED for n in graph.nodes)
-    note({"gradient_limit": 1e-5 if subject.float32 else DIFFERENCES if subject.gradient is None else 1e-7 if rounded else GRADIENT})
+    facts["gradient_limit"] = 1e-5 if subject.float32 else DIFFERENCES if subject.gradient is None else 1e-7 if rounded else GRADIENT
     rng = np.random.default_rng(0)
     seeds = [rng.standard_normal(y.shape) if y.dtype.kind == "f" else np.zeros(y.shape) for y in theirs]
     behind, inner = (graph, feeds) if not subject.leaf else from_layer(graph, feeds, subject.leaf)
     wrt = behind.float_inputs if not subject.leaf else (graph.find(subject.leaf),)
-    note({"gradient": _gradient(behind, inner, wrt, seeds, subject)})
+    facts["gradient"] = _gradient(behind, inner, wrt, seeds, subject)
+    if subject.rounding is not None and any(facts[k] > facts[f"{k}_limit"] for k in ("forward", "gradient")):
+        for k, own in zip(("forward", "gradient"), subject.rounding(seeds)):
+            facts |= {f"{k}_itself": own, f"{k}_limit": max(facts[f"{k}_limit"], ROUNDING * own)}
+    note(facts)
     other = bool(subject.leaf) or not subject.zeros
     baseline: Any = {k: inner[k][::-1] for k in wrt} if other else 0
     if all(spec.shape[0] is None for spec in behind.inputs.values()):       # then one sample says as much as two

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.coverage.measure import GRADIENT, SENSITIVITY, SUMS
+from benchmarks.coverage.measure import GRADIENT, ROUNDING, SENSITIVITY, SUMS
+from benchmarks.coverage.routes import METHODS, SAME
 
 DOCS = Path(__file__).parents[2] / "docs" / "coverage.md"
 Row = Mapping[str, Any]
@@ -59,13 +60,25 @@ def failing(row: Row) -> str:
     return "; ".join(part for part in (wrong(row), *(short(row, c) for c in COLUMNS)) if part)
 
 
+def differing(row: Row) -> str:
+    """Which methods say something else by another route, and why, "" if none does."""
+    if row.get("error") or "routes" not in row:
+        return str(row.get("error", "was not measured to the end"))
+    found = []
+    for name, route in row["routes"].items():
+        far = [f"{k} {route[k]:.1e} ({why or 'no reason found'})" for k, why in route.get("because", {}).items()]
+        found += [f"{name}: {part}" for part in ([route["error"]] if "error" in route else far)]
+    return "; ".join(found)
+
+
 # ----- the page ---------------------------------------------------------------------------------------------------
 
 
-def write_table(sets: Mapping[str, Sequence[Row]]) -> None:
+def write_table(sets: Mapping[str, Sequence[Row]], routes: Mapping[str, Sequence[Row]]) -> None:
     """Writes docs/coverage.md."""
     measured = {name: rows for name, rows in sets.items() if rows}
-    parts = [HEAD, *(_shares(measured)), "", *(line for name, rows in measured.items() for line in _section(name, rows))]
+    compared = {name: rows for name, rows in routes.items() if rows}
+    parts = [HEAD, *(_shares(measured)), "", *_routes(compared), *(line for name, rows in measured.items() for line in _section(name, rows))]
     DOCS.write_text("\n".join(parts).rstrip() + "\n")
 
 
@@ -84,6 +97,11 @@ samples of noise; its output must differ between the two by {SENSITIVITY:g} of i
 | LRP conserves | the largest error of Σ R over f(x), for `lrp.gamma` with γ = 100, ε = 0, `bias="ignore"`, `attention="cp"`, at most {SUMS:g}; else what stayed where |
 | DeepLIFT completes | the same for `deeplift.rescale` against zeros, over f(x) - f(0) |
 | s, GiB | everything together, on one core of a machine that others use too; the largest resident memory |
+
+Drawn parameters can make a deep network chaotic: then what it computes depends on how its sums are rounded, and two right answers lie
+apart. Where a limit is exceeded, the framework is asked how far its own answer moves when its inputs and parameters move by one unit in the
+last place ("itself", the largest of three draws), and {ROUNDING} times that is the limit. torch's EfficientNet-B7 and torch's EfficientNet-B7 in
+channels-last memory, of the same numbers, differ by 2e-7, and their gradients by 4e-5.
 
 Models whose inputs are whole numbers are explained at their embedding, against the other sample's. "Keeps by definition" was checked
 neuron by neuron (`xaicore.oracle.conservation`): relevance stayed only where no explained input contributes, or where the rule says so;
@@ -123,8 +141,45 @@ def _section(name: str, rows: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
+ROUTES = f"""## The same model by several routes
+
+The same model as its own backend takes it, and by another route: a torch model through the ONNX file that `torch.onnx.export` writes of it,
+a Keras application (on Keras's torch backend) through `torch.export` and through that file. Measured by
+`python -m benchmarks.coverage SET --routes`: the largest difference of the two attributions over the largest entry, for each model at most
+{SAME:g}, or {ROUNDING} times what the attribution itself moves when the input moves by one unit in the last place. The columns of methods have
+the largest difference among the models that agree; then how many agree, and what makes the others the same:
+
+- *float32*: an ONNX attribute, and a number of the model's code that torch writes into the file, is a float32: the slope 1/6 of a hard
+  sigmoid, the scale of an attention, the ε of a norm. With those numbers rounded in the other graph too, both agree.
+- *eps*: where one graph has one operator and the other several (an adaptive pool with uneven windows; a normalisation that was written out),
+  each of them stabilises its sum. With a stabiliser of 1e-12 both agree.
+"""
+
+
+def _routes(sets: Mapping[str, Sequence[Row]]) -> list[str]:
+    if not sets:
+        return []
+    lines = [ROUTES, "| set | route | models | " + " | ".join(f"`{m}`" for m in METHODS) + " | agree | float32 | eps | no reason | cannot |",
+             "|---|---|---:|" + "---:|" * len(METHODS) + "---:|---:|---:|---:|---:|"]
+    apart: list[str] = []
+    for name, rows in sets.items():
+        for route in dict.fromkeys(k for row in rows for k in row.get("routes", {})):
+            found = {row["model"]: row["routes"][route] for row in rows if route in row.get("routes", {})}
+            right = {k: r for k, r in found.items() if "error" not in r}
+            why = {k: set(r["because"].values()) for k, r in right.items()}
+            worst = [max((r[m] for r in right.values() if m in r and m not in r["because"]), default=0.0) for m in METHODS]
+            counts = [sum(not w for w in why.values()), *(sum(any(part in one for one in w) for w in why.values()) for part in ("float32", "eps")),
+                      sum("" in w for w in why.values()), len(found) - len(right)]
+            lines.append(f"| {name} | {route} | {len(found)} | {' | '.join(f'{w:.0e}' for w in worst)} | {' | '.join(map(str, counts))} |")
+            for k, r in found.items():
+                parts = [_cell(r["error"])] if "error" in r else [f"`{m}` {r[m]:.0e} ({w or 'no reason found'})" for m, w in r["because"].items()]
+                apart += [f"| {name} | {k} | {route} | {', '.join(parts)} |"] if parts else []
+    return [*lines, "", *(["Where they differ:", "", "| set | model | route | |", "|---|---|---|---|", *apart, ""] if apart else [])]
+
+
 def _number(row: Row, column: str) -> str:
-    return f"{row[column]:.0e}" if row[column] <= row.get(f"{column}_limit", GRADIENT) else f"**{row[column]:.1e}**"
+    itself = f" (itself {row[f'{column}_itself']:.0e})" if f"{column}_itself" in row else ""
+    return (f"{row[column]:.0e}" if row[column] <= row.get(f"{column}_limit", GRADIENT) else f"**{row[column]:.1e}**") + itself
 
 
 def _sum(row: Row, column: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,46 @@ def torch_subject(
         grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
         return {k: np.zeros(tuple(t.shape)) if g is None else g.numpy() for (k, t), g in zip(leaves.items(), grads)}
 
-    return Subject(convert, feeds, outputs, gradient, leaf, float32, reduced, {"parameters": sum(p.numel() for p in model.parameters()), **facts})
+    def rounding(seeds: Sequence[Array]) -> tuple[float, float]:
+        plain, kept = (list(outputs()), gradient(seeds)), (known["fed"], {k: p.clone() for k, p in model.named_parameters()})
+        worst = [0.0, 0.0]
+        for seed in range(3):
+            g = torch.Generator().manual_seed(seed)
+            known["fed"] = pytree.tree_map(partial(_one_ulp, g=g), kept[0])
+            with torch.no_grad():
+                for k, p in model.named_parameters():
+                    p.copy_(_one_ulp(kept[1][k], g))
+            moved = (list(outputs()), gradient(seeds))
+            worst = [max(worst[0], *map(_distance, moved[0], plain[0])), max(worst[1], *(_distance(moved[1][k], v) for k, v in plain[1].items()))]
+        known["fed"] = kept[0]
+        model.load_state_dict(kept[1], strict=False)
+        return worst[0], worst[1]
+
+    return Subject(
+        convert, feeds, outputs, gradient, rounding, leaf, float32=float32, reduced=reduced, routes={"ONNX": lambda: through_onnx(model, inputs)},
+        facts={"parameters": sum(p.numel() for p in model.parameters()), **facts})
+
+
+def through_onnx(model: nn.Module, inputs: Any) -> Graph:
+    """The graph of the ONNX file that torch writes of the model with its defaults."""
+    from xaicore_onnx import to_graph
+    from xaicore_torch.export import quiet
+
+    args, named = ((), dict(inputs)) if isinstance(inputs, Mapping) else (inputs if isinstance(inputs, tuple) else (inputs,), {})
+    with quiet():
+        written = torch.onnx.export(model, args, kwargs=named, dynamo=True)
+    return to_graph(written.model_proto, pytree.tree_map(lambda t: t.numpy(), named or args), verify=False)
+
+
+def _one_ulp(t: Any, g: torch.Generator) -> Any:
+    """Every entry of a floating tensor one unit in the last place up or down."""
+    return t * (1 + torch.finfo(t.dtype).eps * (2 * torch.randint(0, 2, t.shape, generator=g).to(t.dtype) - 1)) if t.is_floating_point() else t
+
+
+def _distance(one: Array, two: Array) -> float:
+    """The largest difference over the largest entry."""
+    finite = np.isfinite(two)
+    return float(np.abs(np.where(finite, one - two, 0)).max() / max(np.abs(np.where(finite, two, 0)).max(), 1e-300))
 
 
 def call(model: nn.Module, inputs: Any) -> Any:

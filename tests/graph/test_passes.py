@@ -14,7 +14,7 @@ from tests.cases import CASES
 from tests.cases.case import Case
 from tests.graph.graphs import assert_same, cnn, feed, graph_of
 from xaicore.errors import GraphError, Inapplicable, UnknownName
-from xaicore.graph import Builder, Graph, passes
+from xaicore.graph import Builder, Graph, passes, written
 from xaicore.graph.run import check_feeds, evaluate
 from xaicore.ops import (
     Add,
@@ -512,6 +512,7 @@ def test_padding_before_computed_weights_needs_their_shape() -> None:
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     "prune": passes.prune, "expand": lambda g: passes.expand(g, [BatchNorm, Softmax]), "fold_constants": passes.fold_constants,
     "fold_batchnorm": passes.fold_batchnorm, "fold_padding": passes.fold_padding, "rename nothing": lambda g: passes.rename(g, {}),
+    "recognise_batchnorm": written.recognise_batchnorm, "fold_bias": written.fold_bias, "recognise_silu": written.recognise_silu,
 }
 
 

@@ -45,6 +45,25 @@ def test_the_tolerance_is_that_of_the_frameworks_dtype() -> None:
             verify(graph, feed(graph), {**known, "flat": known["flat"] * known["flat"].dtype.type(1 + refused)}, "them")
 
 
+def test_what_the_framework_itself_rounds_is_no_mismatch() -> None:
+    """A network of drawn parameters may be chaotic: the framework's own values move by ``own``, and four times that is allowed."""
+    graph, known = cnn(), values()
+    known["flat"] = known["flat"] + 1e-6
+    asked: list[int] = []
+
+    def own(size: float) -> dict[str, float]:
+        asked.append(1)
+        return {"flat": size}
+
+    found = verify(graph, feed(graph), known, "them", own=lambda: own(3e-7))
+    assert (found.rounded, len(asked)) == (1, 1)
+    assert str(found).endswith("; 1 of them as far as them's own rounding goes, which the model amplifies")
+    for size in (2e-7, 0.0):
+        with pytest.raises(Mismatch, match=r"node 'flat'.*in the last place of inputs and parameters moves them's own value by (2e-07|0)\)"):
+            verify(graph, feed(graph), known, "them", own=lambda: own(size))  # noqa: B023 (called at once)
+    verify(graph, feed(graph), values(), "them", own=lambda: pytest.fail("nothing differs, so nothing is asked"))
+
+
 def test_an_output_that_the_framework_does_not_give_is_not_verified() -> None:
     known = values()
     del known["probabilities"]

@@ -14,7 +14,7 @@ from xaicore.graph.build import Builder
 from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
 from xaicore.graph.run import evaluate, shapes_of
 from xaicore.numerics import Array, in_arithmetic_of
-from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Pad, Softmax
+from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Pad, Softmax, Transpose
 
 
 def prune(graph: Graph, outputs: Sequence[str] | None = None) -> Graph:
@@ -104,6 +104,7 @@ def fold_constants(graph: Graph) -> Graph:
 def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
     """BatchNorm folded into the Conv, ConvTranspose or Dense before it, when it is the only reader; the same function.
 
+    Transposes between the two that together leave the channels on axis 1, and Identities, are looked through.
     w' = w γ/σ and b' = (b - μ) γ/σ + β with σ = sqrt(var + eps), per output channel. The folded layer keeps its own name
     and layer; the BatchNorm node stays as an Identity, so that its name still means its output. ``shapes`` (of one run) saves a
     run on sample feeds, which a Dense layer needs: its channels are BatchNorm's only when its output has rank 2.
@@ -115,7 +116,7 @@ def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = No
     for node in graph.nodes:
         if not isinstance(node.op, BatchNorm) or node.inputs[0] not in nodes:
             continue
-        before = nodes[node.inputs[0]]
+        before = _through_transposes(nodes, readers, node.inputs[0])
         statistics = node.inputs[1:]
         known = all(i in graph.params for i in (*before.inputs[1:], *statistics))
         if before.name in changed or not isinstance(before.op, (Conv, ConvTranspose, Dense)) or readers[before.name] > 1 or not known:
@@ -133,10 +134,19 @@ def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = No
         weight, bias = f"{before.name}/folded_weight", f"{before.name}/folded_bias"
         params[weight], params[bias] = w_new.astype(w.dtype), (old * scale + shift).astype(w.dtype)
         changed[before.name] = replace(before, inputs=(before.inputs[0], weight, bias))
-        changed[node.name] = replace(node, op=Identity(), inputs=(before.name,))
+        changed[node.name] = replace(node, op=Identity(), inputs=node.inputs[:1])
     if not changed:
         return graph
     return prune(replace(graph, params=params, nodes=tuple(changed.get(n.name, n) for n in graph.nodes)))
+
+
+def _through_transposes(nodes: Mapping[str, Node], readers: Mapping[str, int], name: str) -> Node:
+    """The node before ``name``, or the one behind it whose channels Transposes move away from axis 1 and bring back."""
+    node, axis = nodes[name], 1
+    while isinstance(node.op, (Transpose, Identity)) and readers[node.name] == 1 and node.inputs[0] in nodes:
+        axis = node.op.perm[axis] if isinstance(node.op, Transpose) else axis
+        node = nodes[node.inputs[0]]
+    return node if axis == 1 else nodes[name]
 
 
 def fold_padding(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:

@@ -14,6 +14,7 @@ import numpy as np
 from xaicore.errors import UncoveredNode
 from xaicore.graph.graph import Graph, Node
 from xaicore.graph.passes import expand, fold_batchnorm, fold_padding
+from xaicore.graph.written import fold_bias, recognise_batchnorm, recognise_silu
 from xaicore.numerics import Array, difference, negative, positive, product
 from xaicore.ops import Op
 from xaicore.rules.select import Selector, View
@@ -70,14 +71,19 @@ class RuleSet:
         return replace(self, rules=(*rows, *self.rules))
 
     def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None, known: dict[Any, Graph] | None = None) -> Graph:
-        """The graph as this rule set wants it, the same function: BatchNorm and padding folded, operators expanded, composite ones
-        that no row covers among them. ``known``, a dictionary for one graph, gives rule sets that want the same the same object."""
+        """The graph as this rule set wants it, the same function: written-out layers recognised, BatchNorm, bias and padding folded,
+        operators expanded, composite ones that no row covers among them. ``known``, a dictionary for one graph, gives rule sets that
+        want the same the same object."""
         known = {} if known is None else known
         first = (self.fold, self.expand)
         if first not in known:
-            merged = fold_batchnorm(graph, shapes) if self.fold is True else graph
-            folded = fold_padding(merged, shapes) if self.fold else graph
-            known[first] = expand(folded, self.expand, shapes)
+            merged, sizes = graph, shapes
+            if self.fold is True:
+                recognised = recognise_batchnorm(recognise_silu(graph), shapes)
+                sizes = None if shapes is None or any(n.name not in shapes for n in recognised.nodes) else shapes
+                merged = fold_batchnorm(fold_bias(recognised, sizes), sizes)
+            folded = fold_padding(merged, sizes) if self.fold else graph
+            known[first] = expand(folded, self.expand, sizes)
         grown = known[first]
         uncovered = self._uncovered(grown)
         last = (*first, frozenset(uncovered))

@@ -1,0 +1,145 @@
+"""The same model by several routes: does every method say the same, whichever framework handed the model over?
+
+A set's ``subject`` brings, beside the graph by its own backend, other ways to a graph of the same function (``Subject.routes``): a torch
+model through the ONNX file that torch writes of it, a Keras application through torch.export and through that file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+import xaicore as xc
+from benchmarks.coverage.measure import ROUNDING, Array, Subject, _target
+from xaicore.graph import Graph
+from xaicore.graph.run import check_feeds
+from xaicore.methods.explain import from_layer
+from xaicore.ops import Op
+
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "gradient": {}, "lrp.epsilon": {}, "lrp.epsilon_plus": {}, "deeplift.rescale": {}, "integrated_gradients": {"steps": 4},
+}
+"""Method -> settings; ε is that of the rule set, 1e-6. A handful of nodes of the quadrature is as good as many for a comparison."""
+SAME = 1e-6
+"""Largest difference of two attributions over their largest entry."""
+
+
+def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
+    """Hands ``note`` a row: for each route and method how far its attribution is from that of the backend's own graph.
+
+    ``itself``  the same when the input moves by one unit in the last place; ``ROUNDING`` times that is allowed
+    ``because`` for each method that is still further off: what makes it the same, see ``_reasons``
+    """
+    note({"reduced": subject.reduced} if subject.reduced else {})
+    graph = subject.convert()
+    feeds = check_feeds(graph, dict(subject.feeds()))
+    behind, inner = _behind(graph, feeds, subject.leaf)
+    wrt = _explained(graph, behind, subject.leaf)
+    outputs = graph(feeds)
+    name, weights = _target(outputs if isinstance(outputs, tuple) else (outputs,), behind, inner, wrt)
+    target = (graph.outputs.index(name), weights)
+    rng = np.random.default_rng(0)
+    moved = {k: x * (1 + 2.0**-52 * rng.choice((-1, 1), x.shape)) if k in wrt else x for k, x in inner.items()}
+    own = _attributions(behind, inner, wrt, target, subject)
+    itself = {k: _distance(a, own[k]) for k, a in _attributions(behind, moved, wrt, target, subject, own).items()}
+    note({"converts": True, "nodes": len(graph.nodes), "itself": itself})
+    found: dict[str, Any] = {}
+    for name, build in subject.routes.items():
+        try:
+            found[name] = _one_route(build(), graph, feeds, own, itself, target, subject)
+        except Exception as error:                              # whatever it is, it is this route's result
+            found[name] = {"error": f"{type(error).__name__}: {error}"[:600]}
+        note({"routes": found})
+
+
+def _one_route(
+    other: Graph, graph: Graph, feeds: Mapping[str, Array], own: Mapping[str, Any], itself: Mapping[str, float], target: Any, subject: Subject,
+) -> dict[str, Any]:
+    fed = {k: feeds[k] for k in other.inputs} if set(feeds) == set(other.inputs) else dict(zip(other.inputs, feeds.values(), strict=True))
+    found: dict[str, Any] = {"nodes": len(other.nodes), "batch": "free" if next(iter(other.inputs.values())).shape[0] is None else "fixed"}
+    theirs = _by_route(other, fed, target, subject, own)
+    distances = {k: _distance(a, own[k]) for k, a in theirs.items()}
+    far = [k for k, d in distances.items() if not d <= max(SAME, ROUNDING * itself[k])]
+    return {**found, **distances, "because": _reasons(far, graph, other, feeds, fed, itself, target, subject)}
+
+
+def _reasons(
+    far: Sequence[str], graph: Graph, other: Graph, feeds: Mapping[str, Array], fed: Mapping[str, Array], itself: Mapping[str, float], target: Any,
+    subject: Subject,
+) -> dict[str, str]:
+    """For each method that differs, what of these makes it the same; "" if nothing does.
+
+    "float32"  the numbers that stand in the model's code (a scale, the slope of a hard sigmoid, the ε of a norm), which the file holds in
+               float32, are rounded so in the graph too
+    "eps"      the stabiliser is 1e-12: one graph has several operators where the other has one, and each stabilises its sum
+    """
+    found = dict.fromkeys(far, "")
+    singles = [_single(graph, *which) for which in ((True, False), (False, True), (True, True))]
+    small = {"eps": 1e-12}
+    for reason, mine, eps in (
+        *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
+    ):
+        left = [k for k in far if not found[k] and (not eps or k.startswith("lrp."))]
+        if left:
+            ours, theirs = (_by_route(g, x, target, subject, left, eps) for g, x in ((mine, feeds), (other, fed)))
+            found |= {k: reason for k in left if _distance(theirs[k], ours[k]) <= max(SAME, ROUNDING * itself[k])}
+    return found
+
+
+def _single(graph: Graph, settings: bool, numbers: bool) -> Graph:
+    """The graph with settings of its operators, or parameters that are a single number, as float32 has them."""
+    single = {k: x.astype(np.float32).astype(np.float64) for k, x in graph.params.items() if numbers and x.size == 1 and x.dtype.kind == "f"}
+    nodes = tuple(replace(n, op=_rounded(n.op)) for n in graph.nodes) if settings else graph.nodes
+    return replace(graph, params={**graph.params, **single}, nodes=nodes)
+
+
+def _rounded(op: Op) -> Op:
+    numbers = {f.name: getattr(op, f.name) for f in fields(op)}
+    return replace(op, **{k: float(np.float32(v)) for k, v in numbers.items() if isinstance(v, float)})
+
+
+# ----- attributions -----------------------------------------------------------------------------------------------
+
+
+def _behind(graph: Graph, feeds: Mapping[str, Array], leaf: str) -> tuple[Graph, dict[str, Array]]:
+    return from_layer(graph, dict(feeds), leaf) if leaf else (graph, dict(feeds))
+
+
+def _explained(graph: Graph, behind: Graph, leaf: str) -> tuple[str, ...]:
+    return (graph.find(leaf),) if leaf else behind.float_inputs
+
+
+def _by_route(
+    graph: Graph, feeds: Mapping[str, Array], target: Any, subject: Subject, which: Any, settings: Mapping[str, Any] | None = None,
+) -> dict[str, list[Array]]:
+    """The attributions on a graph whose values have other names: the same output by its number."""
+    behind, inner = _behind(graph, feeds, subject.leaf)
+    return _attributions(behind, inner, _explained(graph, behind, subject.leaf), target, subject, which, settings)
+
+
+def _attributions(
+    graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], target: Any, subject: Subject, which: Any = METHODS,
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, list[Array]]:
+    """Method -> one attribution for each explained input, of one sample where the batch is free."""
+    other = bool(subject.leaf) or not subject.zeros
+    base: Any = {k: feeds[k][::-1] for k in wrt} if other else 0
+    (output, weights), free = target, all(spec.shape[0] is None for spec in graph.inputs.values())
+    if free:
+        base = {k: v[:1] for k, v in base.items()} if other else 0
+        feeds, weights = {k: v[:1] for k, v in feeds.items()}, weights[:1]
+    found = {}
+    for method in (m for m in METHODS if m in which):
+        more = {"baseline": base} if "baseline" in xc.METHODS[method].settings else {}
+        a = xc.explain(graph, dict(feeds), method, (graph.outputs[output], weights), wrt=list(wrt), keep="inputs", **{**METHODS[method], **more, **(settings or {})})
+        found[method] = [np.asarray(a[k])[:1] for k in wrt]
+    return found
+
+
+def _distance(one: Sequence[Array], two: Sequence[Array]) -> float:
+    """The largest difference over the largest entry, of all inputs."""
+    largest = max(float(np.abs(b).max(initial=0)) for b in two)
+    return max(float(np.abs(a - b).max(initial=0)) for a, b in zip(one, two, strict=True)) / max(largest, 1e-300)

@@ -1,0 +1,92 @@
+"""What torch writes into ONNX files for lack of an operator: read as what it stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from xaicore_onnx import to_graph
+
+from tests.backends.onnx_models import model, node, opinions
+from xaicore.errors import ConversionError
+from xaicore.ops import Gather, MatMul, Mul
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def agrees(proto: Any, x: np.ndarray) -> Any:
+    """The graph, verified node by node and by every opinion."""
+    graph = to_graph(proto, x)
+    for source, (y, *_) in opinions(proto, {"x": x}).items():
+        np.testing.assert_allclose(graph(x), y, rtol=1e-4, atol=1e-5, err_msg=source)       # float32 of the opinions
+    return graph
+
+
+# ----- strides, as a look-up across the batch -------------------------------------------------------------------------
+
+
+def strided(numbers: np.ndarray) -> Any:
+    """x (2, 3, 4) flattened and looked up by numbers; the file fixes a batch of two."""
+    nodes = [node("Reshape", "x row", "r"), node("Gather", "r at", "y", axis=0)]
+    return model(nodes, {"x": [2, 3, 4]}, "y", {"row": np.array([-1]), "at": numbers})
+
+
+def test_each_sample_looks_up_its_own_entries() -> None:
+    own = np.random.default_rng(1).permutation(12)[:6].reshape(3, 2)
+    graph = agrees(strided(np.stack([own, own + 12])), noise(2, 3, 4))
+    assert [type(n.op) for n in graph.nodes][-1] is Gather
+    assert graph.inputs["x"].shape == (None, 3, 4)
+    x = noise(5, 3, 4, seed=2)
+    np.testing.assert_array_equal(graph(x), x.reshape(5, 12)[:, own].astype(float))
+
+
+@pytest.mark.parametrize("numbers", [[[0, 1], [12, 14]], [[0, 12], [12, 24 - 1]], [[12, 13], [0, 1]], [[-1, 0], [11, 12]], [[0], [12], [0]]],
+                         ids=["other entries", "another sample's", "samples swapped", "from the end", "more rows"])
+def test_entries_of_other_samples_mix(numbers: Any) -> None:
+    with pytest.raises(ConversionError, match="Gather works along axis 0, which holds the batch, so that samples would mix"):
+        to_graph(strided(np.array(numbers)), noise(2, 3, 4))
+
+
+def test_with_a_free_batch_the_numbers_are_computed() -> None:
+    nodes = [
+        node("Shape", "x", "n", start=0, end=1), node("Squeeze", "n", "count"), node("Range", "zero count one", "samples"), node("Mul", "samples size", "starts"),
+        node("Unsqueeze", "starts last", "column"), node("Add", "column own", "at"), node("Reshape", "x row", "r"), node("Gather", "r at", "y", axis=0)]
+    weights = {"zero": np.array(0), "one": np.array(1), "size": np.array(12), "last": np.array([1]), "own": np.array([[11, 0, 5]]), "row": np.array([-1])}
+    graph = agrees(model(nodes, {"x": noise(2, 3, 4)}, "y", weights), noise(3, 3, 4))
+    assert graph(noise(7, 3, 4)).shape == (7, 3)
+
+
+# ----- an uneven pool, as blocks in front of the batch ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_blocks_by_numbers_of_axes_before_the_batch(depth: int) -> None:
+    at = np.random.default_rng(0).integers(-2, 3, (2, 5, depth))
+    nodes = [node("Transpose", "x", "t", perm=[2, 3, 0, 1]), node("GatherND", "t at", "g"), node("Relu", "g", "y")]
+    proto = model(nodes, {"x": noise(2, 6, 3, 4)}, "y", {"at": at})
+    rank = 2 + 4 - depth
+    proto.graph.node[2].input[0] = "b"
+    batch = rank - 2
+    proto.graph.node.insert(2, node("Transpose", "g", "b", perm=[batch, *(k for k in range(rank) if k != batch)]))
+    graph = agrees(proto, noise(2, 6, 3, 4))
+    assert graph.inputs["x"].shape[0] is None
+    wrong = model(nodes[:2], {"x": noise(2, 6, 3, 4)}, "g", {"at": at * 0 + 7})
+    with pytest.raises(ConversionError, match=r"GatherND names an entry beyond the sizes \(3(, 4)?,?\) of .*; the file is inconsistent, export it again"):
+        to_graph(wrong, noise(2, 6, 3, 4))
+
+
+# ----- attention, scaled on both sides --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("left", "right", "kinds"), [
+    (0.5, 0.5, ["MatMul", "Mul"]), (0.5, 0.25, ["Mul", "Mul", "MatMul"]), (None, 0.5, ["Mul", "MatMul"]),
+], ids=["the root of the scale", "two numbers", "one side"])
+def test_scores_that_are_scaled_on_both_sides_are_scaled_once(left: float | None, right: float, kinds: list[str]) -> None:
+    nodes = [node("Mul", "x s", "q"), node("Transpose", "x", "t", perm=[0, 2, 1]), node("Mul", "t u", "k"), node("MatMul", "q k" if left else "x k", "y")]
+    weights = {"s": np.array([left or 0], np.float32), "u": np.array([right], np.float32)}
+    graph = agrees(model(nodes if left else nodes[1:], {"x": noise(2, 3, 4)}, "y", weights), noise(2, 3, 4))
+    assert [type(n.op).__name__ for n in graph.nodes if isinstance(n.op, (MatMul, Mul))] == kinds
+    assert graph.outputs == ("y",)
