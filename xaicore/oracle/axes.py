@@ -13,7 +13,7 @@ _AROUND: Axes = {"start": ("value", "one", "all", "ones"), "sums": ("share", "re
                  "batchnorm": ("fold", "affine", "pass", "reverse", "surrogate")}
 _LRP: Axes = {"bias": ("absorb", "ignore", "distribute", "whole"), "pool": ("winner", "proportional", "epsilon"), **_AROUND,
               "attention": ("attnlrp", "cp"), "gates": ("signal", "half", "proportional", "absolute")}
-_HIDDEN: Axes = {"hidden": ("epsilon", "zero", "z_plus", "gamma"), **_LRP}
+_HIDDEN: Axes = {"hidden": ("epsilon", "zero", "z_plus", "gamma", "w_square", "flat"), **_LRP}
 _STEPS = (5, 10, 16, 20, 25, 32, 50, 64, 100, 128, 200, 256, 300, 500)
 _QUADRATURE: Axes = {"quadrature": ("gauss_legendre", "gauss_legendre_captum", "left", "right", "midpoint", "trapezoid",
                                     "trapezoid_xplique", "trapezoid_captum", "inclusive_mean"), "steps": _STEPS}

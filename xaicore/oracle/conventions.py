@@ -170,7 +170,7 @@ class Search:
         for method in chain((self.a.method,), self._relatives()):
             for entry in named(method):
                 plain = {**base, **_defaults(method), **entry.settings}
-                amounts = {k: base[k] for k in ("steps", "samples", "sigma", "eps") if k in base and k in entry.settings}
+                amounts = {k: base[k] for k in ("steps", "samples", "sigma", "eps", "window", "stride") if k in base and k in entry.settings}
                 for settings in (plain, {**plain, **amounts}):
                     yield method, settings, (entry.name,)
 

@@ -51,7 +51,8 @@ class Entry:
 
 
 _CAPTUM: dict[str, Any] = {"eps": 1e-9, "pool": "epsilon", "sums": "repeat", "batchnorm": "affine"}
-_ZENNIT: dict[str, Any] = {"start": "one", "averages": "uniform", "batchnorm": "pass", "sums": "repeat"}
+_ZENNIT: dict[str, Any] = {"averages": "uniform", "batchnorm": "pass", "sums": "repeat"}
+_EACH: dict[str, Any] = {"layer_eps": 1e-6, "batchnorm": "pass", "sums": "repeat"}
 _INN: dict[str, Any] = {"eps": 1e-7, "batchnorm": "reverse"}
 _NOISE: dict[str, Any] = {"noise": "absolute"}
 _DIFF: dict[str, Any] = {"score": "difference", "mode": "drop"}
@@ -100,22 +101,24 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("captum", "NeuronConductance", "conductance", {"quadrature": "trapezoid_captum"},
           defect="the default riemann_trapezoid has weights that sum to (n-1)/n"),
     Entry("captum", "InternalInfluence", "internal_influence", {"quadrature": "gauss_legendre_captum"}),
-    # zennit: the user hands over the relevance that starts (1 at the target, or by default every output)
+    # zennit: the user hands over the relevance that starts, here f(x) at the target (by default every output: start="all"); its canonizers
+    # merge BatchNorm, without them it is passed
     Entry("zennit", "Gradient", "gradient"),
     Entry("zennit", "IntegratedGradients", "integrated_gradients", {"quadrature": "right", "steps": 20}),
     Entry("zennit", "SmoothGrad", "smoothgrad", {"sigma": 0.1, "samples": 20, "clean": True}),
-    Entry("zennit", "Occlusion", "occlusion", {"score": "raw", "mode": "keep", "overlap": "sum", "border": "wrap"},
-          note="8 x 8 unless given"),
+    Entry("zennit", "Occlusion", "occlusion", {"score": "raw", "mode": "keep", "overlap": "sum", "border": "wrap", "window": 8, "stride": 8}),
     Entry("zennit", "GuidedBackprop", "guided_backprop"),
     Entry("zennit", "DeconvNet", "deconvnet"),
     Entry("zennit", "Epsilon", "lrp.epsilon", _ZENNIT),
+    Entry("zennit", "Epsilon with a one-hot start", "lrp.epsilon", {"start": "one", **_ZENNIT}),
+    Entry("zennit", "Epsilon with its default start", "lrp.epsilon", {"start": "all", **_ZENNIT}),
     Entry("zennit", "Gamma", "lrp.gamma", {"layer_eps": 1e-6, **_ZENNIT}),
     Entry("zennit", "AlphaBeta", "lrp.alpha_beta", {"layer_eps": 1e-6, **_ZENNIT}),
     Entry("zennit", "ZPlus", "lrp.z_plus", {"layer_eps": 1e-6, **_ZENNIT}),
-    Entry("zennit", "WSquare", "lrp.w_square", {"variant": "with-bias", **_ZENNIT}),
-    Entry("zennit", "Flat", "lrp.flat", _ZENNIT),
-    Entry("zennit", "ZBox", "lrp.z_box", _ZENNIT),
-    *(Entry("zennit", k, v, {"start": "one", "batchnorm": "pass", "sums": "repeat"}, note="the layers' eps, 1e-6, is left out")
+    Entry("zennit", "WSquare", "lrp.w_square", {"variant": "with-bias", "hidden": "w_square", "layer_eps": 1e-6, **_ZENNIT}),
+    Entry("zennit", "Flat", "lrp.flat", {"hidden": "flat", "layer_eps": 1e-6, **_ZENNIT}),
+    Entry("zennit", "ZBox", "lrp.z_box", {"layer_eps": 1e-6, **_ZENNIT}, note="at the first layer"),
+    *(Entry("zennit", k, v, _EACH)
       for k, v in (("EpsilonPlus", "lrp.epsilon_plus"), ("EpsilonPlusFlat", "lrp.epsilon_plus_flat"),
                    ("EpsilonGammaBox", "lrp.epsilon_gamma_box"), ("EpsilonAlpha2Beta1", "lrp.epsilon_alpha2_beta1"),
                    ("EpsilonAlpha2Beta1Flat", "lrp.epsilon_alpha2_beta1_flat"))),
@@ -169,7 +172,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("saliency", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 25}),
     Entry("saliency", "SmoothGrad", "smoothgrad_squared", {"samples": 25}),
     Entry("saliency", "GradCam", "grad_cam", {"normalize": "max"}),
-    Entry("saliency", "Occlusion", "occlusion", {"overlap": "sum", "border": "valid", **_DIFF}, note="15 x 15, stride 1 unless given"),
+    Entry("saliency", "Occlusion", "occlusion", {"overlap": "sum", "border": "valid", "window": 15, "stride": 1, **_DIFF}),
     Entry("trulens", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 50}),
     Entry("tf_explain", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 10, "multiply": False}),
     Entry("tf_explain", "GradCAM", "grad_cam", {"weights": "guided", "relu": False, "normalize": "min_max", "output": "probability"}),
@@ -186,7 +189,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("xplique", "VarGrad", "vargrad", {"sigma": 0.2, "ddof": 1, **_NOISE}),
     Entry("xplique", "GradCAM", "grad_cam"),
     Entry("xplique", "GradCAMPP", "grad_cam_plus_plus", {"weights": "mean", "score": "linear"}),
-    Entry("xplique", "Occlusion", "occlusion", {"overlap": "sum", "border": "valid", **_DIFF}, note="3 x 3, stride 3 unless given"),
+    Entry("xplique", "Occlusion", "occlusion", {"overlap": "sum", "border": "valid", "window": 3, "stride": 3, **_DIFF}),
     Entry("xplique", "Lime", "lime",
           {"draw": "bernoulli", "distance": "input_euclidean", "kernel": "paper", "width": 45.0, "ridge": 2, "samples": 150}),
     Entry("xplique", "KernelShap", "kernel_shap", {"draw": "drawn", "endpoints": "none", "samples": 800, "spread": "repeat"}),
@@ -198,12 +201,13 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("grad_cam", "LayerCAM", "layer_cam", _FIRST),
     Entry("grad_cam", "XGradCAM", "xgrad_cam", _FIRST),
     Entry("grad_cam", "HiResCAM", "hires_cam", {"relu": True, **_FIRST}),
-    Entry("torchcam", "GradCAM", "grad_cam", _FIRST),
-    Entry("torchcam", "GradCAMpp", "grad_cam_plus_plus", {"weights": "square", "score": "linear", **_FIRST}, "<=0.5",
+    Entry("torchcam", "GradCAM", "grad_cam", note="normalized=False; by default its maps are scaled: normalize='min_max_first'"),
+    Entry("torchcam", "GradCAM(normalized)", "grad_cam", _FIRST),
+    Entry("torchcam", "GradCAMpp", "grad_cam_plus_plus", {"weights": "square", "score": "linear"}, "<=0.5",
           defect="the division of alpha is made on a copy and lost, so that alpha is g²"),
-    Entry("torchcam", "GradCAMpp (as meant)", "grad_cam_plus_plus", {"weights": "elementwise", "score": "linear", **_FIRST}),
-    Entry("torchcam", "LayerCAM", "layer_cam", _FIRST),
-    Entry("torchcam", "XGradCAM", "xgrad_cam", _FIRST),
+    Entry("torchcam", "GradCAMpp (as meant)", "grad_cam_plus_plus", {"weights": "elementwise", "score": "linear"}),
+    Entry("torchcam", "LayerCAM", "layer_cam"),
+    Entry("torchcam", "XGradCAM", "xgrad_cam", note="1e-8 is added to the sum of activations"),
     Entry("tf_keras_vis", "Saliency", "smoothgrad", {"of": ("saliency", {"reduce": "max_abs"}), "sigma": 0.2}),
     Entry("tf_keras_vis", "Gradcam", "grad_cam", {"normalize": "min_max"}),
     Entry("tf_keras_vis", "GradcamPlusPlus", "grad_cam_plus_plus", {"weights": "normalized", "normalize": "min_max"}),

@@ -63,13 +63,13 @@ def _label(name: str, bias: str, *numbers: Number) -> str:
     return f"{name}({', '.join(shown)})" if shown else name
 
 
-def share_bias(a: Affine, amount: Array) -> tuple[Array | None, ...]:
-    """``amount`` per neuron, shared equally among the inputs that the neuron really has (padding is none)."""
+def share_bias(a: Affine, amount: Array, eps: Number = 0) -> tuple[Array | None, ...]:
+    """``amount`` per neuron, shared equally among the inputs that the neuron really has (padding is none), their number stabilised."""
     if not a.step.node.op.weights(a.step.active):                      # one input for each output, or equal weights
         count = a.apply(a.actives(ones))
-        return a.back(divide(amount, count))
+        return a.back(ratio(amount, count, eps))
     count = a.apply(a.actives(ones), ones)
-    return a.back(divide(amount, count), ones)
+    return a.back(ratio(amount, count, eps), ones)
 
 
 # ----- the rules --------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def z_plus(eps: Number = 0, bias: Bias = "absorb", variant: str = "contributions
     return Rule(_label("z_plus", bias), alpha_beta(1, eps, bias, variant).apply, "montavon2017")
 
 
-def w_square(variant: str = "weights") -> Rule:
+def w_square(variant: str = "weights", eps: Number = 0) -> Rule:
     """R_i = Σ_j w_ij² / Σ_i w_ij² R_j, whatever the input is; the bias takes no part.
 
     variant: "with-bias" has b_j² in the denominator, too, which absorbs its share (zennit).
@@ -224,12 +224,13 @@ def w_square(variant: str = "weights") -> Rule:
         a = Affine(step)
         a.check_uniform()
         z = a.apply(a.actives(ones), square, square if variant == "with-bias" else zeros)
-        return a.back(divide(r, z), square)
+        return a.back(ratio(r, z, eps), square)
 
+    at_least("eps", eps, 0)
     return Rule("w_square", apply, "montavon2017")
 
 
-def flat() -> Rule:
+def flat(eps: Number = 0) -> Rule:
     """R_i = Σ_j R_j / (number of inputs of j): equal shares; padding is no input, whether the
     convolution or a Pad of zeros in front of it adds it.
 
@@ -242,8 +243,9 @@ def flat() -> Rule:
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
         a.check_uniform()
-        return share_bias(a, r)
+        return share_bias(a, r, eps)
 
+    at_least("eps", eps, 0)
     return Rule("flat", apply, "lapuschkin2017")
 
 
@@ -345,7 +347,9 @@ def compose(
 
     eps stabilises sums, average pools and products of activations; pool: "winner", "proportional" or "epsilon"; attention: the
     transformer rules, "attnlrp" (achtibat2024) or "cp" (ali2022); gates: products with a sigmoid's value, "signal" (arras2017),
-    "half", "proportional" or "absolute" (arras2019).
+    "half", "proportional" or "absolute" (arras2019). Rule sets with ``layer_eps`` stabilise the denominators of their layers with it, too
+    (zennit 1e-6, captum 1e-9; 0: what is empty absorbs). What every method has besides stands in dialect.py (sums, averages, batchnorm)
+    and methods/propagate.py (start).
     """
     check_bias(bias)
     at_least("eps", eps, 0)
