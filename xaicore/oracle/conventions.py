@@ -24,6 +24,8 @@ from xaicore.oracle.condition import tolerance_of
 from xaicore.oracle.profiles import named
 
 Settings = Mapping[str, Any]
+AMOUNTS = ("steps", "samples", "sigma", "eps", "window", "stride")
+"""Settings of which a library has a default, but its user another value."""
 
 @dataclass(frozen=True)
 class Convention:
@@ -170,7 +172,7 @@ class Search:
         for method in chain((self.a.method,), self._relatives()):
             for entry in named(method):
                 plain = {**base, **_defaults(method), **entry.settings}
-                amounts = {k: base[k] for k in ("steps", "samples", "sigma", "eps", "window", "stride") if k in base and k in entry.settings}
+                amounts = {k: base[k] for k in AMOUNTS if k in base and k in entry.settings}
                 for settings in (plain, {**plain, **amounts}):
                     yield method, settings, (entry.name,)
 

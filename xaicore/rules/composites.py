@@ -60,8 +60,8 @@ def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: N
     The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. ``hidden`` is
     "epsilon", "zero", "z_plus", "gamma", "w_square" or "flat"; low <= x <= high are numbers, or one for each channel (C, 1, 1);
     default: what the graph records of its input. Raises Inapplicable where a probability is explained, UncoveredNode for an operator
-    without a row. InputError where nobody says the range, ShapeError for one that does not fit. Source: montavon2017. Same as: zennit ZBox, innvestigate
-    BoundedDeepTaylor's first layer. Differs: innvestigate assumes -1 and 1.
+    without a row. InputError where nobody says the range, ShapeError for one that does not fit. Source: montavon2017. Same as: zennit
+    ZBox, innvestigate BoundedDeepTaylor's first layer. Differs: innvestigate assumes -1 and 1.
     """
     return first_then("lrp.z_box", box(low, high, "lrp.z_box", layer_eps), hidden, eps, bias, pool, attention, gates,
                       layer_eps=layer_eps)
