@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,4 +194,4 @@ def _sum(row: Row, column: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")[:300]
+    return re.sub("\x1b\\[[0-9;]*m", "", text).replace("|", "\\|").replace("\n", " ")[:300]

@@ -34,6 +34,13 @@ ONNX: dict[str, tuple[list[Any], dict[str, Any], str]] = {
                   "has the direction 'both'; forward, reverse or bidirectional is expected"),
 }
 
+TURNED = node("Transpose", "x", "t", perm=[1, 0, 2, 3])
+ONNX |= {
+    "concat": ([TURNED, node("Concat", "x t", "y", axis=2)], {}, "joins values whose batches lie on different axes: 'x', "),
+    "blocks": ([TURNED, node("GatherND", "t at", "y")], {"at": np.array([[0, 1]])}, "GatherND wants the batch on axis 0, but that of .* lies elsewhere"),
+    "einsum": ([TURNED, node("Einsum", "x t", "y", equation="abcd,bacd->abcd")], {}, "Einsum wants the batch on axis 0 of .*, but it lies elsewhere"),
+}
+
 
 @pytest.mark.parametrize("name", ONNX)
 def test_an_onnx_node_that_is_refused(name: str) -> None:
@@ -87,32 +94,28 @@ BACKENDS = ("xaicore_torch", "xaicore_keras", "xaicore_onnx", "xaicore_sklearn")
 KINDS = {k for k, v in vars(errors).items() if isinstance(v, type)} | {"MixingError"}
 
 UNREAD: dict[str, str] = {
-    'xaicore_keras/archive.py: . Load it in Keras, save it as .keras': 'no test yet',
-    'xaicore_keras/archive.py: ; files of Keras 3 are read. Load it in Keras 3, and save it again': 'no test yet',
-    'xaicore_keras/archive.py: bytes; at most': 'no test yet',
-    'xaicore_keras/archive.py: twice, so which one counts is not known.': 'no test yet',
-    'xaicore_keras/archive.py: bytes: a bomb.': 'no test yet',
-    'xaicore_keras/archive.py: is no group but a': 'no test yet',
-    'xaicore_keras/archive.py: is no array but a': 'no test yet',
-    'xaicore_onnx/call.py: takes (N, C, ...), but its input': 'no test yet',
+    'xaicore_keras/archive.py: . Load it in Keras, save it as .keras': 'no test',
+    'xaicore_keras/archive.py: ; files of Keras 3 are read. Load it in Keras 3, and save it again': 'one word of it in test_keras_files.py',
+    'xaicore_keras/archive.py: bytes; at most': 'read with its numbers in test_keras_files.py',
+    'xaicore_keras/archive.py: twice, so which one counts is not known.': 'one word of it in test_keras_files.py',
+    'xaicore_keras/archive.py: bytes: a bomb.': 'one word of it in test_keras_files.py',
+    'xaicore_keras/archive.py: is no group but a': 'read with its names in test_keras_files.py',
+    'xaicore_keras/archive.py: is no array but a': 'read with its names in test_keras_files.py',
+    'xaicore_onnx/call.py: takes (N, C, ...), but its input': 'read with its operator in test_onnx.py',
     'xaicore_onnx/check.py: the model asks for more memory than there is; its sizes are broken or hostile': 'would need more memory than a test may take',
     'xaicore_onnx/check.py: the model nests subgraphs deeper than any exporter does; it is broken or hostile': 'would need a larger file than a test may make',
     'xaicore_onnx/external.py: ; the file changed meanwhile': 'would need a file that changes while it is read',
-    'xaicore_onnx/external.py: , whose SHA-1 sum is not the one that the model gives; the file is damaged': 'no test yet',
-    'xaicore_onnx/external.py: ; the file is cut off': 'no test yet',
-    'xaicore_onnx/lower_index.py: wants the batch on axis 0, but that of': 'no test yet',
-    'xaicore_onnx/lower_linear.py: Einsum wants the batch on axis 0 of': 'no test yet',
-    'xaicore_onnx/lower_loop.py: nodes of all steps of its loops; export a model without loops': 'no test yet',
-    "xaicore_onnx/lower_math.py: , which a graph's 64 bits with sign do not hold; cast them before": 'no test yet',
-    'xaicore_onnx/lower_quantize.py: , which is not converted; 8 and 16 bits are': 'no test yet',
-    'xaicore_onnx/lower_shape.py: joins values whose batches lie on different axes:': 'no test yet',
-    'xaicore_onnx/lower_shape.py: wants the batch on axis 0, but that of': 'no test yet',
-    'xaicore_onnx/lower_window.py: , which is more than the normalised axes': 'no test yet',
-    'xaicore_onnx/safe.py: is empty (0 bytes);': 'no test yet',
+    'xaicore_onnx/external.py: , whose SHA-1 sum is not the one that the model gives; the file is damaged': 'read in short in test_onnx_hostile.py',
+    'xaicore_onnx/external.py: ; the file is cut off': 'read in short in test_onnx_files.py',
+    'xaicore_onnx/lower_loop.py: nodes of all steps of its loops; export a model without loops': 'no test',
+    "xaicore_onnx/lower_math.py: , which a graph's 64 bits with sign do not hold; cast them before": 'no test',
+    'xaicore_onnx/lower_quantize.py: , which is not converted; 8 and 16 bits are': 'no test',
+    'xaicore_onnx/lower_window.py: , which is more than the normalised axes': 'no test',
+    'xaicore_onnx/safe.py: is empty (0 bytes);': 'read in short in test_onnx_files.py',
     'xaicore_onnx/trial.py: asks for more memory than there is (': 'would need more memory than a test may take',
-    'graph/files.py: bytes; more than': 'no test yet',
+    'graph/files.py: bytes; more than': 'read with its numbers in test_files.py',
 }
-"""Raises whose words no test has. A new one is a failure of the test below, and so is one of these that has got its test."""
+"""Raises whose words the test below does not find, and why. A new one is a failure of it, and so is one of these that it finds."""
 
 
 def words(text: str) -> list[str]:
