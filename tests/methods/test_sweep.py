@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.methods.games import ALONE, GAMES
+from tests.methods.games import ALONE, DATA, GAMES, INPUTS
 from tests.methods.networks import cnn
 from tests.nets import NET_B, X_B, close, mlp
 from xaicore.oracle.strategies import cnns, inputs_of, numbers
 
 METHODS = {
     "integrated_gradients": {"steps": 7}, "integrated_gradients.exact": {}, "smoothgrad": {"samples": 5}, "vargrad": {"samples": 5},
-    "smoothgrad_squared": {"samples": 5}, "occlusion": {"window": 2}, "grad_cam": {}, **{k: v for k, v in GAMES.items() if k not in ALONE},
+    "smoothgrad_squared": {"samples": 5}, "occlusion": {"window": 2}, "grad_cam": {}, **{k: v for k, v in GAMES.items() if k not in {*ALONE, *DATA, *INPUTS}},
 }
 SEVERAL = [m for m in METHODS if m != "grad_cam"]
 COUNTED = [m for m in SEVERAL if m not in ("rise", "ace", "meaningful_perturbation")]
