@@ -21,7 +21,7 @@ from PIL import Image
 from xaicore.data import digits_images, digits_model
 from xaicore.graph.graph import Graph, InputSpec
 from xaicore.represent.patches import top_patches
-from xaicore.show.pictures import Shown, drawn, mosaic
+from xaicore.show.pictures import Shown, drawn, mosaic, stacked
 from xaicore.show.sheet import png
 from xaicore.visualize import PRESETS, dream, invert, render
 from xaicore.visualize.objectives import channel, class_logit, diversity, energy
@@ -42,17 +42,18 @@ def digits(seed: int) -> Image.Image:
         "olah_small": "olah_small", "simonyan, weight 5": PRESETS["simonyan"].make((0.0, 1.0), weight=5.0), "keras_blog": "keras_blog",
         "yosinski3, strength 200": PRESETS["yosinski3"].make((0.0, 1.0), strength=200.0), "fooling (control)": "fooling",
     }
-    shown = []
+    parts = []
     for name, recipe in recipes.items():
-        for k in range(10):
-            made = render(graph, class_logit(k), recipe, seed=seed, steps=300 if "yosinski" in name else None)
-            shown.append(Shown(drawn(made.images[0], stretch=CONTRAST), f"{k}: {name}" if k == 0 else str(k), f"{made.scores[0]:.1f}"))
+        made = [render(graph, class_logit(k), recipe, seed=seed, steps=300 if "yosinski" in name else None) for k in range(10)]
+        parts.append(mosaic([Shown(drawn(m.images[0], stretch=CONTRAST), str(k), f"logit {m.scores[0]:.1f}") for k, m in enumerate(made)],
+                            10, 72, name))
+    shown = []
     for index in (0, 3, 4, 9, 13):
-        made = render(graph, channel("relu2", index), "olah_small", seed=seed)
-        shown.append(Shown(drawn(made.images[0], stretch=CONTRAST), f"channel {index} of relu2", f"{made.scores[0]:.2f}"))
+        one = render(graph, channel("relu2", index), "olah_small", seed=seed)
+        shown.append(Shown(drawn(one.images[0], stretch=CONTRAST), f"channel {index}", f"mean {one.scores[0]:.2f}"))
         best = top_patches(graph, images, "relu2", index, 1)[0]
-        shown.append(Shown(best.pixels, "best patch", f"sample {best.sample}, {best.value:.2f}"))
-    return mosaic(shown, 10, 80, "The digits network: what its ten classes and five of its channels respond to")
+        shown.append(Shown(best.pixels, f"in sample {best.sample}", f"{best.value:.2f}"))
+    return stacked([*parts, mosaic(shown, 10, 72, "five channels of relu2, and what in twelve digits excites each most")])
 
 
 # ----- EfficientNet-Lite0 ---------------------------------------------------------------------------------------------

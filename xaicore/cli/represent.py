@@ -115,7 +115,9 @@ def _compare(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
     other = own if args.other is None else activations(shared.open_model(args.other), feeds, names)
     rows = [[a, *(cka(own[a], other[b], positions=args.positions) for b in names)] for a in names]
     title = f"linear CKA on {len(own[names[0]])} samples" + (f": rows {args.model}, columns {args.other}" if args.other else "")
-    return Table([Column("layer"), *(figure(b, digits=4) for b in names)], rows, title), {}, _nothing
+    few = [n for n in names if own[n][0].size > len(own[n])] if args.positions == "units" else []
+    notes = [f"{', '.join(few)}: more units than samples, so values near 1 mean little; give more samples, or --positions samples or mean"]
+    return Table([Column("layer"), *(figure(b, digits=4) for b in names)], rows, title, notes if few else ()), {}, _nothing
 
 
 def _patches(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:

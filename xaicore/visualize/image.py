@@ -92,7 +92,7 @@ class Fourier:
     they have in photographs. The parameters are real, (2, N, C, H, W // 2 + 1): real and imaginary parts, normal with deviation
     ``deviation`` at the start. ``decorrelate`` mixes three channels by DECORRELATE; other numbers of channels stay
     as they are. Every image of the size is reached. Source: olah2017, scale and constants as in lucid.
-    Differs: lucent's coefficients have no sqrt(H W).
+    Same as: lucent, whose orthonormal transform holds the sqrt(H W).
     """
 
     decay: float = 1.0

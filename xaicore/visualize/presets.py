@@ -103,7 +103,7 @@ def deepdream(bounds: Bounds) -> Recipe:
 def inversion(bounds: Bounds) -> Recipe:
     """Pixels by L-BFGS with a quadratic total variation, for match(layer, example). Source: mahendran2015 (weights: reconstruction)."""
     u = _unit(bounds)
-    return Recipe(Pixels((bounds[0] + bounds[1]) / 2, 10 * u), LBFGS(), 200, penalty=total_variation() * (1e-7 / u**2))
+    return Recipe(Pixels((bounds[0] + bounds[1]) / 2, 10 * u), LBFGS(), 200, penalty=total_variation() * (1e-8 / u**2))
 
 
 def fooling(bounds: Bounds) -> Recipe:

@@ -318,7 +318,7 @@ def _inversion(w: Array, x: Array) -> Array:
     """The minimum of |Ax - a|² / |a|² + μ TV(x), a quadratic function: its normal equations."""
     many = np.random.default_rng(9).normal(size=(40, w.size))
     goal = many @ x.reshape(-1)
-    mu = 1e-7 / UNIT**2
+    mu = 1e-8 / UNIT**2
 
     number = np.arange(w.size).reshape(SHAPE)
     second = np.zeros((w.size, w.size))

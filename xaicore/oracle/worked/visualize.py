@@ -107,8 +107,8 @@ _PRESETS: dict[str, Number] = {
                         "(100, 200), blurred; the contribution 3 x1 is below the 90th percentile, 4 x2 is not"),
     "jacobgil": Number(_first("jacobgil", (100.0, 100.0)), [((2 * G1 + G2) + 2.4 * G1) / 7, ((G1 + 2 * G2) + 2.4 * G2 + G2) / 7],
                        "a step of 0.9 of root mean square 1; blurs (2 a + b)/3 and (a + 2 b)/3; 0.8 of each; the larger of the two stays"),
-    "inversion": Number(lambda: render(dots(), o.match("flat", [1000.0, 3000]), PRESETS["inversion"].make((0, 255))).images[0, 0, 0],
-                        [2000 - 1000 / 3, 2000 + 1000 / 3], "the mean stays; the difference 2000 shrinks by 1 + 2 · 1e-7 · 1e7 = 3", 1e-6),
+    "inversion": Number(lambda: render(dots(), o.match("flat", [6000.0, 8000]), PRESETS["inversion"].make((0, 255))).images[0, 0, 0],
+                        [7000 - 1000 / 3, 7000 + 1000 / 3], "the mean stays; the difference 2000 shrinks by 1 + 2 · 1e-8 · 1e8 = 3", 1e-6),
     # L-BFGS stops where the function no longer falls by 1e-14 of its size: the square of the distance
     "keras_blog": Number(_first("keras_blog", (100.0, 100.0)), [100 + 3 / (12.5**0.5 + 1e-5), 100 + 4 / (12.5**0.5 + 1e-5)],
                          "sqrt((9 + 16)/2) is the size; one grey level"),
