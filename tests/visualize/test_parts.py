@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.nets import close
+from tests.nets import NET_A, X_A, close
 from xaicore.data import digits_images, digits_model
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName
 from xaicore.visualize.image import DECORRELATE, Fourier, Pixels, Squash
@@ -16,6 +16,7 @@ from xaicore.visualize.objectives import (
     class_probability,
     direction,
     diversity,
+    energy,
     l2,
     layer,
     match,
@@ -168,6 +169,11 @@ def test_objectives_through_a_network():
     assert close(bind(DIGITS, class_probability(3)).at(x)[0], DIGITS(x)[:, 3])
     assert "logit of class 3" in str(objective)
     assert bind(DIGITS, match("relu2", bind(DIGITS, neuron("relu2", 0)).graph(x[:1]))).at(x)[0][0] == 0
+
+
+def test_the_gradient_of_the_energy():
+    """E69: on the network A the gradient of ½ |h|² is Wᵀ h = (2 + 5, -2 + 10)."""
+    assert bind(NET_A, energy("relu1")).at(X_A)[1].tolist() == [[7, 8]]
 
 
 def test_a_difference_is_the_difference_and_directions_are_channels():
