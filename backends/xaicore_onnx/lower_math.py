@@ -80,7 +80,7 @@ from xaicore.ops import (
 )
 from xaicore_onnx.call import Call, Lowering, Results, Value
 from xaicore_onnx.external import ITEM_BYTES
-from xaicore_onnx.patterns import softmax_of
+from xaicore_onnx.patterns import masked_scores, softmax_of
 from xaicore_onnx.values import Known, Live, Numbered, broadcast
 
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
@@ -208,6 +208,7 @@ def add(c: Call) -> Results:
             y = c.fused(x, bias)
             if y is not None:
                 return y
+    a, b = (masked_scores(c, v) if isinstance(v, Known) else v for v in (a, b))
     return c.join(Add(), a, b)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from xaicore.graph import Node
 from xaicore.ops import Exp, Expand, Identity, MatMul, Mul, Op, Reshape, Softmax, Sub, Sum, Unsqueeze
 from xaicore_onnx.call import Call, Value
-from xaicore_onnx.values import Live
+from xaicore_onnx.values import Known, Live
+
+LOWEST = -1e300
+"""What a number below it is added to does not change it: float64 has sixteen digits."""
 
 
 def softmax_of(c: Call, a: Value, b: Value) -> Live | None:
@@ -31,6 +36,19 @@ def softmax_of(c: Call, a: Value, b: Value) -> Live | None:
         if whole in shapes and len(sizes) == len(shapes[whole]) == rank and shapes[whole][1:] == a.tail and sizes[axis] == 1:
             scores = whole
     return c.put(Softmax(-1 if axis == rank - 1 else axis), scores, like=a)
+
+
+def masked_scores(c: Call, mask: Known) -> Known:
+    """A mask of float64's lowest numbers, added to scores that only a Softmax reads, as the -inf that it stands for.
+
+    Half of it more is beyond float64, and a method that adds the scores of input and baseline has that.
+    """
+    if mask.low.dtype != np.float64 or not (mask.low < LOWEST).any():
+        return mask
+    readers = [n for n in c.converter.graph.node if set(n.input) & set(c.node.output)]
+    if not readers or any(n.op_type != "Softmax" for n in readers):
+        return mask
+    return mask.mapped(f"{mask.name}/masked", lambda x: np.where(x < LOWEST, -np.inf, x))
 
 
 def scaled_product(c: Call, a: Live, b: Live) -> Live | None:

@@ -90,3 +90,21 @@ def test_scores_that_are_scaled_on_both_sides_are_scaled_once(left: float | None
     graph = agrees(model(nodes if left else nodes[1:], {"x": noise(2, 3, 4)}, "y", weights), noise(2, 3, 4))
     assert [type(n.op).__name__ for n in graph.nodes if isinstance(n.op, (MatMul, Mul))] == kinds
     assert graph.outputs == ("y",)
+
+
+@pytest.mark.parametrize("last", ["Softmax", "Relu"])
+def test_the_lowest_number_is_minus_infinity_before_a_softmax(last: str) -> None:
+    """torch writes a causal mask with float64's lowest number, twice of which is beyond float64."""
+    import xaicore as xc
+
+    lowest = np.finfo(np.float64).min
+    mask = np.triu(np.full((4, 4), lowest), 1)[None]
+    proto = model([node("Add", "x m", "s"), node(last, "s", "y")], {"x": noise(2, 4, 4).astype(float)}, "y", {"m": mask})
+    graph = to_graph(proto, noise(2, 4, 4).astype(float))
+    added = next(v for v in graph.params.values() if v.shape == (1, 4, 4))
+    assert np.isneginf(added).sum() == (6 if last == "Softmax" else 0)
+    if last == "Softmax":
+        x = noise(2, 4, 4, seed=1).astype(float)
+        a = xc.explain(graph, x, "deeplift.rescale", (1, 2), output="probability", baseline=noise(2, 4, 4, seed=2).astype(float))
+        assert np.isfinite(np.asarray(a)).all()
+        assert np.abs(a.gap()).max() < 1e-12
