@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.metrics.subjects import digit, features, picture
+from tests.metrics.subjects import digit, features, linear, picture
 from xaicore.metrics import METRICS
 from xaicore.metrics.roar import Data
 from xaicore.metrics.train import Sgd, train
@@ -63,6 +63,17 @@ def test_pictures(id):
 def test_features(id):
     settings = {k: v for k, v in SETTINGS.get(id, {}).items() if k != "window"}
     assert not np.isnan(compare(id, features(n=12 if "batch" in METRICS[id].needs else 3), settings)).all()
+
+
+def test_road_measured_by_f():
+    """An accuracy does not see the weights of the imputation; f does."""
+    compare("road", picture(n=2), {"shares": (0.2, 0.6, 1.0), "measure": "f"})
+
+
+@pytest.mark.parametrize(("weights", "expected"), [((1, 2, 3), 1), ((-1, 2, 3), 1), ((1, 0, 3), 1), ((1, -1, 3), 0)])
+def test_monotonicity_of_rising_curves(weights, expected):
+    """f(x0) is not compared; a step without change is no fall."""
+    assert compare("monotonicity", linear(weights, (1, 1, 1), a=(1, 2, 3)), {})[0] == expected
 
 
 def test_representation():

@@ -207,7 +207,8 @@ def irof(s: Subject, segments: Any) -> list[float]:
     return out
 
 
-def road(s: Subject, shares: Any = (0.1, 0.3, 0.5, 0.7, 0.9), sigma: float = 0.01, seed: int = 0) -> list[float]:
+def road(s: Subject, shares: Any = (0.1, 0.3, 0.5, 0.7, 0.9), sigma: float = 0.01, seed: int = 0,
+         measure: str = "accuracy") -> list[float]:
     """The imputation by repeating "every missing pixel is the mean of its neighbours" until nothing moves."""
     out = []
     for n, a in enumerate(rows(s)):
@@ -230,7 +231,8 @@ def road(s: Subject, shares: Any = (0.1, 0.3, 0.5, 0.7, 0.9), sigma: float = 0.0
             noise = sigma * np.random.default_rng([seed, k]).standard_normal(x.shape)
             for r, c in gone:
                 y[:, r, c] += noise[:, r, c]
-            hits.append(float(s.task.graph(y[None])[0].argmax() == s.task.weights[n].argmax()))
+            right = s.task.graph(y[None])[0].argmax() == s.task.weights[n].argmax()
+            hits.append(float(right) if measure == "accuracy" else f(s, n, y))
         out.append(sum(hits) / len(hits))
     return out
 
