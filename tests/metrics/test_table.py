@@ -37,5 +37,17 @@ def test_worked(id):
     assert len(one.by_hand) > 15
 
 
+def test_the_page_is_that_of_the_code():
+    """docs/metrics.md is what docs/metrics.py writes."""
+    from importlib.util import module_from_spec, spec_from_file_location
+    from pathlib import Path
+
+    path = Path(__file__).parents[2] / "docs" / "metrics.py"
+    spec = spec_from_file_location("docs_metrics", path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == module.page(), "run python docs/metrics.py"
+
+
 def test_papers_are_cited():
     assert {row.source for row in METRICS.values()} <= set(PAPERS)

@@ -81,14 +81,14 @@ def monotonicity(s: Subject, step: int = 1, order: str = "ascending", mask: Any 
 
 
 def monotonicity_correlation(s: Subject, samples: int = 10, mask: Any = "positions", background: Any = None, seed: int = 0) -> Score:
-    """Spearman correlation over features of |a_i| and e_i = mean over draws of (f(x) - f(x with i drawn))², times 1/f(x)² where
-    f(x) is not 0.
+    """Spearman correlation over features of |a_i| and the mean squared loss e_i = E (f(x) - f(x with i drawn))² / f(x)².
 
-    samples     draws for each feature; draw k of all features by default_rng([seed, k]), uniform over the sample's range
+    samples     draws for each feature, uniform over the sample's range: draw k, of all features of the j-th input, is
+                default_rng([1,000,003 seed + k, j]).random(shape) of that range
     background  a set of samples (B, ...) to draw from instead: all of its B are used
 
     NaN where a side does not vary. Source: nguyen2020, whose expectation is over the data's distribution of x_i given the rest.
-    Differs: Quantus takes 1 for 1/f² where |f| < 1e-5, and sums over the draws' squares alike.
+    Where |f(x)| < 1e-5, 1 stands for f(x)², as in Quantus.
     """
     g = players(s, mask, 0)
     f = np.asarray(s.task.result, dtype=float)
@@ -114,7 +114,8 @@ def sensitivity_n(s: Subject, sizes: Any = None, samples: int = 100, mask: Any =
                   sign: str = "signed") -> Score:
     """For each n the Pearson correlation over random subsets of n features of Σ a_i and f(x) - f(x without them); the mean over n.
 
-    sizes  the n; default ten from 1 to 4/5 of the features, in equal ratios
+    sizes  the n; default ten from 1 to 4/5 of the features, in equal ratios. Subset k of the j-th size by
+           default_rng([1,000,003 seed + j, k])
 
     1 for the contributions of an affine f, whatever n. A size at which a side does not vary is left out; NaN where that is all of them.
     extras: "sizes" (K,), "correlations" (N, K). Source: ancona2018, definition and section 4. Differs: Quantus takes the features in

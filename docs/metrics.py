@@ -1,0 +1,88 @@
+"""Writes metrics.md: every metric with its formula, a number worked out by hand, what it needs, its paper, and how other "
+     "libraries' compare.
+
+    python docs/metrics.py
+
+The rows come from ``xc.METRICS`` and ``xaicore/oracle/worked/metrics.py``; a test says whether the page is that of the code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xaicore.metrics import METRICS
+from xaicore.metrics.sources import PAPERS
+from xaicore.oracle.worked.metrics import METRIC_WORKED
+
+HEAD = """# Metrics
+
+{count} metrics of attributions (`xc.METRICS`; `xaicore metrics ID` shows settings and edge cases). Each is held by the worked
+number below, by a second implementation as loops (`xaicore/oracle/twins/metrics*.py`), by properties
+(`tests/metrics/test_properties.py`) and, where they have it, by captum and Quantus (at the end). What they say when they are all
+asked, and what they do not say: [leaderboard.md](leaderboard.md), [roar.md](roar.md).
+
+```python
+import xaicore as xc
+
+e = xc.evaluate(graph, x, ["gradient", "lrp.epsilon", "control.random", "control.sobel"], ["deletion", "sensitivity.max", "mprt"], target=3)
+print(e)                      # a table; e.to_json(); e.ranking("deletion"); e.agreement(); xaicore.show.evaluation.chart(e)
+e["gradient", "deletion"].extras["curve"]                           # what a number came from
+```
+
+Papers are cited from memory where their text was not at hand (`xaicore/metrics/sources.py` says so).
+"""
+FAMILIES = ("faithfulness", "robustness", "localisation", "complexity", "randomisation", "axiomatic", "fixation", "retraining")
+PEERS = (
+    ("captum 0.9.0", "infidelity (plain and normalised)", "same", "with equal perturbations to 1e-9"),
+    ("captum 0.9.0", "sensitivity_max", "same",
+     "with equal perturbations to 1e-9; an explanation function must return a tuple, as a tensor is taken apart by samples"),
+    ("Quantus 0.6.0",
+     "Complexity, EffectiveComplexity, AUC, RelevanceRankAccuracy, RelevanceMassAccuracy, TopKIntersection", "same", "to rounding"),
+    ("Quantus 0.6.0", "Sparseness, AttributionLocalisation (not weighted)", "same",
+     "but for its 1e-7 in every entry, and 1e-9 in the denominator"),
+    ("Quantus 0.6.0", "FaithfulnessEstimate, PixelFlipping, Selectivity, RegionPerturbation, ROAD", "same",
+     "to 1e-6 (it perturbs in float32), baseline 0; its curves begin after the first step"),
+    ("Quantus 0.6.0", "FaithfulnessCorrelation, AvgSensitivity, LocalLipschitzEstimate", "same", "within the spread of the draws"),
+    ("Quantus 0.6.0", "SensitivityN", "convention",
+     "one growing set of features, correlated over the batch, instead of random subsets of n"),
+    ("Quantus 0.6.0", "RelativeInputStability and the other two", "convention", "noise from [.02, .2], on one side"),
+    ("Quantus 0.6.0", "MPRT, SmoothMPRT", "convention", "layers are reinitialised as the framework does it"),
+    ("Quantus 0.6.0", "RandomLogit", "convention", "SSIM of the flattened maps: windows run from one row of the picture into the next"),
+    ("Quantus 0.6.0", "Infidelity", "convention", "blocks are removed one after the other and stay removed; repeats of it are identical"),
+    ("Quantus 0.6.0", "Sufficiency", "convention", "a sample counts as its own neighbour"),
+    ("Quantus 0.6.0", "Completeness", "convention",
+     "asks for equality of floats, after dividing each map by its maximum unless told not to"),
+    ("Quantus 0.6.0", "Monotonicity", "defect", "puts the baseline back instead of the feature: always true"),
+    ("Quantus 0.6.0", "AttributionLocalisation(weighted=True)", "defect",
+     "multiplies by the area's share instead of dividing, of a size taken from x_batch[2:]: infinite for batches of 1 and 2, else "
+     "dependent on the batch"),
+    ("Quantus 0.6.0", "PointingGame", "defect", "an empty mask is a hit (documented: NaN); weighted=True raises TypeError on any hit"),
+    ("Quantus 0.6.0", "Consistency, discretise_func top_n_sign", "defect", "the signs of the first n entries, whatever their size"),
+    ("Quantus 0.6.0", "NonSensitivity", "defect",
+     "the default baseline is the sample's minimum, so its smallest entry always counts as one without influence"),
+    ("Quantus 0.6.0", "EfficientMPRT", "defect", "its defaults raise AssertionError for any map with a negative entry"),
+    ("Quantus 0.6.0", "PixelFlipping(return_auc_per_sample=True), IROF", "defect", "call numpy.trapz, which NumPy 2.4 no longer has"),
+)
+
+
+def page() -> str:
+    """The text."""
+    parts = [HEAD.format(count=len(METRICS))]
+    better = {"larger": "larger is better", "smaller": "smaller is better", "neither": "describes, does not judge"}
+    for family in FAMILIES:
+        parts.append(f"## {family.capitalize()}\n")
+        for row in (r for r in METRICS.values() if r.family == family):
+            one = METRIC_WORKED[row.id]
+            values = ", ".join(f"{v:.6g}" for v in one.expected)
+            source = f"{PAPERS[row.source].title} ({PAPERS[row.source].year})"
+            parts.append(f"**`{row.id}`** {row.summary}\n\n*{better[row.better]}; needs {', '.join(row.needs)}; {source}*\n\n"
+                         f"By hand: {one.by_hand}. **{values}**\n")
+    parts.append("## Beside captum and Quantus\n\nRun by `tests/metrics/test_peers.py` where they are installed; *same* is asserted, and "
+                 "so is every *defect* that is a wrong number, so that a release that repairs one turns a test red.\n")
+    parts.append("| library | its metric | verdict | how |\n|---|---|---|---|")
+    parts.append("\n".join(f"| {library} | {metric} | {verdict} | {how} |" for library, metric, verdict, how in PEERS))
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_suffix(".md").write_text(page(), encoding="utf-8")
