@@ -25,7 +25,7 @@ from xaicore.visualize.objectives import (
     total_variation,
 )
 from xaicore.visualize.optimize import SGD, Adam
-from xaicore.visualize.regularize import Blur, ClipContribution, ClipNorm, Decay, Kernel, Mixed
+from xaicore.visualize.regularize import Blur, ClipContribution, ClipNorm, ClipValue, Decay, Kernel, Mixed
 from xaicore.visualize.search import gradient_at
 from xaicore.visualize.transform import Fitted, Jitter, Padded, Rotated, Scaled, applied, pulled, standard
 
@@ -134,6 +134,7 @@ def test_clips_and_mixtures():
     g = np.array([[[[1.0, 9.0], [1.0, 1.0]], [[-0.75, 0.0], [0.0, 0.0]]]])
     kept = ClipContribution(50).after(x, g, 0)[0]
     assert kept[0].tolist() == [[0, -1], [0, 2]]                      # |3 - 3|, 9, 0.5, 2
+    assert ClipValue(50).after(x, x, 0)[0].tolist() == [[[3, -1], [0, 2]], [[4, 0], [0, 0]]]      # 0 0 0 .5 1 2 3 4: the median is 0.75
     assert (Kernel((0, 1, 0)).after(x, g, 0) == x).all()
     assert close(Mixed(((1.0, Decay(0.5)), (3.0, Decay(0.0)))).after(x, g, 0), 0.875 * x)
     assert total_variation().terms[0].measure(np.full((1, 2, 4, 4), 0.7))[0][0] == 0

@@ -58,7 +58,7 @@ def _sigmoid(z: Array) -> Array:
 
 @dataclass(frozen=True)
 class Pixels:
-    """The pixels themselves. They start as ``mean`` plus uniform noise in ±``noise`` (around black when both are 0).
+    """The pixels themselves. They start as ``mean`` plus noise, uniform in ±``noise``, or with ``normal`` of that standard deviation.
 
     With ``squash`` the parameters are what is behind the sigmoid.
     """
@@ -66,10 +66,12 @@ class Pixels:
     mean: float = 0.0
     noise: float = 0.0
     squash: Squash = Squash()
+    normal: bool = False
 
     def start(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Parameters of an image (N, C, H, W) or (N, F)."""
-        return self.squash.inverse(np.asarray(self.mean + self.noise * rng.uniform(-1, 1, shape)))
+        drawn = rng.normal(size=shape) if self.normal else rng.uniform(-1, 1, shape)
+        return self.squash.inverse(np.asarray(self.mean + self.noise * drawn))
 
     def of(self, image: Array) -> Array:
         """The parameters of a given image."""

@@ -7,7 +7,7 @@ measure over positions is their mean, so that a channel and a layer of any size 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -159,6 +159,25 @@ def difference(first: Objective, second: Objective) -> Objective:
     return first - second
 
 
+def interpolation(first: Objective, second: Objective) -> Objective:
+    """Image k of N: (1 - k / (N - 1)) first + k / (N - 1) second, from the one to the other across the batch. Source: olah2017.
+
+    One image has the first alone. Both are of each image by itself (no diversity).
+    """
+    def share(measure: Measure, rising: bool) -> Measure:
+        def run(a: Array) -> tuple[Array, Array]:
+            scores, g = measure(a)
+            k = np.arange(len(a)) / max(len(a) - 1, 1)
+            w = k if rising else 1 - k
+            return scores * w, g * w.reshape(-1, *(1,) * (g.ndim - 1))
+
+        return run
+
+    terms = [replace(t, measure=share(t.measure, rising), words=f"{t.words} ({'rising' if rising else 'falling'})")
+             for one, rising in ((first, False), (second, True)) for t in one.terms]
+    return Objective(tuple(terms))
+
+
 # ----- many images at once ----------------------------------------------------------------------------------------------
 
 
@@ -172,6 +191,7 @@ def diversity(layer: str) -> Objective:
     """-Σ_{i≠j} cos(G_i, G_j) / N over the images of a batch, G = F Fᵀ the Gram matrix of channels: images that differ. Source: olah2017.
 
     The number of image i is its own share -Σ_j cos(G_i, G_j) / N. It does not depend on the order of the images; one image has 0.
+    Differs: lucid's and lucent's have the other sign, and are subtracted.
     """
     def measure(a: Array) -> tuple[Array, Array]:
         f, gram = _grams(a)
@@ -313,7 +333,8 @@ _ROWS = (
     Kind("neuron", neuron, "erhan2009"), Kind("channel", channel, "olah2017"), Kind("layer", layer, "olah2017"),
     Kind("energy", energy, "mordvintsev2015"), Kind("class_logit", class_logit, "simonyan2013"),
     Kind("class_probability", class_probability, "olah2017"), Kind("direction", direction, "olah2017"),
-    Kind("difference", difference, "olah2017"), Kind("diversity", diversity, "olah2017"), Kind("style", style, "gatys2016"),
+    Kind("difference", difference, "olah2017"), Kind("interpolation", interpolation, "olah2017"),
+    Kind("diversity", diversity, "olah2017"), Kind("style", style, "gatys2016"),
     Kind("match", match, "mahendran2015"), Kind("guide", guide, "mordvintsev2015"), Kind("l2", l2, "simonyan2013"),
     Kind("norm", norm, "mahendran2015"), Kind("total_variation", total_variation, "mahendran2015"),
 )

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from xaicore.visualize.image import Fourier, Pixels, Squash
 from xaicore.visualize.objectives import l2, total_variation
 from xaicore.visualize.optimize import LBFGS, SGD, Adam, Progress
-from xaicore.visualize.regularize import After, Blur, Bounded, ClipContribution, ClipNorm, Decay, Kernel, Mixed
+from xaicore.visualize.regularize import After, Blur, Bounded, ClipContribution, ClipNorm, ClipValue, Decay, Kernel, Mixed
 from xaicore.visualize.search import Recipe
 from xaicore.visualize.transform import Jitter, standard
 
@@ -49,7 +49,8 @@ def simonyan(bounds: Bounds, weight: float = 0.05) -> Recipe:
     return Recipe(Pixels(centre), SGD(1 / (20 * each)), 200, penalty=l2(centre) * each)
 
 
-def _yosinski(decay: float, blur: float | None, norm: float, contribution: float, steps: int, constant: bool) -> Callable[..., Recipe]:
+def _yosinski(decay: float, blur: float | None, norm: float, contribution: float, steps: int, most: float | None) -> Callable[..., Recipe]:
+    """As in the toolbox's own examples: a constant rate of 100, or (``most``) a rise of 2 a step with a rate of at most so much."""
     def make(bounds: Bounds, strength: float = 1.0) -> Recipe:
         """The published rate times ``strength``: it was chosen for CaffeNet, and networks differ in the size of their gradients."""
         u = _unit(bounds)
@@ -57,8 +58,8 @@ def _yosinski(decay: float, blur: float | None, norm: float, contribution: float
         after += [Blur(blur, 4)] if blur else []
         after += [ClipNorm(norm)] if norm else []
         after += [ClipContribution(contribution)] if contribution else []
-        how = SGD(strength * 100 * u**2) if constant else Progress(strength * 2.0, strength * 100 * u**2)
-        return Recipe(Pixels(noise=10 * u), how, steps, after=(*after, Bounded(*bounds)))
+        how = SGD(strength * 100 * u**2) if most is None else Progress(strength * 2.0, strength * most * u**2)
+        return Recipe(Pixels(noise=10 * u, normal=True), how, steps, after=(*after, Bounded(*bounds)))
 
     return make
 
@@ -74,10 +75,10 @@ def keras_blog(bounds: Bounds) -> Recipe:
 
 def jacobgil(bounds: Bounds) -> Recipe:
     """Twenty steps of 0.9 along the normalised gradient; then the mean, 3 : 3 : 1, of a 3 x 3 blur, a decay to 0.8 and a clip of the 1 %
-    smallest pixels. Source: gildenblat2016. It works on grey levels around 128; here they are around the middle of the range, 0 for a
-    symmetric one."""
+    smallest entries. Source: gildenblat2016 (whose blur mirrors at the edge without repeating it). It works on grey levels around 128;
+    here they are around the middle of the range, 0 for a symmetric one."""
     u, middle = _unit(bounds), (bounds[0] + bounds[1]) / 2
-    mixed = Mixed(((3.0, Kernel((1 / 3, 1 / 3, 1 / 3))), (3.0, Decay(0.2)), (1.0, ClipNorm(1.0))))
+    mixed = Mixed(((3.0, Kernel((1 / 3, 1 / 3, 1 / 3))), (3.0, Decay(0.2)), (1.0, ClipValue(1.0))))
     return Recipe(Pixels(middle + 10 * u, 10 * u), SGD(0.9 * u, "rms"), 20, after=(mixed,))
 
 
@@ -115,11 +116,12 @@ def fooling(bounds: Bounds) -> Recipe:
 
 _ROWS = (
     Preset("simonyan", simonyan, "class model: score minus λ |I|², from the zero image", "simonyan2013"),
-    Preset("yosinski1", _yosinski(0, 0.5, 50, 0, 500, False), "blur, half of the pixels clipped by norm, steps by progress",
+    Preset("yosinski1", _yosinski(0, 0.5, 50, 0, 500, 100), "blur, half of the pixels clipped by norm, steps by progress",
            "yosinski2015"),
-    Preset("yosinski2", _yosinski(0.3, None, 20, 0, 750, True), "strong decay, a fifth of the pixels clipped by norm", "yosinski2015"),
-    Preset("yosinski3", _yosinski(1e-4, 1.0, 0, 0, 1000, True), "weak decay, wide blur", "yosinski2015"),
-    Preset("yosinski4", _yosinski(0, 0.5, 0, 90, 1000, True), "blur, nine of ten pixels clipped by contribution", "yosinski2015"),
+    Preset("yosinski2", _yosinski(0.3, None, 20, 0, 750, None), "strong decay, a fifth of the pixels clipped by norm", "yosinski2015"),
+    Preset("yosinski3", _yosinski(1e-4, 1.0, 0, 0, 1000, None), "weak decay, wide blur", "yosinski2015"),
+    Preset("yosinski4", _yosinski(0, 0.5, 0, 90, 1000, 1e8), "blur, nine of ten pixels clipped by contribution, steps by progress",
+           "yosinski2015"),
     Preset("keras_blog", keras_blog, "twenty normalised steps from grey noise", "chollet2016"),
     Preset("jacobgil", jacobgil, "twenty normalised steps, each mixed with a blur, a decay and a clip", "gildenblat2016"),
     Preset("olah", olah, "Fourier coefficients, decorrelated colours, random transformations", "olah2017"),

@@ -77,6 +77,21 @@ class ClipNorm:
 
 
 @dataclass(frozen=True)
+class ClipValue:
+    """Entries whose |x| is below the ``percent``th percentile of all entries of their image become 0. Source: gildenblat2016."""
+
+    percent: float
+
+    def __post_init__(self) -> None:
+        _share("percent", self.percent, 100)
+
+    def after(self, x: Array, g: Array, step: int) -> Array:
+        """Small entries are 0."""
+        limit = np.percentile(np.abs(x).reshape(len(x), -1), self.percent, axis=1).reshape(-1, *(1,) * (x.ndim - 1))
+        return np.asarray(np.where(np.abs(x) < limit, 0.0, x))
+
+
+@dataclass(frozen=True)
 class ClipContribution:
     """Pixels whose |Σ_c x ∂f/∂x| is below the ``percent``th percentile of their image become 0: to first order they matter least."""
 

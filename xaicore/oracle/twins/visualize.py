@@ -160,6 +160,18 @@ _ROWS: dict[str, Second] = {
 }
 
 
+def _faded(a: Array) -> list[float]:
+    """From the first channel's mean to an entry of the second, over three images."""
+    first = [sum(s[0, i, j] for i in range(2) for j in range(3)) / 6 for s in a]
+    return [first[0], first[1] / 2 + a[1, 1, 0, 2] / 2, a[2, 1, 0, 2]]
+
+
+def _summed(objective: Objective, a: Array) -> list[float]:
+    """All terms, which measure one layer."""
+    parts = [t.measure(a) for t in objective.terms]
+    return [*np.sum([s for s, _ in parts], axis=0), *np.sum([g for _, g in parts], axis=0).reshape(-1)]
+
+
 def _softplus_less(g: Graph, y: Array) -> list[float]:
     w = g.params["w"]
     out = []
@@ -202,14 +214,14 @@ def _simonyan(w: Array, x: Array) -> Array:
     return np.asarray(top + 0.9**STEPS * (x - top))
 
 
-def _deepvis(decay: float, blur: float, norm: float, contribution: float, constant: bool) -> Callable[[Array, Array], Array]:
+def _deepvis(decay: float, blur: float, norm: float, contribution: float, most: float | None) -> Callable[[Array, Array], Array]:
     """The toolbox's loop in grey levels (x' = x / UNIT), SciPy's Gaussian filter, one pixel after the other."""
     def run(w: Array, x: Array) -> Array:
         from scipy.ndimage import gaussian_filter
 
         x, g = x / UNIT, w * UNIT
         for k in range(STEPS):
-            x = x + (100.0 if constant else min(2.0 / float((g**2).sum()), 100.0)) * g
+            x = x + (100.0 if most is None else min(2.0 / float((g**2).sum()), most)) * g
             x = x * (1 - decay)
             if blur and k % 4 == 0:
                 x = np.stack([gaussian_filter(c, blur) for c in x])
@@ -239,8 +251,7 @@ def _jacobgil(w: Array, x: Array) -> Array:
         x = x + 0.9 * UNIT * w / size
         wide = np.pad(x, ((0, 0), (1, 1), (1, 1)), "symmetric")
         blurred = sum(wide[:, i:i + SHAPE[1], j:j + SHAPE[2]] for i in range(3) for j in range(3)) / 9
-        norms = np.sqrt((x**2).sum(axis=0))
-        clipped = np.where(norms < np.percentile(norms, 1), 0, x)
+        clipped = np.where(abs(x) < np.percentile([abs(v) for v in x.flat], 1), 0, x)
         x = (3 * blurred + 3 * 0.8 * x + clipped) / 7
     return x
 
@@ -345,10 +356,10 @@ _FOURIER = 1e-5                                                          # Adam 
 TOOLBOX = "the toolbox's loop in grey levels, pixel by pixel"
 _PRESETS: dict[str, Second] = {
     "simonyan": Second("the maximum in closed form", _problem, _by_preset("simonyan"), _simonyan),
-    "yosinski1": Second(TOOLBOX, _problem, _by_preset("yosinski1"), _deepvis(0, 0.5, 50, 0, False)),
-    "yosinski2": Second(TOOLBOX, _problem, _by_preset("yosinski2"), _deepvis(0.3, 0, 20, 0, True)),
-    "yosinski3": Second(TOOLBOX, _problem, _by_preset("yosinski3"), _deepvis(1e-4, 1, 0, 0, True)),
-    "yosinski4": Second(TOOLBOX, _problem, _by_preset("yosinski4"), _deepvis(0, 0.5, 0, 90, True)),
+    "yosinski1": Second(TOOLBOX, _problem, _by_preset("yosinski1"), _deepvis(0, 0.5, 50, 0, 100)),
+    "yosinski2": Second(TOOLBOX, _problem, _by_preset("yosinski2"), _deepvis(0.3, 0, 20, 0, None)),
+    "yosinski3": Second(TOOLBOX, _problem, _by_preset("yosinski3"), _deepvis(1e-4, 1, 0, 0, None)),
+    "yosinski4": Second(TOOLBOX, _problem, _by_preset("yosinski4"), _deepvis(0, 0.5, 0, 90, 1e8)),
     "keras_blog": Second("the update written out", _problem, _by_preset("keras_blog"), _keras_blog),
     "jacobgil": Second("nine shifted copies for the blur", _problem, _by_preset("jacobgil"), _jacobgil),
     "olah": Second("cosines written out, slopes by differences, Adam entry by entry; transformations are tested by themselves", _problem,
@@ -360,5 +371,8 @@ _PRESETS: dict[str, Second] = {
     # L-BFGS stops where the function no longer falls by 1e-14 of its size, which is quadratic in the distance; measured 1e-6
     "fooling": Second("Adam entry by entry", _problem, _by_preset("fooling"), _fooling),
 }
+_ROWS["interpolation"] = Second("shares written out for three images", _maps(3),
+                                lambda a: _summed(o.interpolation(o.channel("l", 0), o.neuron("l", 1, (0, 2))), a),
+                                lambda a: _looped(_faded, a), _FD)
 OBJECTIVE_TWINS: Mapping[str, Second] = MappingProxyType(_ROWS)
 PRESET_TWINS: Mapping[str, Second] = MappingProxyType(_PRESETS)

@@ -84,6 +84,8 @@ _OBJECTIVES: dict[str, Number] = {
     "direction": Number(lambda: _both(o.direction("l", (1, -1), 0)), [1, 0.5, 0.5, -0.5, -0.5], "(1 - 3 + 2 + 2)/2"),
     "difference": Number(lambda: bind(net_a_as_image(), o.difference(o.channel("hidden", 1), o.channel("hidden", 0))).at(
         np.array([[[[2.0]], [[1.0]]]]))[0], [3], "z2 - z1 = 4 - 1"),
+    "interpolation": Number(lambda: [t.measure(np.concatenate([A, A]))[0] for t in o.interpolation(o.channel("l", 0), o.neuron(
+        "l", 1, (0, 0))).terms], [[1.5, 0], [0, 3]], "the first image has all of (1 + 2)/2, the second all of 3"),
     "diversity": Number(lambda: [t.measure(np.array([[[[1.0]], [[0.0]]], [[[1.0]], [[1.0]]]]))[0] for t in o.diversity("l").terms],
                         [[-0.25, -0.25]], "Gram matrices (1 0; 0 0) and (1 1; 1 1): cosine 1/(1·2), over N = 2"),
     "style": Number(lambda: _both(o.style("l", np.zeros((2, 1, 1))))[:1], [-(25 + 1 + 1 + 169) / 16],
@@ -103,8 +105,8 @@ _PRESETS: dict[str, Number] = {
                         "(100, -200) + 100 (3, 4) = (400, 200), times 0.7; 140 is below 140 + 0.2 · 140, 280 is cut to 255"),
     "yosinski3": Number(_first("yosinski3", (-200.0, -200.0)), [_blurred(1, 99.99, 199.98), _blurred(1, 199.98, 99.99)],
                         "(100, 200) times 0.9999, blurred"),
-    "yosinski4": Number(_first("yosinski4", (-200.0, -200.0)), [0, _blurred(0.5, 200, 100)],
-                        "(100, 200), blurred; the contribution 3 x1 is below the 90th percentile, 4 x2 is not"),
+    "yosinski4": Number(_first("yosinski4", (100.0, 100.0)), [0, _blurred(0.5, 100.32, 100.24)],
+                        "2/25 of (3, 4) is added; blurred; the contribution 3 x1 is below the 90th percentile, 4 x2 is not"),
     "jacobgil": Number(_first("jacobgil", (100.0, 100.0)), [((2 * G1 + G2) + 2.4 * G1) / 7, ((G1 + 2 * G2) + 2.4 * G2 + G2) / 7],
                        "a step of 0.9 of root mean square 1; blurs (2 a + b)/3 and (a + 2 b)/3; 0.8 of each; the larger of the two stays"),
     "inversion": Number(lambda: render(dots(), o.match("flat", [6000.0, 8000]), PRESETS["inversion"].make((0, 255))).images[0, 0, 0],
