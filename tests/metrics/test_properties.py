@@ -210,3 +210,11 @@ def test_one_class_of_several_inputs():
     assert features().size == 5
     assert digit(n=1).positions().shape == (1, 64)
     assert feature_net().size > 0
+
+
+def test_large_pictures_are_taken_apart_in_parts():
+    """One f for each of 50,000 pixels is not a default: at most 64 parts; every pixel on request."""
+    s = shown(np.arange(400.0).reshape(20, 20))
+    assert METRICS["faithfulness.estimate"].run(s).extras["drops"].shape == (1, 64)
+    assert METRICS["faithfulness.estimate"].run(s, mask="positions").extras["drops"].shape == (1, 400)
+    assert METRICS["deletion"].run(s, steps=4).extras["counts"].tolist() == [0, 100, 200, 300, 400]

@@ -34,12 +34,13 @@ def completeness(s: Subject, baseline: Any = 0, relative: bool = True) -> Score:
     return Score(gap, {"reached": reached})
 
 
-def non_sensitivity(s: Subject, eps: float = 1e-5, samples: int = 5, mask: Any = "positions", seed: int = 0) -> Score:
+def non_sensitivity(s: Subject, eps: float = 1e-5, samples: int = 5, mask: Any = None, seed: int = 0) -> Score:
     """|Z Δ D|: the number of features of which the map says nothing (|a_i| <= eps) while f depends on them, or the other way around.
 
     f depends on feature i if f(x) moves by more than eps in one of ``samples`` draws of it, uniform over the sample's range (draws as in
-    monotonicity.correlation; a sample without a range has none). extras: "silent" (N, M), "independent" (N, M). Source: nguyen2020.
-    Differs: Quantus fills with the sample's minimum, so that its smallest entry never changes and counts as one that f does not depend on.
+    monotonicity.correlation; a sample without a range has none). What a feature is (``mask``): see faithfulness.estimate. extras:
+    "silent" (N, M), "independent" (N, M). Source: nguyen2020. Differs: Quantus fills with the sample's minimum, so that its smallest
+    entry never changes and counts as one that f does not depend on.
     """
     f = np.asarray(s.task.result, dtype=float)
     g = players(s, mask, 0)

@@ -37,11 +37,13 @@ def _sums_and_drops(s: Subject, g: Any, sets: Array, sign: str) -> tuple[Array, 
     return signed(of_players(s, g), sign) @ sets.T.astype(float), drops
 
 
-def faithfulness_estimate(s: Subject, step: int = 1, mask: Any = "positions", baseline: Any = 0, seed: int = 0,
+def faithfulness_estimate(s: Subject, step: int = 1, mask: Any = None, baseline: Any = 0, seed: int = 0,
                           sign: str = "signed") -> Score:
     """Pearson correlation over features of a_i and f(x) - f(x with i at the baseline), one at a time.
 
     step  so many features, in descending order of a, are taken away together, and their a summed
+    mask  what a feature is, as for the methods that take parts away; None: every entry, of a picture at most 64 equal parts;
+          "positions": every pixel, each of which costs an f
 
     NaN where a side does not vary. Source: alvarezmelis2018. Same as: Quantus FaithfulnessEstimate (its features_in_step is step).
     """
@@ -60,11 +62,12 @@ def faithfulness_estimate(s: Subject, step: int = 1, mask: Any = "positions", ba
     return Score(pearson(sums, drops), {"drops": drops, "sums": sums})
 
 
-def monotonicity(s: Subject, step: int = 1, order: str = "ascending", mask: Any = "positions", baseline: Any = 0, seed: int = 0,
+def monotonicity(s: Subject, step: int = 1, order: str = "ascending", mask: Any = None, baseline: Any = 0, seed: int = 0,
                  sign: str = "signed") -> Score:
     """1 where f never falls while features are added to the baseline in ascending order of a, else 0.
 
     step   so many are added at a time; the last step adds the rest
+    mask   what a feature is: see faithfulness.estimate
     order  "ascending", the least important first, or "descending"
 
     extras: "curve" (N, K + 1) from f(x0) to f(x), "share" (N,) of the steps at which f does not fall. Source: arya2019
@@ -80,12 +83,13 @@ def monotonicity(s: Subject, step: int = 1, order: str = "ascending", mask: Any 
     return Score(up.all(axis=1).astype(float), {"curve": curve, "share": up.mean(axis=1) if up.shape[1] else np.ones(len(up))})
 
 
-def monotonicity_correlation(s: Subject, samples: int = 10, mask: Any = "positions", background: Any = None, seed: int = 0) -> Score:
+def monotonicity_correlation(s: Subject, samples: int = 10, mask: Any = None, background: Any = None, seed: int = 0) -> Score:
     """Spearman correlation over features of |a_i| and the mean squared loss e_i = E (f(x) - f(x with i drawn))² / f(x)².
 
     samples     draws for each feature, uniform over the sample's range: draw k, of all features of the j-th input, is
                 default_rng([1,000,003 seed + k, j]).random(shape) of that range
     background  a set of samples (B, ...) to draw from instead: all of its B are used
+    mask        what a feature is: see faithfulness.estimate
 
     NaN where a side does not vary. Source: nguyen2020, whose expectation is over the data's distribution of x_i given the rest.
     Where |f(x)| < 1e-5, 1 stands for f(x)², as in Quantus.

@@ -191,16 +191,16 @@ def _shift(s: Subject, seed: int) -> tuple[float, bool, str]:
 
 
 def _silent(s: Subject, seed: int) -> tuple[float, bool, str]:
-    g = players(s, "positions", 0)
+    g = players(s, None, 0)                                             # of a picture at most 64 equal parts: each costs an f
     f = np.asarray(s.task.result, dtype=float)
     drops = np.abs(f[:, None] - present(g, g.count, lambda n, k: np.arange(g.count)[None] != k[:, None]))
-    a = np.abs(of_players(s, g))
+    a = of_players(replace(s, values={k: np.abs(v) for k, v in s.values.items()}), g)
     counts = drops > 0.01 * drops.max(axis=1, keepdims=True)
     if not counts.any():
         raise Inapplicable("no feature alone changes f when it is set to 0")
     silent = counts & (a <= 1e-12 * a.max(axis=1, keepdims=True))
     figure = float(silent.sum() / counts.sum())
-    return figure, figure == 0, "share of the features that change f alone (by over 1 % of the most) and have attribution 0"
+    return figure, figure == 0, "share of the parts that change f alone (by over 1 % of the most) and have attribution 0"
 
 
 def _sum(s: Subject, seed: int) -> tuple[float, bool, str]:
