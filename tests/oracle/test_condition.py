@@ -87,4 +87,4 @@ def test_exact_numbers_have_no_tolerance():
     a = xc.explain(g, [[1, 2]], "lrp.zero")
     assert tolerance_of(a, "exact").absolute == 0
     assert compare(a, [["1", "-6"]]).agree
-    assert not compare(a, [["1", "-599999999999999999999/100000000000000000000"]]).agree
+    assert not compare(a, [["1", "-599999999999999999999/100000000000000000000"]], search=False).agree

@@ -215,6 +215,7 @@ def test_wrong(explainer, axiom):
 """
 
 
+@pytest.mark.thorough
 def test_the_decorator_in_pytest(tmp_path):
     (tmp_path / "test_mine.py").write_text(FILE)
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "-q", "-c", os.devnull, "--rootdir", str(tmp_path), "test_mine.py"],
