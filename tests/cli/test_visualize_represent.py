@@ -80,7 +80,7 @@ def test_representations_as_tables(run: Run) -> None:
 
 
 def test_representations_as_pictures(run: Run, tmp_path: Path) -> None:
-    for k, words in enumerate((["--patches", "relu2:4"], ["--neighbours", "fc1", "--top", 3], ["--map", "fc1"])):
+    for k, words in enumerate((["--patches", "relu2:4"], ["--maps", "relu2"], ["--neighbours", "fc1", "--top", 3], ["--map", "fc1"])):
         out = tmp_path / f"{k}.png"
         ran = run("represent", "digits", "digits", *words, "-o", out)
         assert ran.code == 0

@@ -27,6 +27,7 @@ from xaicore.ops import (
     Sigmoid,
     Slice,
     Softmax,
+    Where,
 )
 from xaicore.oracle.strategies import cnns
 from xaicore.oracle.twins.represent import changed_pixels, loadings_by_faces
@@ -193,6 +194,10 @@ def test_fields_through_gates_softmax_norms_and_global_pools():
     assert receptive_field(graph, "top", 1).mask[1].all()
     assert receptive_field(graph, "soft", 0).mask.all()
     assert receptive_field(graph, "both", 3).mask.all()
+    b = Builder()
+    x = b.input("x", (None, 4))
+    both = b.add(Where(), b.constant(np.array([[True] * 3]), "which"), b.add(Slice(1, 0, 3), x), b.add(Slice(1, 1, 4), x), name="either")
+    assert receptive_field(b.build(both), "either", 1).mask.tolist() == [False, True, True, False]
     for op in (Div(), Maximum(), Minimum()):                           # of the pixel beside it
         b = Builder()
         x = b.input("x", (None, 4))

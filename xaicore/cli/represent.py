@@ -17,7 +17,7 @@ EPILOG = """examples (INPUT is a set of samples, such as an .npz or .npy file; a
   xaicore represent digits digit_3.png --field conv4:0,3,3
 """
 POSITIONS = ("units", "samples", "mean")
-PICTURES, PAGES = ("patches", "neighbours", "map"), ("dictionary", "timeline")
+PICTURES, PAGES = ("patches", "maps", "neighbours", "map"), ("dictionary", "timeline")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--compare", metavar="LAYER,LAYER,...", help="CKA of every pair of layers, or of these layers of two models (--with)")
     what.add_argument("--patches", metavar="LAYER:K",
                       help="the parts of the input that excite channel K most, by their exact receptive fields")
+    what.add_argument("--maps", metavar="LAYER", help="of the first sample: the feature map of every channel")
     what.add_argument("--groups", metavar="LAYER[:G]", help="G groups of channels by non-negative matrix factorisation (default 6)")
     what.add_argument("--neighbours", metavar="LAYER", help="for every sample the samples that the layer finds most alike")
     what.add_argument("--dictionary", metavar="LAYER", help="of the first sample: the strongest channels at each position")
@@ -47,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resize", action="store_true", help="scale an image to the size that the model takes")
     parser.add_argument("--scale", metavar="LOW,HIGH", help="what black and white of an image become")
     parser.add_argument("-o", "--out", metavar="FILE",
-                        help="write a .png (--patches, --neighbours, --map) or an .html page (--dictionary, --timeline)")
+                        help="write a .png (--patches, --maps, --neighbours, --map) or an .html page (--dictionary, --timeline)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,6 +137,27 @@ def _patches(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
         return mosaic([Shown(p.pixels, f"sample {p.sample}", f"{p.value:.4g}") for p in found], 5, title=f"channel {channel} of {layer}")
 
     return table, {}, picture
+
+
+def _maps(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
+    import numpy as np
+
+    from xaicore.errors import InputError
+    from xaicore.represent.patches import feature_maps
+    from xaicore.show.pictures import Shown, mosaic
+    from xaicore.show.table import Column, Table, figure
+
+    maps = np.asarray(feature_maps(graph, {k: v[:1] for k, v in feeds.items()}, args.maps)[0], dtype=float)
+    rows = [[c, float(m.min()), float(m.mean()), float(m.max())] for c, m in enumerate(maps)]
+
+    def picture() -> Any:
+        if maps.ndim != 3:
+            raise InputError(f"--maps draws layers with rows and columns; a sample of {args.maps!r} has shape {maps.shape}")
+        shown = [Shown(m[None], f"channel {c}", f"to {float(m.max()):.3g}") for c, m in enumerate(maps)]
+        return mosaic(shown, 8, 80, f"maps of {args.maps}")
+
+    columns = [Column("channel", right=True), *(figure(k, digits=4) for k in ("smallest", "mean", "largest"))]
+    return Table(columns, rows, f"the maps of {args.maps}, shape {maps.shape}"), {}, picture
 
 
 def _groups(graph: Graph, feeds: Any, args: argparse.Namespace) -> Shows:
@@ -267,6 +289,6 @@ def _nothing() -> Any:
 
 
 SHOWS: dict[str, Callable[[Graph, Any, argparse.Namespace], Shows]] = {
-    "compare": _compare, "patches": _patches, "groups": _groups, "neighbours": _neighbours, "dictionary": _dictionary, "field": _field,
-    "map": _map, "timeline": _timeline,
+    "compare": _compare, "patches": _patches, "maps": _maps, "groups": _groups, "neighbours": _neighbours,
+    "dictionary": _dictionary, "field": _field, "map": _map, "timeline": _timeline,
 }

@@ -37,6 +37,7 @@ from xaicore.ops import (
     RMSNorm,
     Softmax,
     Sum,
+    Where,
 )
 from xaicore.rules.ruleset import Parts, Rule, RuleSet
 from xaicore.rules.select import affine, bilinear, elementwise, op, routes
@@ -85,7 +86,7 @@ def _window(step: Step, g: Array) -> Parts:
 
 DEPENDENCE = RuleSet("dependence", "cotangent", (
     (op(MaxPool, LpPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin), Rule("whole window", _window)),
-    (op(Div, Maximum, Minimum), Rule("entry by entry", _same)),
+    (op(Div, Maximum, Minimum, Where), Rule("entry by entry", _same)),
     (routes | affine, Rule("weights of 1", _linear)),
     (elementwise, Rule("entry by entry", _same)),
     (bilinear, Rule("both factors", _both)),
