@@ -192,7 +192,7 @@ class Where(Op):
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def common_shape(who: str, xs: Sequence[Array]) -> None:
+def common_shape(who: object, xs: Sequence[Array]) -> None:
     try:
         np.broadcast_shapes(*(x.shape for x in xs))
     except ValueError:

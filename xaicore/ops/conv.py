@@ -12,9 +12,10 @@ from math import prod
 from typing import NamedTuple, final
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, filled, pad_spatial, taps, windows
+from xaicore.numerics import Array, filled, pad_spatial, taps
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -49,7 +50,7 @@ class Conv(Weighted):
     fast: bool = False
 
     def __post_init__(self) -> None:
-        check_geometry(self.stride, self.dilation, self.pads, self.groups, str(self))
+        check_geometry(self.stride, self.dilation, self.pads, self.groups, self)
 
     def forward(self, *xs: Array) -> Array:
         x, w = xs[0], xs[1]
@@ -66,7 +67,7 @@ class Conv(Weighted):
                     f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {a} + {b} entries (x {x.shape}, "
                     f"w {w.shape}); use a larger input or more padding"
                 )
-        return _biased(convolve(x, w, at), xs, len(w), str(self))
+        return _biased(convolve(x, w, at), xs, len(w), self)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if i == 2:
@@ -94,7 +95,7 @@ class ConvTranspose(Weighted):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        check_geometry(self.stride, self.dilation, self.pads, self.groups, str(self))
+        check_geometry(self.stride, self.dilation, self.pads, self.groups, self)
         if any(n < 0 for n in self.output_padding):
             raise ShapeError(f"{self}: output_padding must not be negative; use pads to make the output smaller")
 
@@ -116,7 +117,7 @@ class ConvTranspose(Weighted):
         if min(space) < 1:
             raise ShapeError(f"{self}: the output of x {x.shape} and w {w.shape} would have the size {space}; use less padding")
         y = adjoint_x(x, w, space, _reaching(at, extra))
-        return _biased(y, xs, y.shape[1], str(self))
+        return _biased(y, xs, y.shape[1], self)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if i == 2:
@@ -129,7 +130,7 @@ class ConvTranspose(Weighted):
 # ----- settings ---------------------------------------------------------------------------------------------------
 
 
-def check_geometry(stride: Sequence[int], dilation: Sequence[int], pads: Sequence[Sequence[int]], groups: int, who: str) -> None:
+def check_geometry(stride: Sequence[int], dilation: Sequence[int], pads: Sequence[Sequence[int]], groups: int, who: object) -> None:
     """Refuses settings that no input can fit."""
     if any(n < 1 for n in (*stride, *dilation, groups)):
         raise ShapeError(f"{who}: stride, dilation and groups must be at least 1")
@@ -157,7 +158,7 @@ def _reaching(at: Geometry, extra: Sequence[int]) -> Geometry:
     return at._replace(pads=tuple((a, b - e) for (a, b), e in zip(at.pads, extra, strict=True)))
 
 
-def _biased(y: Array, xs: Sequence[Array], outputs: int, who: str) -> Array:
+def _biased(y: Array, xs: Sequence[Array], outputs: int, who: object) -> Array:
     if len(xs) == 3:
         check_bias(xs[2], outputs, who)
         y += xs[2].reshape(-1, *(1,) * (y.ndim - 2))
@@ -183,19 +184,19 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
         return np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1)
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
     if tile := _tile(w, at, padded.shape[1:-1]):
-        return np.moveaxis(correlate(padded, w, tile), -1, 1)
-    seen = windows(np.moveaxis(padded, -1, 1), kernel, at.stride, at.dilation)  # (N, C, *S', *K)
-    count = seen.shape[2 : 2 + len(kernel)]
+        return _channels_first(correlate(padded, w, tile))
+    seen = _windows(padded, kernel, at)  # (N, *S', *K, C)
+    count = seen.shape[1 : 1 + len(kernel)]
     if at.groups > 1:
         y = filled((len(x), *count, at.groups, len(w) // at.groups), 0, x)
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
-        return np.moveaxis(y.reshape(len(x), *count, len(w)), -1, 1)
+        return _channels_first(y.reshape(len(x), *count, len(w)))
     y = np.empty((len(x), *count, len(w)), dtype=x.dtype)
-    matrix = np.moveaxis(w, 1, -1).reshape(len(w), -1).T  # (K * C, O)
-    for block, columns in _columns(np.moveaxis(seen, 1, -1), count):
+    matrix = _last(w).reshape(len(w), -1).T  # (K * C, O)
+    for block, columns in _columns(seen, count):
         np.matmul(columns, matrix, out=y[block].reshape(-1, len(w)))
-    return np.moveaxis(y, -1, 1)
+    return _channels_first(y)
 
 
 def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
@@ -209,7 +210,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         # scattering below adds up C * K, and adding up was measured to cost about three copies.
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
         if tile := _tile(w, at, [n + k - 1 for n, k in zip(space, kernel)]):
-            return np.moveaxis(correlate(pad_spatial(_channels_last(g), (*rest, (0, 0))), w, tile, turned=True), -1, 1)
+            return _channels_first(correlate(pad_spatial(_channels_last(g), (*rest, (0, 0))), w, tile, turned=True))
         around = np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1)
         return convolve(g, around, at._replace(pads=tuple(rest)))
     g = _channels_last(g)
@@ -221,14 +222,14 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
             factor = w[(slice(None), 0, *k)].reshape(by_channel.shape[-2:])
             out[(slice(None), *slices)] += (by_channel * factor).sum(axis=-1)
     else:
-        matrix = np.moveaxis(w, 1, -1).reshape(len(w), -1)  # (O, K * C)
+        matrix = _last(w).reshape(len(w), -1)  # (O, K * C)
         for n, rows in _blocks(len(g), count, matrix.shape[1] * g.itemsize):
             part = g[n, rows]
             columns = np.matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
             seen = out[n, rows.start * at.stride[0] :]
             for k, slices in taps(kernel, at.stride, at.dilation, part.shape[1:-1]):
                 seen[(slice(None), *slices)] += columns[(slice(None),) * (1 + len(count)) + k]
-    return np.moveaxis(pad_spatial(out, (*((-a, -b) for a, b in at.pads), (0, 0))), -1, 1)
+    return _channels_first(pad_spatial(out, (*((-a, -b) for a, b in at.pads), (0, 0))))
 
 
 def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
@@ -245,11 +246,11 @@ def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
             product = by_channel * padded[(slice(None), *slices)][..., None]
             w[(slice(None), 0, *k)] = product.sum(axis=tuple(range(g.ndim - 1))).reshape(-1)
         return w
-    seen = np.moveaxis(windows(np.moveaxis(padded, -1, 1), kernel, at.stride, at.dilation), 1, -1)
+    seen = _windows(padded, kernel, at)
     total = filled((outputs, prod(kernel) * x.shape[1]), 0, g)
     for block, columns in _columns(seen, count):
         total += np.matmul(g[block].reshape(-1, outputs).T, columns)
-    return np.moveaxis(total.reshape(outputs, *kernel, x.shape[1]), -1, 1)
+    return _channels_first(total.reshape(outputs, *kernel, x.shape[1]))
 
 
 def _tile(w: Array, at: Geometry, padded: Sequence[int]) -> int:
@@ -260,8 +261,26 @@ def _tile(w: Array, at: Geometry, padded: Sequence[int]) -> int:
     return 4 if min(padded) >= 28 else 2
 
 
+def _last(x: Array) -> Array:
+    """Axis 1 as the last one, a view."""
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
 def _channels_last(x: Array) -> Array:
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    return np.ascontiguousarray(_last(x))
+
+
+def _channels_first(x: Array) -> Array:
+    """The last axis as axis 1, a view."""
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+
+
+def _windows(x: Array, kernel: Sequence[int], at: Geometry) -> Array:
+    """Of channels-last x (N, *S, C) a read-only view (N, *S', *K, C): entry [n, o, k] is x[n, o * stride + k * dilation]."""
+    space = x.strides[1:-1]
+    count = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:-1], kernel, at.stride, at.dilation, strict=True)]
+    steps = (*(b * s for b, s in zip(space, at.stride)), *(b * d for b, d in zip(space, at.dilation)))
+    return as_strided(x, (len(x), *count, *kernel, x.shape[-1]), (x.strides[0], *steps, x.strides[-1]), writeable=False)
 
 
 def _blocks(samples: int, count: Sequence[int], bytes_each: int) -> Iterator[tuple[slice, slice]]:

@@ -25,7 +25,7 @@ class _Windows(Op):
     pads: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        check_geometry(self.stride, self.dilation, self.pads, 1, str(self))
+        check_geometry(self.stride, self.dilation, self.pads, 1, self)
         if not 1 <= len(self.kernel) <= 3 or min(self.kernel) < 1:
             raise ShapeError(f"{self}: kernel must hold one to three sizes of at least 1")
         for name in ("stride", "dilation", "pads"):
@@ -79,7 +79,7 @@ class Unfold(_Windows):
     routes: ClassVar[bool] = True
 
     def forward(self, *xs: Array) -> Array:
-        need_rank(xs[0], len(self.kernel) + 2, str(self), "(N, C, *S) with one spatial axis for each entry of kernel")
+        need_rank(xs[0], len(self.kernel) + 2, self, "(N, C, *S) with one spatial axis for each entry of kernel")
         self.counts(xs[0].shape[2:])
         return self._columns(xs[0])
 

@@ -280,10 +280,10 @@ class ReverseSequence(Op):
         return np.zeros_like(xs[1]) if i == 1 else np.take_along_axis(g, *self._order(*xs))
 
     def _order(self, x: Array, lengths: Array) -> tuple[Array, int]:
-        (axis,) = batchless((self.axis,), x.ndim, str(self))
+        (axis,) = batchless((self.axis,), x.ndim, self)
         if lengths.shape != x.shape[:1]:
             raise ShapeError(f"{self}: lengths have shape {lengths.shape}, but one for each sample of x {x.shape} is expected")
-        check_indices(lengths, 0, x.shape[axis] + 1, str(self))
+        check_indices(lengths, 0, x.shape[axis] + 1, self)
         at, ends = np.arange(x.shape[axis]), lengths[:, None]
         order = np.where(at < ends, ends - 1 - at, at)
         return order.reshape(len(x), *(x.shape[axis] if k == axis else 1 for k in range(1, x.ndim))), axis

@@ -46,7 +46,7 @@ class Weighted(Op):
         return (2,) if len(active) == 3 else ()
 
 
-def check_bias(b: Array, outputs: int, who: str) -> None:
+def check_bias(b: Array, outputs: int, who: object) -> None:
     """Refuses a bias that is not one number for each of the ``outputs``."""
     if b.shape != (outputs,):
         raise ShapeError(f"{who}: the bias has shape {b.shape}, but w has {outputs} outputs, so ({outputs},) is expected")

@@ -194,12 +194,12 @@ class ToFloat(Op):
         return g if xs[0].dtype.kind in "fO" else np.zeros_like(xs[0])
 
 
-def _need_bits(who: str, xs: Iterable[Array]) -> None:
+def _need_bits(who: object, xs: Iterable[Array]) -> None:
     for x in xs:
         if x.dtype.kind not in "iub":
             raise InputError(f"{who}: an input has dtype {x.dtype}, but integers are expected; cast it with ToInt")
 
 
-def _need_kind(who: str, kind: str, known: Iterable[str]) -> None:
+def _need_kind(who: object, kind: str, known: Iterable[str]) -> None:
     if kind not in known:
         raise GraphError(f"{who}: {kind!r} is unknown; one of {', '.join(known)} is expected")

@@ -325,12 +325,12 @@ class LocalResponseNorm(Op):
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def _need_at_least(x: Array, rank: int, who: str, layout: str) -> None:
+def _need_at_least(x: Array, rank: int, who: object, layout: str) -> None:
     if x.ndim < rank:
         raise ShapeError(f"{who}: the input has shape {x.shape}, but {layout} is expected (rank {rank} or more)")
 
 
-def _per_channel(p: Array, x: Array, name: str, who: str) -> Array:
+def _per_channel(p: Array, x: Array, name: str, who: object) -> Array:
     """A parameter (C,) as (C, 1, ...), so that it broadcasts over the positions of x (N, C, ...)."""
     _need_at_least(x, 2, who, "(N, C, ...)")
     if p.shape != (x.shape[1],):
@@ -351,17 +351,17 @@ def _expand_grouped(op: _Standardising, b: Wiring, groups: int, *inputs: str) ->
     return b.add(Add(), y, _per_channel_node(b, inputs[2], 1 + len(sizes))) if len(inputs) > 2 else y
 
 
-def _last_axes(x: Array, axes: int, who: str) -> tuple[int, ...]:
+def _last_axes(x: Array, axes: int, who: object) -> tuple[int, ...]:
     _need_at_least(x, axes + 1, who, f"(N, ..., and the {axes} normalised axes)")
     return tuple(range(x.ndim - axes, x.ndim))
 
 
-def _need_axes(who: str, axes: int) -> None:
+def _need_axes(who: object, axes: int) -> None:
     if axes < 1:
         raise GraphError(f"{who}: axes is {axes}; the number of last axes to normalise, >= 1, is expected")
 
 
-def _need_trailing(p: Array, x: Array, axes: int, name: str, who: str) -> Array:
+def _need_trailing(p: Array, x: Array, axes: int, name: str, who: object) -> Array:
     want = x.shape[x.ndim - axes :]
     try:
         fits = np.broadcast_shapes(p.shape, want) == want

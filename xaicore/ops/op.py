@@ -117,7 +117,7 @@ class Op:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def batchless(axes: Sequence[int], rank: int, who: str) -> tuple[int, ...]:
+def batchless(axes: Sequence[int], rank: int, who: object) -> tuple[int, ...]:
     """The axes as sorted non-negative numbers; refuses axis 0, which is the batch.
 
     >>> batchless((-1, 1), 3, "Sum")
@@ -134,7 +134,7 @@ def batchless(axes: Sequence[int], rank: int, who: str) -> tuple[int, ...]:
     return tuple(sorted(out))
 
 
-def need_rank(x: Array, rank: int, who: str, layout: str) -> None:
+def need_rank(x: Array, rank: int, who: object, layout: str) -> None:
     """Refuses an array that has not exactly ``rank`` axes, and says which axes are expected."""
     if x.ndim != rank:
         raise ShapeError(f"{who}: the input has shape {x.shape}, but {layout} (rank {rank}) is expected")

@@ -31,7 +31,7 @@ class _Arg(Blocking):
     last: bool = False
 
     def forward(self, *xs: Array) -> Array:
-        (axis,) = batchless((self.axis,), xs[0].ndim, str(self))
+        (axis,) = batchless((self.axis,), xs[0].ndim, self)
         found = first_of(xs[0], axis, self.last, largest=isinstance(self, ArgMax))
         return found if self.keepdims else found.squeeze(axis)
 
@@ -65,7 +65,7 @@ class Hardmax(Blocking):
     axis: int = -1
 
     def forward(self, *xs: Array) -> Array:
-        (axis,) = batchless((self.axis,), xs[0].ndim, str(self))
+        (axis,) = batchless((self.axis,), xs[0].ndim, self)
         y = filled(xs[0].shape, 0, xs[0])
         np.put_along_axis(y, first_of(xs[0], axis), scalar(1, y), axis)
         return y
@@ -90,8 +90,8 @@ class OneHot(Blocking):
 
     def forward(self, *xs: Array) -> Array:
         (ids,) = xs
-        (axis,) = batchless((self.axis,), ids.ndim + 1, str(self))
-        check_indices(ids, np.iinfo(np.int64).min, np.iinfo(np.int64).max, str(self))
+        (axis,) = batchless((self.axis,), ids.ndim + 1, self)
+        check_indices(ids, np.iinfo(np.int64).min, np.iinfo(np.int64).max, self)
         places = np.arange(self.depth).reshape(-1, *(1,) * (ids.ndim - axis))
         ids = np.expand_dims(np.where(ids < 0, ids + self.depth, ids), axis)
         return np.asarray(ids == places, np.int64)
@@ -111,7 +111,7 @@ class _Top(Op):
 
     def order(self, x: Array) -> tuple[Array, int]:
         """Where they stand, and the axis."""
-        (axis,) = batchless((self.axis,), x.ndim, str(self))
+        (axis,) = batchless((self.axis,), x.ndim, self)
         if self.k > x.shape[axis]:
             raise ShapeError(f"{self}: axis {axis} of x {x.shape} has {x.shape[axis]} entries, so k is {x.shape[axis]} at most")
         if self.largest:                                   # a stable order of the reversed axis, read backwards

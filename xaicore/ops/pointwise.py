@@ -53,7 +53,7 @@ class Pole(Pointwise):
         return out
 
 
-def refuse(bad: Array, x: Array, who: str, why: str, what: str = "input") -> None:
+def refuse(bad: Array, x: Array, who: object, why: str, what: str = "input") -> None:
     """Raises InputError for the first entry of x where ``bad`` is set: the operator, the value, its index and the reason."""
     if np.any(bad):
         k = tuple(int(n) for n in np.argwhere(bad)[0])
@@ -194,10 +194,10 @@ class Pow(Pole):
     def value(self, x: Array) -> Array:
         p = self._power(x)
         if not isinstance(p, int):
-            refuse(x < 0, x, str(self), "a broken power needs x >= 0; clip before it")
+            refuse(x < 0, x, self, "a broken power needs x >= 0; clip before it")
         if p < 0:
-            refuse(x == 0, x, str(self), "a negative power needs x != 0; add a small constant before it")
-        return bounded(lambda v: v**p, x, str(self))
+            refuse(x == 0, x, self, "a negative power needs x != 0; add a small constant before it")
+        return bounded(lambda v: v**p, x, self)
 
     def derivative(self, x: Array, y: Array) -> Array:
         p = self._power(x)
@@ -343,7 +343,7 @@ class Round(Pointwise):
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def bounded(f: Callable[[Array], Array], x: Array, who: str) -> Array:
+def bounded(f: Callable[[Array], Array], x: Array, who: object) -> Array:
     """f(x), refused where it exceeds the largest float."""
     if is_exact(x):
         return f(x)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from math import prod
 from typing import Any, ClassVar, Literal, final
 
@@ -39,7 +39,7 @@ class Window(Op):
     ceil: bool = False
 
     def __post_init__(self) -> None:
-        check_geometry(self.stride, self.dilation, self.pads, 1, str(self))
+        check_geometry(self.stride, self.dilation, self.pads, 1, self)
         if not 1 <= len(self.kernel) <= 3 or min(self.kernel) < 1:
             raise ShapeError(f"{self}: kernel must hold one to three sizes of at least 1")
         for name in ("stride", "dilation", "pads"):
@@ -53,23 +53,32 @@ class Window(Op):
 
     def positions(self, x: Array) -> Axes:
         """Where the windows look, also outside x: below 0 and from its size on there is padding."""
-        need_rank(x, len(self.kernel) + 2, str(self), "(N, C, *S) with one spatial axis for each entry of kernel")
-        found = []
-        for n, k, s, d, (before, after) in zip(x.shape[2:], self.kernel, *self.settings(), strict=True):
-            room = n + before + after - (k - 1) * d - 1
-            if room < 0:
+        need_rank(x, len(self.kernel) + 2, self, "(N, C, *S) with one spatial axis for each entry of kernel")
+        for n, k, d, (before, after) in zip(x.shape[2:], self.kernel, *self.settings()[1:], strict=True):
+            if n + before + after < (k - 1) * d + 1:
                 raise ShapeError(
                     f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {before} + {after} entries "
                     f"(x {x.shape}); use a larger input or more padding"
                 )
-            count = (-(-room // s) if self.ceil else room // s) + 1
-            count -= (count - 1) * s >= n + before
-            at = np.arange(count)[:, None] * s + np.arange(k) * d - before
+        settings = zip(x.shape[2:], self.kernel, *self.settings(), strict=True)
+        found = [_positions(n, k, s, d, pads, self.ceil) for n, k, s, d, pads in settings]
+        for at, n in zip(found, x.shape[2:]):
             empty = ~((at >= 0) & (at < n)).any(axis=1)
             if empty.any():
                 raise ShapeError(f"{self}: window {empty.argmax()} of an axis of {n} entries sees only padding; use less of it")
-            found.append(at)
         return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _positions(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], ceil: bool) -> Array:
+    """Along one axis of n entries: (windows, kernel), read-only."""
+    before, after = pads
+    room = n + before + after - (kernel - 1) * dilation - 1
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    count -= (count - 1) * stride >= n + before
+    at = np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - before
+    at.flags.writeable = False
+    return at
 
 
 # ----- maxima -----------------------------------------------------------------------------------------------------
@@ -204,11 +213,11 @@ class AdaptiveMaxPool(_Max):
     size: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        _check_size(self.size, str(self))
+        _check_size(self.size, self)
 
     def looks_at(self, x: Array) -> Axes:
         found = []
-        for start, stop in _shares(x, self.size, str(self)):
+        for start, stop in _shares(x, self.size, self):
             widest = (stop - start).max()
             found.append(np.minimum(start[:, None] + np.arange(widest), stop[:, None] - 1))
         return tuple(found)
@@ -307,7 +316,7 @@ class AdaptiveAvgPool(Op):
     fixed_weights: ClassVar[Literal["uniform", "nonnegative"] | None] = "uniform"
 
     def __post_init__(self) -> None:
-        _check_size(self.size, str(self))
+        _check_size(self.size, self)
 
     def affine(self, active: Sequence[bool]) -> bool:
         return True
@@ -322,7 +331,7 @@ class AdaptiveAvgPool(Op):
 
     def _members(self, x: Array) -> tuple[list[Array], Array]:
         """For each axis a matrix of zeros and ones (S', S): which entries belong to the window; and how many in all."""
-        shares = _shares(x, self.size, str(self))
+        shares = _shares(x, self.size, self)
         members = [
             ((np.arange(n) >= start[:, None]) & (np.arange(n) < stop[:, None])).astype(np.intp).astype(x.dtype)
             for (start, stop), n in zip(shares, x.shape[2:])
@@ -425,19 +434,19 @@ def _overhang(axes: Axes, x: Array) -> list[tuple[int, int]]:
     return [(-int(at.min()), int(at.max()) + 1 - n) for at, n in zip(axes, x.shape[2:])]
 
 
-def _check_size(size: tuple[int, ...], who: str) -> None:
+def _check_size(size: tuple[int, ...], who: object) -> None:
     if not 1 <= len(size) <= 3 or min(size) < 1:
         raise ShapeError(f"{who}: size must hold one to three output sizes of at least 1")
 
 
-def _shares(x: Array, size: tuple[int, ...], who: str) -> list[tuple[Array, Array]]:
+def _shares(x: Array, size: tuple[int, ...], who: object) -> list[tuple[Array, Array]]:
     """For each axis the start and the end of every window."""
     need_rank(x, len(size) + 2, who, "(N, C, *S) with one spatial axis for each entry of size")
     _space(x, who)
     return [(np.arange(o) * n // o, -(-np.arange(1, o + 1) * n // o)) for n, o in zip(x.shape[2:], size)]
 
 
-def _space(x: Array, who: str) -> tuple[int, ...]:
+def _space(x: Array, who: object) -> tuple[int, ...]:
     """The spatial sizes; refuses an array without any, or with an empty one."""
     if x.ndim < 3 or min(x.shape[2:]) < 1:
         raise ShapeError(f"{who}: the input has shape {x.shape}, but (N, C, *S) with no empty axis in S is expected")

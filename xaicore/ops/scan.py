@@ -29,7 +29,7 @@ class _Scan(Op):
 
     def _turned(self, x: Array) -> Array:
         """The scanned axis first, in the order of the scan."""
-        (axis,) = batchless((self.axis,), x.ndim, str(self))
+        (axis,) = batchless((self.axis,), x.ndim, self)
         rows = np.moveaxis(x, axis, 0)
         return rows[::-1] if self.reverse else rows
 
@@ -93,7 +93,7 @@ class CumProd(_Scan):
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         (x,) = inputs
         shape = b.shape(x)
-        (axis,) = batchless((self.axis,), len(shape), str(self))
+        (axis,) = batchless((self.axis,), len(shape), self)
         size = shape[axis]
         if size is None:
             raise GraphError(f"the shape of {x!r} is {shape}; to expand, axis {axis} must be known")

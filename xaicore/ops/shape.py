@@ -43,7 +43,7 @@ class Reshape(_Routes):
 
     def forward(self, *xs: Array) -> Array:
         x = xs[0]
-        need_batch(x, str(self))
+        need_batch(x, self)
         have, known = prod(x.shape[1:]), prod(n for n in self.shape if n != -1)
         free = have // known if known else 0
         shape = tuple(free if n == -1 else n for n in self.shape)
@@ -100,7 +100,7 @@ class Transpose(_Routes):
             raise ShapeError(f"{self}: perm must hold each of 0 to {len(self.perm) - 1} once and begin with 0, the batch")
 
     def forward(self, *xs: Array) -> Array:
-        need_rank(xs[0], len(self.perm), str(self), f"an axis for each of the {len(self.perm)} entries of perm")
+        need_rank(xs[0], len(self.perm), self, f"an axis for each of the {len(self.perm)} entries of perm")
         return np.transpose(xs[0], self.perm)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
@@ -119,7 +119,7 @@ class Squeeze(_Routes):
     axes: tuple[int, ...]
 
     def forward(self, *xs: Array) -> Array:
-        axes = _once(batchless(self.axes, xs[0].ndim, str(self)), str(self))
+        axes = _once(batchless(self.axes, xs[0].ndim, self), self)
         wrong = [k for k in axes if xs[0].shape[k] != 1]
         if wrong:
             raise ShapeError(f"{self}: axis {wrong[0]} of x {xs[0].shape} is not of size 1; use Reshape or Slice")
@@ -141,8 +141,8 @@ class Unsqueeze(_Routes):
     axes: tuple[int, ...]
 
     def forward(self, *xs: Array) -> Array:
-        need_batch(xs[0], str(self))
-        axes = _once(batchless(self.axes, xs[0].ndim + len(self.axes), str(self)), str(self))
+        need_batch(xs[0], self)
+        axes = _once(batchless(self.axes, xs[0].ndim + len(self.axes), self), self)
         return np.expand_dims(xs[0], axes)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
@@ -167,7 +167,7 @@ class Concat(_Routes):
     arity: ClassVar[tuple[int, int | None]] = (1, None)
 
     def forward(self, *xs: Array) -> Array:
-        (axis,) = batchless((self.axis,), xs[0].ndim, str(self))
+        (axis,) = batchless((self.axis,), xs[0].ndim, self)
         first = _without(xs[0].shape, axis)
         for k, x in enumerate(xs):
             if x.ndim != xs[0].ndim or _without(x.shape, axis) != first:
@@ -178,7 +178,7 @@ class Concat(_Routes):
         return np.concatenate(xs, axis)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        (axis,) = batchless((self.axis,), g.ndim, str(self))
+        (axis,) = batchless((self.axis,), g.ndim, self)
         start = sum(x.shape[axis] for x in xs[:i])
         return g[(slice(None),) * axis + (slice(start, start + xs[i].shape[axis]),)]
 
@@ -201,13 +201,13 @@ class Split(_Routes):
             raise ShapeError(f"{self}: index must be one of 0 to {len(self.sizes) - 1}, and no size negative")
 
     def forward(self, *xs: Array) -> Array:
-        (axis,) = batchless((self.axis,), xs[0].ndim, str(self))
+        (axis,) = batchless((self.axis,), xs[0].ndim, self)
         if sum(self.sizes) != xs[0].shape[axis]:
             raise ShapeError(f"{self}: the sizes add up to {sum(self.sizes)}, which is not axis {axis} of x {xs[0].shape}")
         return xs[0][self._piece(axis)]
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        return _put(g, self._piece(*batchless((self.axis,), g.ndim, str(self))), xs[0].shape)
+        return _put(g, self._piece(*batchless((self.axis,), g.ndim, self)), xs[0].shape)
 
     def _piece(self, axis: int) -> tuple[slice, ...]:
         start = sum(self.sizes[: self.index])
@@ -233,14 +233,14 @@ class Slice(_Routes):
             raise ShapeError(f"{self}: step must not be 0; use Gather with the same index again to repeat an entry")
 
     def forward(self, *xs: Array) -> Array:
-        (axis,) = batchless((self.axis,), xs[0].ndim, str(self))
+        (axis,) = batchless((self.axis,), xs[0].ndim, self)
         y = xs[0][self._seen(axis)]
         if y.shape[axis] == 0:
             raise ShapeError(f"{self}: nothing is left of axis {axis} of x {xs[0].shape}; check start and stop")
         return y
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        return _put(g, self._seen(*batchless((self.axis,), g.ndim, str(self))), xs[0].shape)
+        return _put(g, self._seen(*batchless((self.axis,), g.ndim, self)), xs[0].shape)
 
     def _seen(self, axis: int) -> tuple[slice, ...]:
         return (slice(None),) * axis + (slice(self.start, self.stop, self.step),)
@@ -269,15 +269,15 @@ class Gather(_Routes):
 
     def forward(self, *xs: Array) -> Array:
         x, indices = xs
-        (axis,) = batchless((self.axis,), x.ndim, str(self))
-        check_indices(indices, -x.shape[axis], x.shape[axis], str(self))
+        (axis,) = batchless((self.axis,), x.ndim, self)
+        check_indices(indices, -x.shape[axis], x.shape[axis], self)
         return np.take(x, indices, axis)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         x, indices = xs
         if i == 1:
             return np.zeros_like(indices)
-        (axis,) = batchless((self.axis,), x.ndim, str(self))
+        (axis,) = batchless((self.axis,), x.ndim, self)
         out = filled(x.shape, 0, g)
         chosen: Any = (slice(None),) * axis + (indices,)
         np.add.at(out, chosen, g)
@@ -342,7 +342,7 @@ class Expand(_Routes):
 
     def forward(self, *xs: Array) -> Array:
         x = xs[0]
-        need_rank(x, 1 + len(self.shape), str(self), "the batch and one axis for each entry of shape; use Unsqueeze")
+        need_rank(x, 1 + len(self.shape), self, "the batch and one axis for each entry of shape; use Unsqueeze")
         batch = len(xs[1]) if len(xs) == 2 and len(x) == 1 else len(x)
         if len(xs) == 2 and len(xs[1]) != batch:
             raise ShapeError(f"{self}: x has {len(x)} samples and ``like`` has {len(xs[1])}; give x one sample or as many")
@@ -405,13 +405,13 @@ class Detach(Op):
 # ----- shared by the above ----------------------------------------------------------------------------------------
 
 
-def need_batch(x: Array, who: str) -> None:
+def need_batch(x: Array, who: object) -> None:
     """Refuses a number without axes."""
     if x.ndim == 0:
         raise ShapeError(f"{who}: the input has no axes, but a batch on axis 0 is expected")
 
 
-def _once(axes: tuple[int, ...], who: str) -> tuple[int, ...]:
+def _once(axes: tuple[int, ...], who: object) -> tuple[int, ...]:
     if len(set(axes)) < len(axes):
         raise ShapeError(f"{who}: one of the axes {axes} is named twice; name each once")
     return axes
@@ -428,7 +428,7 @@ def _put(g: Array, at: tuple[slice, ...], shape: tuple[int, ...]) -> Array:
     return out
 
 
-def check_indices(indices: Array, low: int, high: int, who: str) -> None:
+def check_indices(indices: Array, low: int, high: int, who: object) -> None:
     if indices.dtype.kind not in "iu":
         raise InputError(f"{who}: the indices have dtype {indices.dtype}, but integers are expected; cast them with ToInt")
     outside = (indices < low) | (indices >= high)

@@ -110,7 +110,7 @@ class LogSumExp(Op):
         return y if self.keepdims or not self.axes else b.add(Squeeze(self.axes), y)
 
 
-def _shifted(x: Array, axis: int, who: str) -> Array:
+def _shifted(x: Array, axis: int, who: object) -> Array:
     """x - max(x); a row of nothing but -inf stays as it is."""
     batchless((axis,), x.ndim, who)
     top = x.max(axis=axis, keepdims=True)

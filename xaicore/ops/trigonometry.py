@@ -145,5 +145,5 @@ class Atanh(Pointwise):
         return np.asarray(1 / ((1 - x) * (1 + x)))
 
 
-def _within(x: Array, who: str) -> None:
+def _within(x: Array, who: object) -> None:
     refuse(~(np.abs(x) <= 1), x, who, "-1 <= x <= 1 is expected; clip before it")
