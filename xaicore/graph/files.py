@@ -7,6 +7,7 @@ import binascii
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import UnionType
@@ -89,10 +90,11 @@ def _graph(document: dict[str, Any]) -> Graph:
 
 def _op(entry: dict[str, Any]) -> Op:
     """An operator from the table of contents and plain fields: nothing is imported or evaluated by name."""
-    return _op_of(entry, f"node {entry['name']!r}")
+    return op_of(entry, f"node {entry['name']!r}")
 
 
-def _op_of(entry: dict[str, Any], who: str) -> Op:
+def op_of(entry: Mapping[str, Any], who: str) -> Op:
+    """The operator of {"op": its name, "fields": its fields}, from the table of contents; ValueError or TypeError where there is none."""
     if entry["op"] not in OPS:
         raise ValueError(f"{who} has the unknown operator {entry['op']!r}; the file may come from a newer release")
     kind = OPS[entry["op"]]
@@ -113,10 +115,11 @@ def _op_of(entry: dict[str, Any], who: str) -> Op:
 def _fields(node: Node) -> dict[str, Any]:
     if OPS.get(type(node.op).__name__) is not type(node.op):
         raise GraphError(f"node {node.name!r}: {type(node.op).__name__} is not one of xaicore's own operators, so no file can hold it")
-    return _fields_of(node.op, f"node {node.name!r}")
+    return fields_of(node.op, f"node {node.name!r}")
 
 
-def _fields_of(op: Op, who: str) -> dict[str, Any]:
+def fields_of(op: Op, who: str) -> dict[str, Any]:
+    """The fields of an operator as JSON; GraphError names ``who`` where a file cannot hold one."""
     return {f.name: _to_json(getattr(op, f.name), f"{who}: {f.name}") for f in dataclasses.fields(op)}  # type: ignore[arg-type]
 
 
@@ -126,7 +129,7 @@ def _to_json(value: Any, who: str) -> Any:
     An operator within an operator (the activation of a recurrent layer) is {"op": its name, "fields": its fields}.
     """
     if isinstance(value, Op) and OPS.get(type(value).__name__) is type(value):
-        return {"op": type(value).__name__, "fields": _fields_of(value, who)}
+        return {"op": type(value).__name__, "fields": fields_of(value, who)}
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (tuple, list)):
@@ -145,7 +148,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_plain(v) for v in value)
     if isinstance(value, dict) and sorted(value) == ["fields", "op"]:
-        return _op_of(value, "a field")
+        return op_of(value, "a field")
     if isinstance(value, dict) and list(value) == ["number"]:
         text = _text(value["number"])
         over, slash, under = text.partition("/")
@@ -225,4 +228,4 @@ def _unpack(name: str, entry: dict[str, Any]) -> Array:
     return np.frombuffer(raw, dtype).reshape(shape).astype(np.dtype(entry["dtype"]))
 
 
-__all__ = ["DTYPES", "load", "save"]
+__all__ = ["DTYPES", "fields_of", "load", "op_of", "save"]
