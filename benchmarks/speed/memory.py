@@ -12,13 +12,13 @@ def main() -> None:
     import torch
 
     from benchmarks.speed.networks import inputs, network
-    from benchmarks.speed.rows import STABLE, explained, zennit
+    from benchmarks.speed.rows import explained, zennit
 
     torch.set_num_threads(1)
     name, side = sys.argv[1:]
     model, x = network(name), inputs(name, 1)
     if side == "zennit":
-        run = zennit("EpsilonPlus", **STABLE)(model, x)
+        run = zennit("EpsilonPlus", "ZPlus")(model, x)
     else:
         import xaicore as xc
 

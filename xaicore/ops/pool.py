@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, along, filled, is_exact, pad_spatial, scalar, scatter, taps, windows
+from xaicore.numerics import Array, along, either, filled, is_exact, pad_spatial, scalar, scatter, taps, windows
 from xaicore.ops.conv import check_geometry
 from xaicore.ops.op import Op, need_rank
 
@@ -196,7 +196,7 @@ class MaxPool(_Max, Window):
             if apart and not is_exact(g):  # no entry is in two windows
                 np.multiply(g, takes, out=back[(..., *seen)])
             else:
-                back[(..., *seen)] += np.where(takes, g, scalar(0, g))
+                back[(..., *seen)] += either(takes, g, scalar(0, g))
             free ^= takes
         return pad_spatial(back, [(-a, -b) for a, b in edges])
 

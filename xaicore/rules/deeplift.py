@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable, InputError
-from xaicore.numerics import Array, at_least, difference, divide, negative, positive, scalar
+from xaicore.numerics import Array, at_least, difference, divide, either, filled, negative, positive, scalar
 from xaicore.ops import (
     GRU,
     LSTM,
@@ -63,7 +63,7 @@ def merged(m: Multiplier, delta: Array) -> Array:
     if not isinstance(m, Pair):
         return m
     both = (m.plus + m.minus) / 2
-    return np.where(delta > 0, m.plus, np.where(delta < 0, m.minus, both))
+    return either(delta > 0, m.plus, either(delta < 0, m.minus, both))
 
 
 def slope(step: Step, dx: Array, dy: Array, threshold: float | Fraction, fallback: str) -> Array:
@@ -74,8 +74,8 @@ def slope(step: Step, dx: Array, dy: Array, threshold: float | Fraction, fallbac
         return divide(dy, dx)
     at = {"input": x, "reference": ref.xs[0], "midpoint": (x + ref.xs[0]) / 2}[fallback]
     xs = (at, *step.xs[1:])
-    derivative = step.node.op.vjp(0, np.where(tiny, scalar(1, x), scalar(0, x)), step.node.op.forward(*xs), *xs)
-    return np.where(tiny, derivative, divide(dy, np.where(tiny, scalar(1, x), dx)))
+    derivative = step.node.op.vjp(0, either(tiny, filled(x.shape, 1, x), scalar(0, x)), step.node.op.forward(*xs), *xs)
+    return either(tiny, derivative, divide(dy, either(tiny, scalar(1, x), dx)))
 
 
 # ----- multipliers ------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def softmax_rescale(threshold: float | Fraction, fallback: str) -> Rule:
         at = {"input": step.xs[0], "reference": x0, "midpoint": (step.xs[0] + x0) / 2}[fallback]
         there = step.node.op.vjp(0, m, step.node.op.forward(at), at)
         tiny = abs(dx) <= scalar(threshold, dx)
-        return (np.where(tiny, there, m * divide(dy, np.where(tiny, scalar(1, dx), dx))),)
+        return (either(tiny, there, m * divide(dy, either(tiny, scalar(1, dx), dx))),)
 
     return Rule("softmax_rescale", apply)
 
@@ -271,7 +271,7 @@ def _linear_pair(step: Step, m: Multiplier) -> Parts:
     parts: list[Array | None] = []
     for x, x0, up, down, both in zip(step.xs, ref.xs, same_sign, other_sign, half):
         parts.append(None if up is None or down is None or both is None
-                     else np.where(x > x0, up, np.where(x < x0, down, both)))
+                     else either(x > x0, up, either(x < x0, down, both)))
     return tuple(parts)
 
 
@@ -296,7 +296,7 @@ def _reveal_cancel(step: Step, m: Multiplier) -> Parts:
 
     def multiplier(dx: Array, dy: Array, other: Array) -> Array:
         limit = derivative(x0) / 2 + derivative(x0 + other) / 2         # Δx± -> 0: the two slopes that the average meets
-        return np.where(dx == 0, limit, divide(dy, dx))
+        return either(dx == 0, limit, divide(dy, dx))
 
     return (Pair(pair.plus * multiplier(d.plus, out.plus, d.minus), pair.minus * multiplier(d.minus, out.minus, d.plus)),
             *(None for _ in rest))

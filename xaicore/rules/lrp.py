@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
-from xaicore.numerics import STABILIZERS, Array, at_least, divide, is_exact, negative, positive, product, scalar, stabilize
+from xaicore.numerics import STABILIZERS, Array, at_least, divide, either, is_exact, negative, positive, product, scalar, stabilize
 from xaicore.ops import (
     GRU,
     LSTM,
@@ -147,7 +147,7 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
             return branch(a, r, up, up)
         z = a.apply() if bias == "ignore" and a.has_bias else step.y
         none = scalar(0, r)
-        above, below = np.where(z > 0, r, none), np.where(z < 0, r, none)
+        above, below = either(z > 0, r, none), either(z < 0, r, none)
         parts = branch(a, above, up, down)
         return plus(parts, branch(a, below, down, up)) if below.any() else parts    # behind a ReLU no relevance comes to z < 0
 

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import Mismatch, XaicoreError
-from xaicore.graph.graph import Graph
+from xaicore.graph.graph import Graph, Node
 from xaicore.graph.run import check_feeds
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.explain import explain
 from xaicore.methods.table import METHODS
 from xaicore.numerics import Array
-from xaicore.ops import BatchNorm, LayerNorm, ReLU, Sigmoid, Softmax, Tanh
 from xaicore.oracle.tolerance import tolerance
 from xaicore.oracle.twins import TWINS, Problem
 from xaicore.oracle.vectors.model import graph_of, model_of
@@ -30,6 +29,9 @@ from xaicore.oracle.worked import WORKED, Worked
 from xaicore.rules.sources import cite
 from xaicore.trace import forward
 
+CONVENTIONS = ("bias", "variant", "pool", "convention", "quadrature", "stabilizer", "attention", "gates")
+"""Settings that choose among conventions for one question."""
+
 REJECTED: tuple[tuple[str, str, Mapping[str, Any], str], ...] = (
     ("lrp.alpha_beta", "alpha-below-one", {"alpha": Fraction(1, 2)}, "alpha - beta = 1 with beta >= 0 leaves no alpha below 1"),
     ("lrp.epsilon", "negative-epsilon", {"eps": -1}, "a stabiliser below 0 moves denominators towards 0"),
@@ -38,7 +40,7 @@ REJECTED: tuple[tuple[str, str, Mapping[str, Any], str], ...] = (
     ("lrp.epsilon", "unknown-bias-policy", {"bias": "spread"}, "there is no such convention"),
     ("integrated_gradients", "no-steps", {"steps": 0}, "an average over no point has no value"),
     ("smoothgrad", "no-samples", {"samples": 0}, "an average over no sample has no value"),
-    ("deeplift.rescale", "baseline-of-another-shape", {"baseline": np.zeros(5)}, "a difference from a reference needs one of the input's shape"),
+    ("deeplift.rescale", "baseline-of-another-shape", {"baseline": np.zeros(5)}, "a reference has the shape of the input"),
     ("shapley.exact", "mask-of-another-shape", {"mask": np.zeros(5, int)}, "players are groups of the input's own entries"),
     ("grad_cam", "no-maps", {}, "a network without channels over space has no class-activation map"),
     ("cam", "no-average-pool", {}, "CAM needs a global average pool before the last layer"),
@@ -63,7 +65,7 @@ def certified(example: Worked) -> Vector | None:
     a, answered = _answer(draft)
     if METHODS[example.method].random and "seed" not in settings and not _same(a, _answer(draft, seed=1)[0]):
         return None                                                     # the answer depends on what is drawn
-    by_hand = dict(example.expected) if isinstance(example.expected, Mapping) else {k: example.expected for k in list(a.values)[:1]}
+    by_hand = dict(example.expected) if isinstance(example.expected, Mapping) else dict.fromkeys(list(a.values)[:1], example.expected)
     for k, v in by_hand.items():
         _agree(draft.id, "by hand", array(nested(v), arithmetic), a[k], answered, a)
     return _finished(draft, a, answered, [f"by hand: {example.by_hand}", _engine(arithmetic), *_twins(draft, a)])
@@ -168,24 +170,31 @@ def _finished(draft: Vector, a: Attribution, graph: Graph, derivations: Sequence
 def flags(draft: Vector, graph: Graph, values: Mapping[str, Any], absorbed: Any) -> tuple[str, ...]:
     """What is special about the question, from its numbers."""
     x = [v for part in draft.question()[0].values() for v in np.asarray(part).reshape(-1)]
-    kinds = {type(n.op).__name__ for n in graph.nodes}
-    before = [np.array(values[n.inputs[0]], object).reshape(-1) for n in graph.nodes if isinstance(n.op, ReLU) and n.inputs[0] in values]
+    kinds = set(map(_kind, graph.nodes))
+    before = [np.array(values[n.inputs[0]], object).reshape(-1) for n in graph.nodes if _kind(n) == "ReLU" and n.inputs[0] in values]
     at = [Fraction(v) for part in before for v in part]
     read = [i for n in graph.nodes for i in n.inputs if i in graph.params]
     batch = len(next(iter(draft.x.values())))
     settings = METHODS[draft.method].settings
+    inputs, params = [n.inputs for n in graph.nodes], graph.params
     stated = {
-        "zero-input": any(v == 0 for v in x), "negative-input": any(v < 0 for v in x), "kink": any(v == 0 for v in at), "dead-unit": any(v < 0 for v in at),
-        "bias": any(len(n.inputs) == 3 and type(n.op).__name__ in ("Dense", "Conv") for n in graph.nodes),
-        "residual": "Add" in kinds, "reuse": len(read) > len(set(read)), "pooling": any("Pool" in k for k in kinds), "convolution": "Conv" in kinds,
-        "product": "Mul" in kinds, "normalisation": any(isinstance(n.op, (BatchNorm, LayerNorm)) for n in graph.nodes),
-        "attention": any(isinstance(n.op, Softmax) for n in graph.nodes), "saturation": any(isinstance(n.op, (Sigmoid, Tanh)) for n in graph.nodes),
-        "padding": "Pad" in kinds or any(getattr(n.op, "pads", ()) for n in graph.nodes), "baseline": "baseline" in draft.settings,
-        "several-samples": batch > 1, "several-inputs": len(draft.x) > 1, "tie": _tied(graph, values, draft),
-        "convention": any(k in draft.settings and draft.settings[k] != settings.get(k) for k in ("bias", "variant", "pool", "convention", "quadrature", "attention", "gates")),
+        "zero-input": any(v == 0 for v in x), "negative-input": any(v < 0 for v in x),
+        "tie": _tied(graph, values, draft), "kink": any(v == 0 for v in at), "dead-unit": any(v < 0 for v in at),
+        "bias": any(len(i) == 3 and k in ("Dense", "Conv") and np.any(params.get(i[2], 1)) for i, k in zip(inputs, map(_kind, graph.nodes))),
+        "residual": "Add" in kinds, "reuse": len(read) > len(set(read)),
+        "pooling": any("Pool" in k for k in kinds), "convolution": "Conv" in kinds, "product": "Mul" in kinds,
+        "normalisation": bool(kinds & {"BatchNorm", "LayerNorm"}), "attention": "Softmax" in kinds,
+        "padding": "Pad" in kinds or any(getattr(n.op, "pads", ()) for n in graph.nodes),
+        "saturation": bool(kinds & {"Sigmoid", "Tanh"}), "baseline": "baseline" in draft.settings,
+        "several-samples": batch > 1, "several-inputs": len(draft.x) > 1,
+        "convention": any(k in draft.settings and draft.settings[k] != settings.get(k) for k in CONVENTIONS),
         "absorbed": absorbed is not None and any(Fraction(v) != 0 for v in absorbed), "rational": draft.arithmetic == "exact",
     }
     return tuple(k for k, on in stated.items() if on)
+
+
+def _kind(node: Node) -> str:
+    return type(node.op).__name__
 
 
 def _tied(graph: Graph, values: Mapping[str, Any], draft: Vector) -> bool:
@@ -215,19 +224,22 @@ def everything() -> tuple[Vector, ...]:
 
 def _with_variants(made: Sequence[Vector]) -> list[Vector]:
     """A vector with the paper's conventions names what the other conventions give for the same question."""
-    names = ("bias", "variant", "pool", "convention", "quadrature")
     groups: dict[str, list[Vector]] = {}
     for v in made:
-        rest = {k: s for k, s in v.settings.items() if k not in names}
-        groups.setdefault(json.dumps([v.method, v.model, v.x, v.target, rest], sort_keys=True), []).append(v)
+        groups.setdefault(_bare_question(v), []).append(v)
     out = []
     for v in made:
-        rest = {k: s for k, s in v.settings.items() if k not in names}
-        own = {k for k in v.settings if k in names}
-        others = [o for o in groups[json.dumps([v.method, v.model, v.x, v.target, rest], sort_keys=True)] if o is not v and o.expected != v.expected]
-        variants = {", ".join(f"{k}={s}" for k, s in o.settings.items() if k in names): o.expected for o in others} if not own else {}
+        plain = not any(k in CONVENTIONS for k in v.settings)
+        others = [o for o in groups[_bare_question(v)] if o is not v and o.expected != v.expected] if plain else []
+        variants = {", ".join(f"{k}={s}" for k, s in o.settings.items() if k in CONVENTIONS): o.expected for o in others}
         out.append(Vector(**{**vars(v), "variants": variants, "verdict": "variants" if variants else "required"}))
     return out
+
+
+def _bare_question(v: Vector) -> str:
+    """The question without the settings that choose a convention."""
+    rest = {k: s for k, s in v.settings.items() if k not in CONVENTIONS}
+    return json.dumps([v.method, v.model, v.x, v.target, rest], sort_keys=True)
 
 
 def _rejected() -> Iterable[Vector]:
@@ -235,8 +247,8 @@ def _rejected() -> Iterable[Vector]:
 
     model, x = model_of(net_a()), {"x": [["3", "1"]]}
     for method, name, settings, reason in REJECTED:
-        v = Vector(f"{method}/rejects-{name}", method, model, x, "float64", "reject", _source(METHODS[method].source),
-                   settings={k: frozen(s) for k, s in settings.items()}, derivations=("by definition", "the reference engine refuses it"), reason=reason)
+        v = Vector(f"{method}/rejects-{name}", method, model, x, "float64", "reject", _source(METHODS[method].source), reason=reason,
+                   settings={k: frozen(s) for k, s in settings.items()}, derivations=("by definition", "the reference engine refuses it"))
         try:
             _answer(v)
         except XaicoreError:

@@ -6,6 +6,7 @@ python plain.py FILE.json ...     (xaicore/oracle/vectors/cases/*.json)
 import json
 import sys
 from fractions import Fraction as F
+from pathlib import Path
 
 MINE = ("gradient", "gradient_x_input", "lrp.zero", "lrp.epsilon")
 
@@ -36,7 +37,7 @@ def explain(v, sample):
 def main(paths):
     """A line for each vector that differs, and the counts."""
     counts = {True: 0, False: 0, None: 0}
-    for v in (v for path in paths for v in json.load(open(path, encoding="utf-8"))["vectors"]):
+    for v in (v for path in paths for v in json.loads(Path(path).read_text(encoding="utf-8"))["vectors"]):
         fits = v["method"] in MINE and v["arithmetic"] == "exact" and set(v.get("settings", {})) <= {"eps"} and isinstance(v["target"], int)
         rows = v["x"].get("x", []) if fits and v["verdict"] != "reject" else []
         got = [explain(v, row) if not isinstance(row[0], list) else None for row in rows] or [None]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import FileRefused, UnknownName, XaicoreError, nearest
-from xaicore.oracle.vectors.model import graph_of
 from xaicore.graph.graph import Graph
 from xaicore.numerics import Array
+from xaicore.oracle.vectors.model import graph_of
 
 SCHEMA_VERSION = 1
 FOLDER = Path(__file__).parent / "cases"
@@ -82,7 +82,8 @@ class Vector:
 
     def question(self) -> tuple[dict[str, Array], Any, dict[str, Any]]:
         """(inputs, target, settings) as ``explain`` takes them."""
-        return {k: array(v, self.arithmetic) for k, v in self.x.items()}, thawed(self.target), {k: thawed(v) for k, v in self.settings.items()}
+        x = {k: array(v, self.arithmetic) for k, v in self.x.items()}
+        return x, thawed(self.target), {k: thawed(v) for k, v in self.settings.items()}
 
     def as_json(self) -> dict[str, Any]:
         """The document, its keys in the order of the fields, what is empty left out."""
@@ -97,8 +98,10 @@ def number(value: Any) -> Any:
     """A number as JSON: an integer and a fraction as text ("3", "-13/49"), a float as itself."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    if isinstance(value, (int, np.integer, Fraction)):
-        return str(Fraction(value))
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, Fraction):
+        return str(value)
     return float(value)
 
 
@@ -172,7 +175,7 @@ def read(path: str | Path) -> tuple[Vector, ...]:
     except (ValueError, RecursionError) as error:
         raise FileRefused(f"{path.name} is not a JSON document ({error})") from None
     if not isinstance(document, dict) or "vectors" not in document or not isinstance(document.get("schema"), int):
-        raise FileRefused(f"{path.name} is JSON, but no file of test vectors ({{\"schema\": {SCHEMA_VERSION}, \"vectors\": [...]}} is expected)")
+        raise FileRefused(f"{path.name} is JSON, but no file of test vectors; {{\"schema\": {SCHEMA_VERSION}, \"vectors\": [...]}} is expected")
     if document["schema"] > SCHEMA_VERSION:
         raise FileRefused(f"{path.name} has schema {document['schema']}, and this release reads up to {SCHEMA_VERSION}: update xaicore")
     known = {f.name for f in fields(Vector)}
@@ -181,7 +184,8 @@ def read(path: str | Path) -> tuple[Vector, ...]:
         who = entry.get("id", f"number {k}") if isinstance(entry, dict) else f"number {k}"
         unknown = set(entry) - known if isinstance(entry, dict) else {"no object"}
         if unknown:
-            raise FileRefused(f"{path.name}: vector {who!r} has {', '.join(sorted(map(repr, unknown)))}, which schema {SCHEMA_VERSION} does not know")
+            raise FileRefused(f"{path.name}: vector {who!r} has {', '.join(sorted(map(repr, unknown)))}, which schema {SCHEMA_VERSION} does "
+                              f"not know")
         try:
             found.append(Vector(**entry))
         except TypeError as error:
