@@ -63,14 +63,15 @@ class _Emitted(nn.Module):  # type: ignore[misc]
         self.feeds, self.outputs = tuple(graph.inputs), graph.outputs
         tensors = {k: _tensor(v) for k, v in graph.params.items()}
         shapes = _shapes(graph)
-        self.calls: list[tuple[str, tuple[str, ...]]] = []
+        self.calls: list[tuple[str, str, tuple[str, ...]]] = []                 # (value, path of its module, what it is fed)
+        paths = {}
         for node in sorted(graph.nodes, key=lambda n: n.name.count(".")):      # a module before its submodules
-            _put(self, node.name, _layer(node, graph, tensors, shapes) or Function(node.op))
+            paths[node.name] = _put(self, node.name, _layer(node, graph, tensors, shapes) or Function(node.op))
         for node in graph.nodes:
-            whole = isinstance(self.get_submodule(node.name), Function)
-            self.calls.append((node.name, tuple(i for i in node.inputs if whole or i not in tensors)))
+            whole = isinstance(self.get_submodule(paths[node.name]), Function)
+            self.calls.append((node.name, paths[node.name], tuple(i for i in node.inputs if whole or i not in tensors)))
         held = {id(t): k for k, t in [*self.named_parameters(remove_duplicate=False), *self.named_buffers(remove_duplicate=False)]}
-        read = {i for _, fed in self.calls for i in fed if i in tensors} | (set(self.outputs) & set(tensors))
+        read = {i for _, _, fed in self.calls for i in fed if i in tensors} | (set(self.outputs) & set(tensors))
         for name in sorted(read):
             if id(tensors[name]) not in held:
                 held[id(tensors[name])] = _put(self, name, tensors[name])
@@ -83,8 +84,8 @@ class _Emitted(nn.Module):  # type: ignore[misc]
         values = dict(zip(self.feeds, args)) | dict(kwargs)
         for name, path in self.held.items():
             values[name] = functools.reduce(getattr, path.split("."), self)
-        for name, fed in self.calls:
-            values[name] = self.get_submodule(name)(*(values[i] for i in fed))
+        for name, path, fed in self.calls:
+            values[name] = self.get_submodule(path)(*(values[i] for i in fed))
         found = tuple(values[o] for o in self.outputs)
         return found[0] if len(found) == 1 else found
 
@@ -110,12 +111,11 @@ def _put(root: nn.Module, path: str, value: Any) -> str:
         if not isinstance(getattr(at, name, None), nn.Module):
             at.add_module(name, nn.Module())
         at = getattr(at, name)
+    while hasattr(at, last):                                            # a module of ours, or a method of nn.Module such as "double"
+        last += "_"
     if isinstance(value, nn.Module):
         at.add_module(last, value)
-        return path
-    while hasattr(at, last):
-        last += "_"
-    if isinstance(value, nn.Parameter):
+    elif isinstance(value, nn.Parameter):
         at.register_parameter(last, value)
     else:
         at.register_buffer(last, value)

@@ -13,10 +13,25 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from xaicore.cli import check, compare, demo, evaluate, explain, fuzz, inspect, methods, metrics, represent, rules, sanity, visualize
+from xaicore.cli import (
+    check,
+    compare,
+    demo,
+    evaluate,
+    explain,
+    fuzz,
+    inspect,
+    methods,
+    metrics,
+    represent,
+    rules,
+    sanity,
+    vectors,
+    visualize,
+)
 from xaicore.errors import XaicoreError
 
-COMMANDS = (demo, inspect, explain, check, compare, fuzz, evaluate, sanity, visualize, represent, methods, metrics, rules)
+COMMANDS = (demo, inspect, explain, check, compare, fuzz, vectors, evaluate, sanity, visualize, represent, methods, metrics, rules)
 CODES = """exit codes:
   0  all that was asked ran and passed
   1  a mismatch, or an axiom that a method promises and does not keep

@@ -37,7 +37,7 @@ def _form(v: Vector) -> Iterator[str]:
         yield f"an id is METHOD/lower-case-words-with-hyphens, here {v.method}/..."
     if v.method not in METHODS:
         yield f"no method is called {v.method!r}: {nearest(v.method, METHODS)}"
-    elif unknown := set(v.settings) - set(METHODS[v.method].settings):
+    elif unknown := set(v.settings) - {*METHODS[v.method].settings, "output", "layer"}:
         yield f"{v.method} has no setting {', '.join(sorted(unknown))}"
     if v.arithmetic not in ("exact", "float64"):
         yield f"arithmetic {v.arithmetic!r} is not exact or float64"

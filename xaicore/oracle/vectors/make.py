@@ -29,7 +29,7 @@ from xaicore.oracle.worked import WORKED, Worked
 from xaicore.rules.sources import cite
 from xaicore.trace import forward
 
-CONVENTIONS = ("bias", "variant", "pool", "convention", "quadrature", "stabilizer", "attention", "gates")
+CONVENTIONS = ("bias", "variant", "pool", "convention", "quadrature", "stabilizer", "attention", "gates", "output")
 """Settings that choose among conventions for one question."""
 
 REJECTED: tuple[tuple[str, str, Mapping[str, Any], str], ...] = (
@@ -49,7 +49,10 @@ REJECTED: tuple[tuple[str, str, Mapping[str, Any], str], ...] = (
 
 
 def certified(example: Worked) -> Vector | None:
-    """The vector of a worked example; None where its settings are no plain values, or its answer depends on draws. Mismatch where the engine says something else."""
+    """The vector of a worked example; None where its settings are no plain values, or its answer depends on draws.
+
+    Mismatch where the engine says something else.
+    """
     graph = example.graph()
     try:
         settings = {k: frozen(v) for k, v in example.settings.items()}
@@ -176,11 +179,11 @@ def flags(draft: Vector, graph: Graph, values: Mapping[str, Any], absorbed: Any)
     read = [i for n in graph.nodes for i in n.inputs if i in graph.params]
     batch = len(next(iter(draft.x.values())))
     settings = METHODS[draft.method].settings
-    inputs, params = [n.inputs for n in graph.nodes], graph.params
+    inputs, params = [(n.inputs, _kind(n)) for n in graph.nodes], graph.params
     stated = {
         "zero-input": any(v == 0 for v in x), "negative-input": any(v < 0 for v in x),
         "tie": _tied(graph, values, draft), "kink": any(v == 0 for v in at), "dead-unit": any(v < 0 for v in at),
-        "bias": any(len(i) == 3 and k in ("Dense", "Conv") and np.any(params.get(i[2], 1)) for i, k in zip(inputs, map(_kind, graph.nodes))),
+        "bias": any(len(i) == 3 and k in ("Dense", "Conv") and np.any(params.get(i[2], 1)) for i, k in inputs),
         "residual": "Add" in kinds, "reuse": len(read) > len(set(read)),
         "pooling": any("Pool" in k for k in kinds), "convolution": "Conv" in kinds, "product": "Mul" in kinds,
         "normalisation": bool(kinds & {"BatchNorm", "LayerNorm"}), "attention": "Softmax" in kinds,

@@ -157,7 +157,7 @@ CASES: tuple[Small, ...] = (
     Small("triangle", one(Trilu()), PAIR),
     Small("einsum", one(Einsum("ni,io->no"), [[1, 2], [0, -1], [3, 1], [2, 2]]), VECTOR),
     Small("divide-by-constant", one(Div(), [1, -2, 4, 8]), VECTOR),
-    Small("where", lambda b, x: b.add(Where(), b.param("on", np.array([1, 0, 1, 0], bool)), x, b.param("c0", [9.0] * 4), name="op"), VECTOR),
+    Small("where", lambda b, x: b.add(Where(), b.param("on", np.array([1, 0, 1, 0], bool)), x, b.param("c", [9.0] * 4), name="op"), VECTOR),
     Small("resize-nearest", one(Resize((4,), mode="nearest")), [[[1, -2]]]),
     Small("resize-linear", one(Resize((4,), mode="linear")), [[[1, -2]]]),
 )

@@ -4,9 +4,9 @@ A subject is a Python function that is called with keywords,
 
     subject(method=..., model=..., x=..., target=..., settings=..., id=...)
 
-and gives an array (for one input), a mapping from inputs to arrays, or ``NotImplemented`` where it does not offer the method or a setting.
-``model`` is the vector's own (nested lists), or what ``emit`` makes of it: a module of torch, a model of ONNX or Keras; ``x`` is a mapping of
-float64 arrays.
+and gives an array (for one input), a mapping from inputs to arrays, or ``NotImplemented`` where it does not offer the method or a
+setting. ``model`` is the vector's own (nested lists), or what ``emit`` makes of it: a module of torch, a model of ONNX or Keras; ``x`` is a
+mapping of float64 arrays.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """The counts and every outcome as plain data."""
-        rows = [{"id": o.vector.id, "status": o.status, "detail": o.detail, "expected_failure": o.expected, "ok": o.ok} for o in self.outcomes]
+        rows = [{"id": o.vector.id, "status": o.status, "detail": o.detail, "expected_failure": o.expected, "ok": o.ok}
+                for o in self.outcomes]
         return {"counts": dict(Counter(o.status for o in self.outcomes)), "exit_code": self.exit_code, "outcomes": rows}
 
 
@@ -111,12 +112,12 @@ def known_failures(path: str | Path, ids: Sequence[str]) -> dict[str, str]:
 def _asked(subject: Callable[..., Any], v: Vector, emit: str, reason: str, rtol: float) -> Outcome:
     try:
         model = v.model if not emit else _emitted(v, emit)
-    except XaicoreError as error:
+    except (XaicoreError, KeyError) as error:
         return Outcome(v, "not offered", f"the model cannot be given to {emit}: {error}")
     x = {k: np.asarray(array(part, v.arithmetic), float) for k, part in v.x.items()}
     try:
-        answer = subject(method=v.method, model=model, x=x, target=thawed(v.target), settings=_floats({k: thawed(s) for k, s in v.settings.items()}),
-                         id=v.id)
+        settings = _floats({k: thawed(s) for k, s in v.settings.items()})
+        answer = subject(method=v.method, model=model, x=x, target=thawed(v.target), settings=settings, id=v.id)
     except NotImplementedError as error:
         return Outcome(v, "not offered", str(error))
     except Exception as error:

@@ -175,7 +175,7 @@ def read(path: str | Path) -> tuple[Vector, ...]:
     except (ValueError, RecursionError) as error:
         raise FileRefused(f"{path.name} is not a JSON document ({error})") from None
     if not isinstance(document, dict) or "vectors" not in document or not isinstance(document.get("schema"), int):
-        raise FileRefused(f"{path.name} is JSON, but no file of test vectors; {{\"schema\": {SCHEMA_VERSION}, \"vectors\": [...]}} is expected")
+        raise FileRefused(f"{path.name} is JSON, but no file of test vectors, {{\"schema\": {SCHEMA_VERSION}, \"vectors\": [...]}}")
     if document["schema"] > SCHEMA_VERSION:
         raise FileRefused(f"{path.name} has schema {document['schema']}, and this release reads up to {SCHEMA_VERSION}: update xaicore")
     known = {f.name for f in fields(Vector)}
@@ -184,8 +184,8 @@ def read(path: str | Path) -> tuple[Vector, ...]:
         who = entry.get("id", f"number {k}") if isinstance(entry, dict) else f"number {k}"
         unknown = set(entry) - known if isinstance(entry, dict) else {"no object"}
         if unknown:
-            raise FileRefused(f"{path.name}: vector {who!r} has {', '.join(sorted(map(repr, unknown)))}, which schema {SCHEMA_VERSION} does "
-                              f"not know")
+            raise FileRefused(f"{path.name}: vector {who!r} has {', '.join(sorted(map(repr, unknown)))}, which schema {SCHEMA_VERSION} "
+                              f"does not know")
         try:
             found.append(Vector(**entry))
         except TypeError as error:
