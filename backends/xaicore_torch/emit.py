@@ -106,12 +106,15 @@ def _shapes(graph: Graph) -> Mapping[str, tuple[int, ...]]:
 def _put(root: nn.Module, path: str, value: Any) -> str:
     """Puts a module, parameter or buffer at a dotted path, making the modules on the way; returns where it is now."""
     *way, last = path.split(".")
-    at = root
+    at, found = root, []
     for name in way:
-        if not isinstance(getattr(at, name, None), nn.Module):
+        while hasattr(at, name) and not isinstance(getattr(at, name), nn.Module):
+            name += "_"                                                 # a method of nn.Module, such as "double" or "train"
+        if not hasattr(at, name):
             at.add_module(name, nn.Module())
         at = getattr(at, name)
-    while hasattr(at, last):                                            # a module of ours, or a method of nn.Module such as "double"
+        found.append(name)
+    while hasattr(at, last):
         last += "_"
     if isinstance(value, nn.Module):
         at.add_module(last, value)
@@ -119,7 +122,7 @@ def _put(root: nn.Module, path: str, value: Any) -> str:
         at.register_parameter(last, value)
     else:
         at.register_buffer(last, value)
-    return ".".join([*way, last])
+    return ".".join([*found, last])
 
 
 # ----- layers -----------------------------------------------------------------------------------------------------
