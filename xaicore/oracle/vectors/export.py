@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xaicore.errors import BackendError, XaicoreError
+from xaicore.errors import ConversionError, GraphError
+from xaicore.oracle.serve import emitted
 from xaicore.oracle.vectors.make import formatted
 from xaicore.oracle.vectors.model import graph_of
 from xaicore.oracle.vectors.vector import Vector, array
@@ -29,24 +30,19 @@ def export(found: Sequence[Vector], folder: Path, form: str = "onnx") -> tuple[l
             path.write_text(formatted([v for v in found if v.method == method]), encoding="utf-8")
             written.append(path)
         return written, {}
-    try:
-        import onnx
-        from xaicore_onnx import emit
-    except ImportError as error:
-        raise BackendError(f"ONNX is needed to export as ONNX and is not installed ({error.name}); pip install xaicore[onnx]") from None
     left = {}
     for v in found:
         if v.verdict == "reject":
             left[v.id] = "a question without an answer"
             continue
         try:
-            model = emit(graph_of(v.model, "float64"))
-        except XaicoreError as error:
+            model = emitted(graph_of(v.model, "float64"), "onnx")
+        except (ConversionError, GraphError) as error:
             left[v.id] = str(error)
             continue
         own = folder / v.id.replace("/", "__")
         own.mkdir(exist_ok=True)
-        onnx.save(model, str(own / "model.onnx"))
+        (own / "model.onnx").write_bytes(model.SerializeToString())
         numbers: dict[str, Any] = {}
         for part in ("x", "expected", "forward", "layers"):
             numbers.update({f"{part}/{k}": np.asarray(array(values, v.arithmetic), float) for k, values in getattr(v, part).items()})
