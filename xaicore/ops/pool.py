@@ -56,10 +56,9 @@ class Window(Op):
         need_rank(x, len(self.kernel) + 2, self, "(N, C, *S) with one spatial axis for each entry of kernel")
         for n, k, d, (before, after) in zip(x.shape[2:], self.kernel, *self.settings()[1:], strict=True):
             if n + before + after < (k - 1) * d + 1:
-                raise ShapeError(f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {before} + {after} entries (x {x.shape}); "
-                                 f"use a larger input or more padding")
-        settings = zip(x.shape[2:], self.kernel, *self.settings(), strict=True)
-        found = [_positions(n, k, s, d, pads, self.ceil) for n, k, s, d, pads in settings]
+                raise ShapeError(f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {before} + {after} entries "
+                                 f"(x {x.shape}); use a larger input or more padding")
+        found = [_positions(*one, self.ceil) for one in zip(x.shape[2:], self.kernel, *self.settings(), strict=True)]
         for at, n in zip(found, x.shape[2:]):
             empty = ~((at >= 0) & (at < n)).any(axis=1)
             if empty.any():
