@@ -20,7 +20,9 @@ def wide(seed=0, inputs=30, hidden=3000):
 
 def test_guided_backpropagation_survives():
     g, x = wide()
-    report = sanity(g, x, ["guided_backprop", "gradient"], 0, ["randomisation", "recovery", "class"], controls=False)
+    report = sanity(g, x, ["guided_backprop", "gradient"], 0, ["randomisation", "last_layer", "recovery", "class"], controls=False)
+    assert report.of("guided_backprop", "last_layer").status == "fails"
+    assert report.of("gradient", "last_layer").status == "passes"
     assert report.of("guided_backprop", "randomisation").figure > 0.9
     assert report.of("guided_backprop", "recovery").status == "fails"
     assert report.of("guided_backprop", "class").figure > 0.9
@@ -29,6 +31,17 @@ def test_guided_backpropagation_survives():
     assert report.exit_code == 1
     assert "SURVIVES" in report.verdict("guided_backprop")
     assert report.verdict("gradient") == "passes all that apply"
+
+
+def test_a_map_that_sees_all_layers_but_the_last():
+    """Through three layers of random weights guided backpropagation is another picture, with other output weights it is the same."""
+    rng = np.random.default_rng(0)
+    g = mlp([rng.normal(size=(400, 20)), rng.normal(size=(400, 400)) / 20, rng.normal(size=(2, 400))], [None, rng.normal(size=400) / 4, None])
+    report = sanity(g, rng.normal(size=(1, 20)), ["guided_backprop", "gradient"], 0, ["last_layer"], controls=False)
+    assert report.of("guided_backprop", "last_layer").figure > 0.9
+    assert report.of("gradient", "last_layer").figure < 0.7
+    assert "last layer" in report.verdict("guided_backprop")
+    assert report.survivors == ("guided_backprop",)
 
 
 def test_z_plus_collapses_and_saturation_silences():

@@ -79,8 +79,9 @@ class SanityReport:
 
     @property
     def survivors(self) -> tuple[str, ...]:
-        """The methods, not controls, whose map is still there when the model knows nothing any more."""
-        return tuple(f.method for f in self.findings if f.check == "randomisation" and f.status == "fails" and f.method not in CONTROLS)
+        """The methods, not controls, whose map is still there when all parameters, or those of the last layer, are random."""
+        found = (f.method for f in self.findings if f.check in ("randomisation", "last_layer") and f.status == "fails")
+        return tuple(dict.fromkeys(m for m in found if m not in CONTROLS))
 
     @property
     def exit_code(self) -> int:
@@ -94,6 +95,10 @@ class SanityReport:
         failed = [f for f in self.findings if f.method == method and f.status == "fails"]
         if any(f.check == "randomisation" for f in failed):
             return "SURVIVES parameter randomisation: much of its map does not depend on what the model has learned"
+        if any(f.check == "last_layer" for f in failed):
+            rest = [f.check for f in failed if f.check != "last_layer"]
+            words = "SURVIVES randomisation of the last layer: one map, whatever the outputs mean"
+            return words + (f"; fails {', '.join(rest)}" if rest else "")
         if any(f.check == "outline" for f in failed):
             rest = [f.check for f in failed if f.check != "outline"]
             return "its outline survives parameter randomisation, its signs do not" + (f"; fails {', '.join(rest)}" if rest else "")
@@ -130,6 +135,15 @@ def _blank(s: Subject, seed: int) -> Graph:
 def _randomisation(s: Subject, seed: int) -> tuple[float, bool, str]:
     figure = _mean(np.concatenate([pearson(s.positions(), b) for b in _random_maps(s, seed)]))
     return figure, figure <= SURVIVES, "correlation of the map with that of a model whose layers are all random, three draws"
+
+
+def _last_layer(s: Subject, seed: int) -> tuple[float, bool, str]:
+    if not weighted_layers(s.graph):
+        raise Inapplicable("the model has no parameters that could be randomised")
+    layer, names = weighted_layers(s.graph)[-1]
+    found = [s.positions(values=s.again(graph=randomized(s.graph, names, "normal", seed + k))) for k in range(3)]
+    figure = _mean(np.abs(np.concatenate([pearson(s.positions(), b) for b in found])))
+    return figure, figure <= ALIKE, f"|correlation| of the map with that of a model whose last layer {layer!r} is random, three draws"
 
 
 def _outline(s: Subject, seed: int) -> tuple[float, bool, str]:
@@ -286,6 +300,7 @@ def _id(s: Subject) -> str:
 
 CHECKS: Mapping[str, Sanity] = MappingProxyType({c.id: c for c in (
     Sanity("randomisation", "N7", "does the map depend on the parameters?", "correlation", "adebayo2018", _randomisation),
+    Sanity("last_layer", "N7", "does the map depend on the weights of the last layer?", "|correlation|", "adebayo2018", _last_layer),
     Sanity("outline", "N7", "does the map without its signs depend on the parameters?", "rank correlation", "adebayo2018", _outline),
     Sanity("recovery", "N6", "does a random model give a picture of the input?", "rank correlation", "nie2018", _recovery),
     Sanity("class", "N8", "does the map depend on the class?", "correlation", "sixt2020", _class),

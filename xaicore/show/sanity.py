@@ -64,8 +64,9 @@ def _lines(report: SanityReport, method: str) -> list[str]:
     passed = "randomisation" in by and by["randomisation"].status == "passes"
     outline = "outline" in by and by["outline"].status == "fails"
     head = "" if "randomisation" not in by else "survives parameter randomisation" if by["randomisation"].status == "fails" else \
+        "survives randomisation of the last layer" if "last_layer" in by and by["last_layer"].status == "fails" else \
         "its outline survives, its signs do not" if outline else "depends on the parameters" if passed else ""
-    return [head, *(f"fails {f.check}: {f.figure:.3g}" for f in failed if f.check not in ("randomisation", "outline"))][:7]
+    return [head, *(f"fails {f.check}: {f.figure:.3g}" for f in failed if f.check not in ("randomisation", "last_layer", "outline"))][:7]
 
 
 __all__ = ["grid", "reasons", "sheet"]
