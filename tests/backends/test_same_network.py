@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import xaicore as xc
+from tests.methods.games import DATA
 from tests.nets import close
 
 torch = pytest.importorskip("torch")
@@ -85,8 +86,8 @@ def graphs():
     return {"torch": in_torch(w), "onnx": in_onnx(w), "keras": in_keras(w)}
 
 
-OTHERS = {"cam", "linear_shap", "max_shap", "attention_rollout", "lrp.restructured", "patternnet", "pattern_attribution"}
-"""Methods that ask for another network or for data: a pooled or affine head, attention, one output that can be flooded, samples."""
+OTHERS = (DATA - {"rate", "segmentation"}) | {"cam", "linear_shap", "max_shap", "attention_rollout", "lrp.restructured", "patternnet", "pattern_attribution", "attfind"}
+"""Methods that ask for another network or for data: a pooled or affine head, attention, one output that can be flooded, styles, samples."""
 DISTRIBUTED = [f"{k} distributed" for k, row in sorted(xc.METHODS.items()) if "bias" in row.settings]
 
 
