@@ -1,7 +1,7 @@
 """What units look for: feature visualisations of the digits network and of EfficientNet-Lite0, and what its layers know of a photograph.
 
     pip install ".[torch,real]"
-    python docs/features.py                              # writes features_digits.png and features.png
+    python docs/features.py                              # writes features.png, features_grid.png and features_digits.png
     python docs/features.py --part digits                # the small network alone: no torch, half a minute
 
 What there is to see, and what not to conclude from it, stands in features.md.
@@ -20,13 +20,15 @@ from PIL import Image
 
 from xaicore.data import digits_images, digits_model
 from xaicore.graph.graph import Graph, InputSpec
+from xaicore.represent.dictionary import Grid, activation_grid
 from xaicore.represent.patches import top_patches
-from xaicore.show.pictures import Shown, drawn, mosaic, stacked
-from xaicore.show.sheet import png
-from xaicore.visualize import PRESETS, dream, invert, render
+from xaicore.show.pictures import Shown, drawn, mosaic
+from xaicore.show.sheet import png, stacked
+from xaicore.visualize import PRESETS, dream, invert, picture_grid, render
 from xaicore.visualize.objectives import channel, class_logit, diversity, energy
 
 SIDE = 128
+GRIDS = ("_blocks.7/add", "_blocks.10/add")
 CLASSES = (985, 947, 340, 1)                             # daisy, mushroom, zebra, goldfish
 CHANNELS = ("_blocks.2/add:4", "_blocks.4/add:7", "_blocks.7/add:5", "_blocks.9/add:20", "_blocks.12/add:30")
 CONTRAST = 0.005                                         # this share of the values at either end is beyond black and white
@@ -108,17 +110,31 @@ def photographs(seed: int, steps: int, say: Callable[[str], None] = print) -> Im
     return mosaic(shown, 7, SIDE, "EfficientNet-Lite0, ImageNet weights: what it responds to")
 
 
+def seen(seed: int, steps: int) -> Image.Image:
+    """The photograph, and for every second of the 8 x 8 positions of two layers what the network sees there: its direction, visualised."""
+    graph, cat, bounds = network()
+    shown = [Shown(drawn(cat, bounds), "the photograph", "128 x 128")]
+    for layer in GRIDS:
+        whole = activation_grid(graph, cat[None], layer)
+        half = Grid(whole.vectors[::2, ::2], whole.norms[::2, ::2])
+        picture = picture_grid(graph, layer, half, batch=16, size=(3, 64, 64), seed=seed, steps=steps, bounds=bounds)
+        shown.append(Shown(drawn(picture, stretch=CONTRAST), layer, f"{half.norms.shape[0]} x {half.norms.shape[1]} positions"))
+    return mosaic(shown, len(shown), 256, "What EfficientNet-Lite0 sees where")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="what units look for")
-    parser.add_argument("--part", choices=("digits", "photographs", "both"), default="both")
+    parser.add_argument("--part", choices=("digits", "photographs", "grid", "all"), default="all")
     parser.add_argument("--steps", type=int, default=192, help="of the searches on EfficientNet-Lite0 (default 192)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-o", "--out", default=".", help="the folder of the two pictures (default: this one)")
+    parser.add_argument("-o", "--out", default=".", help="the folder of the pictures (default: this one)")
     args = parser.parse_args()
     folder = Path(args.out)
-    if args.part != "photographs":
+    if args.part in ("digits", "all"):
         (folder / "features_digits.png").write_bytes(png(digits(args.seed).quantize(64, dither=Image.Dither.NONE)))
-    if args.part != "digits":
+    if args.part in ("grid", "all"):
+        (folder / "features_grid.png").write_bytes(png(seen(args.seed, args.steps // 3).quantize(128)))
+    if args.part in ("photographs", "all"):
         sheet = photographs(args.seed, args.steps, lambda line: print(line, flush=True))
         (folder / "features.png").write_bytes(png(sheet.quantize(128)))
 

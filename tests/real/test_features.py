@@ -103,3 +103,4 @@ def test_the_documented_program_runs(tmp_path, monkeypatch):
     assert (tmp_path / "features_digits.png").stat().st_size > 5000
     is_small("features_digits.png")
     is_small("features.png")
+    is_small("features_grid.png")

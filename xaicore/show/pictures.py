@@ -68,16 +68,6 @@ def mosaic(pictures: Sequence[Shown], columns: int, box: int = 112, title: str =
     return image
 
 
-def stacked(images: Sequence[Image.Image]) -> Image.Image:
-    """One below the other, on white."""
-    whole = Image.new("RGB", (max(i.width for i in images), sum(i.height for i in images)), "white")
-    y = 0
-    for one in images:
-        whole.paste(one, (0, y))
-        y += one.height
-    return whole
-
-
 def plane(points: Array, pictures: Sequence[Any], size: int = 720, thumb: int = 40, labels: Sequence[str] = ()) -> Image.Image:
     """Every sample's picture (or its label, where it is none) at its place in the plane, (N, 2); rows go down with the second number."""
     low, high = points.min(axis=0), points.max(axis=0)

@@ -198,7 +198,7 @@ def contact_sheet(
                          f"explain fewer samples at once, or write .npz")
     blocks = [_block(tiles_of(results, n, over, shared), _heading(results, n, size), columns) for n in rows]
     head = _line(drawable(title), 17, INK, width=blocks[0].width) if title else None
-    return _stack([*([head] if head else []), *blocks, _legend(blocks[0].width, shared)])
+    return stacked([*([head] if head else []), *blocks, _legend(blocks[0].width, shared)])
 
 
 def png(image: Image.Image) -> bytes:
@@ -262,7 +262,8 @@ def _legend(width: int, shared: bool) -> Image.Image:
     return image
 
 
-def _stack(images: Sequence[Image.Image]) -> Image.Image:
+def stacked(images: Sequence[Image.Image]) -> Image.Image:
+    """One below the other, on white."""
     whole = Image.new("RGB", (max(i.width for i in images), sum(i.height for i in images)), "white")
     y = 0
     for one in images:
