@@ -26,12 +26,13 @@ from xaicore.cli import (
     represent,
     rules,
     sanity,
+    trace,
     vectors,
     visualize,
 )
 from xaicore.errors import XaicoreError
 
-COMMANDS = (demo, inspect, explain, check, compare, fuzz, vectors, evaluate, sanity, visualize, represent, methods, metrics, rules)
+COMMANDS = (demo, inspect, explain, trace, check, compare, fuzz, vectors, evaluate, sanity, visualize, represent, methods, metrics, rules)
 CODES = """exit codes:
   0  all that was asked ran and passed
   1  a mismatch, or an axiom that a method promises and does not keep

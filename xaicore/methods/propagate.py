@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +16,44 @@ from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
 from xaicore.rules.patterns import Patterns, fit_patterns, pattern_rules
 from xaicore.rules.ruleset import Pair, Plan, RuleSet, sign_parts
-from xaicore.trace import Signal, Trace, backward, beside
+from xaicore.trace import Signal, Signals, Trace, backward, beside
 
 Reduce = Literal["none", "abs", "max_abs", "sum_abs", "l2"]
+
+
+@dataclass(frozen=True, eq=False)
+class Passage:
+    """One backward pass with all that it was made of: the values, the rule of each node, the signal at each value that was kept."""
+
+    rules: RuleSet
+    trace: Trace
+    plan: Plan
+    signals: Signals
+    seed: Array
+    baseline: Mapping[str, Array] | None = None
+
+    def read(self, name: str, signal: Signal) -> Array:
+        """A signal at a value as the result has it: multipliers times the difference from the baseline, everything else as it is."""
+        return _read(self.rules, self.trace, name, signal, False)
+
+
+def pass_back(
+    task: Task, rules: RuleSet, method: str, baseline: Any = None, seed: Array | None = None, plan: Plan | None = None,
+    kept: Callable[[Task, Trace], Sequence[str]] | None = None,
+) -> Passage:
+    """The backward pass of a rule set from the explained value; settings as in ``propagate``; ``kept`` names values (default: all)."""
+    if rules.carrier == "relevance" and task.output != "logit" and task.head is not None:
+        raise Inapplicable(f"{method}: LRP starts at a logit, and a softmax head would take the relevance of every class apart; "
+                           f"use output='logit' (the default), which explains the value before {task.head}")
+    start = task.baseline(baseline) if rules.carrier == "multiplier" else None
+    trace = rules.note(task.traced(rules) if start is None else beside(task.traced(rules), start))
+    graph = trace.graph
+    if seed is None:
+        seed = task.weights * trace[task.value] if rules.carrier == "relevance" else task.weights
+    plan = rules.plan(trace.graph, trace.wrt, task.value) if plan is None else plan
+    names = [n.name for n in graph.nodes] if kept is None else kept(task, trace)
+    signals = backward(trace, plan, {task.value: seed}, names)
+    return Passage(rules, trace, plan, signals, seed, start)
 
 
 def propagate(
@@ -31,16 +66,8 @@ def propagate(
     is; "probability": seed 1, read out as it is; "multiplier": seed 1, read out times (x - baseline). ``seed`` replaces the seed,
     ``plan`` the rule set's plan for what lies before the explained value.
     """
-    if rules.carrier == "relevance" and task.output != "logit" and task.head is not None:
-        raise Inapplicable(f"{method}: LRP starts at a logit, and a softmax head would take the relevance of every class apart; "
-                           f"use output='logit' (the default), which explains the value before {task.head}")
-    start = task.baseline(baseline) if rules.carrier == "multiplier" else None
-    trace = rules.note(task.traced(rules) if start is None else beside(task.traced(rules), start))
-    graph = trace.graph
-    if seed is None:
-        seed = task.weights * trace[task.value] if rules.carrier == "relevance" else task.weights
-    plan = rules.plan(trace.graph, trace.wrt, task.value) if plan is None else plan
-    signals = backward(trace, plan, {task.value: seed}, _kept(task, trace))
+    passage = pass_back(task, rules, method, baseline, seed, plan, _kept)
+    trace, signals, start = passage.trace, passage.signals, passage.baseline
 
     def read(name: str, signal: Signal) -> Array:
         return _read(rules, trace, name, signal, multiply)
@@ -51,7 +78,7 @@ def propagate(
         output=task.scores(trace[task.value]), method=method, graph=task.graph, feeds=task.feeds, target=task.target,
         settings=dict(rules.settings), explained=task.words, baseline=start,
         baseline_output=None if trace.ref is None else task.scores(trace.ref[task.value]),
-        layers=Layers(graph, {k: v for k, v in found.items() if k not in task.wrt}), ledger=signals.ledger)
+        layers=Layers(trace.graph, {k: v for k, v in found.items() if k not in task.wrt}), ledger=signals.ledger)
 
 
 STARTS: Mapping[str, Callable[[Array, Array], Array]] = {

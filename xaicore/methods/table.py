@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from xaicore.errors import Inapplicable
 from xaicore.methods import shapley
 from xaicore.methods.ablate import feature_ablation, feature_permutation
 from xaicore.methods.attribution import Attribution
@@ -140,15 +141,33 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
         known = {**known, **around, "start": "value"}
 
     def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, start: str = "value", **settings: Any) -> Attribution:
-        dialect = {k: settings.pop(k) for k in around if k in settings}
-        made = build(**settings) if rules is None else rules
-        seed = seed_of(task, start) if relevance else None
-        return propagate(task, in_dialect(made, **dialect) if dialect else made, id, baseline, seed=seed)
+        made = _dialect(build(**{k: v for k, v in settings.items() if k not in around}) if rules is None else rules, settings)
+        return propagate(task, made, id, baseline, seed=seed_of(task, start) if relevance else None)
 
     run.__doc__ = build.__doc__
     cost = "2 forward, 1 backward" if "baseline" in known else "1 forward, 1 backward"
     line = (build.__doc__ or "").strip().splitlines()[0]
     return _row(id, run, *promises, source=source, layer="signal", settings=known, summary=line, cost=cost)
+
+
+def _dialect(rules: RuleSet, settings: Mapping[str, Any]) -> RuleSet:
+    around = {k: settings[k] for k in _settings_of(in_dialect) if k in settings}
+    return in_dialect(rules, **around) if around else rules
+
+
+def rule_set_of(id: str, settings: Mapping[str, Any]) -> RuleSet:
+    """The rule set that a method carries its signal by, with those of ``settings`` that it takes.
+
+    Inapplicable for a method that is not one backward pass of a rule set.
+    """
+    if id in RULE_SETS:
+        return _dialect(RULE_SETS[id](**{k: v for k, v in settings.items() if k in _settings_of(RULE_SETS[id])}),
+                        settings if id.startswith(("lrp", "deep_taylor")) else {})
+    same = {"saliency": "gradient", "gradient_x_input": "gradient", "guided_saliency": "guided_backprop"}
+    if id not in same:
+        raise Inapplicable(f"{id} is not one backward pass of a rule set, so that no rule leads from a unit to its inputs; methods that "
+                           f"are: {', '.join([*RULE_SETS, *same])}")
+    return RULE_SETS[same[id]]()
 
 
 _ALWAYS = ("batch_invariance", "determinism")

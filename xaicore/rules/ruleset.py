@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -37,6 +38,23 @@ class Rule:
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The numbers and names that the rule was made with, read from the closure of its function: {"eps": 1e-6, "bias": "absorb"}."""
+        found: dict[str, Any] = {}
+        _closed_over(self.apply, found)
+        return found
+
+
+def _closed_over(function: Any, found: dict[str, Any]) -> None:
+    """Collects the plain values in a function's closure, and in the closures of the functions and rules that it calls."""
+    for name, cell in zip(getattr(getattr(function, "__code__", None), "co_freevars", ()), getattr(function, "__closure__", None) or ()):
+        value = cell.cell_contents
+        if isinstance(value, (int, float, str, Fraction)):
+            found.setdefault(name, value)
+        elif isinstance(value, Rule) or callable(value):
+            _closed_over(value.apply if isinstance(value, Rule) else value, found)
 
 
 Row: TypeAlias = tuple[Selector, Rule]
