@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from xaicore.errors import BackendError, FileRefused, InputError, NothingChecked, Unrecorded
+from xaicore.errors import BackendError, FileRefused, GraphError, InputError, NothingChecked, ShapeError, Unrecorded, Unsupported
 from xaicore.graph import Graph
 from xaicore.graph.files import load as load_json
 
@@ -93,13 +95,31 @@ def load(path: str | Path, *, dtype: str = "float64", verify: bool = False, **op
             raise NothingChecked(f"{path.name} is xaicore's own file: there is no framework to compare it with; load it without verify")
         return load_json(path).astype(dtype)
     if suffix in READERS:
-        graph = _backend(READERS[suffix]).load(path, dtype=dtype, verify=verify, **options)
-        assert isinstance(graph, Graph)
-        return graph
+        backend = _backend(READERS[suffix])
+        with _named(path, bool(options)):
+            graph = backend.load(path, dtype=dtype, verify=verify, **options)
+            assert isinstance(graph, Graph)
+            return graph
     for suffixes, why in REFUSED.items():
         if suffix in suffixes:
             raise FileRefused(f"{path.name} is {why}")
     raise FileRefused(f"{path.name}: files ending in {suffix or '(nothing)'} are not read; give .onnx, .keras or xaicore's .json")
+
+
+@contextmanager
+def _named(path: Path, told: bool) -> Iterator[None]:
+    """Errors name the file. What no example or option of the caller's can have caused (``told``: there are some) is the file's fault."""
+    try:
+        yield
+    except (GraphError, ShapeError) as error:
+        text = str(error) if path.name in str(error) else f"{path.name}: {error}"
+        raise (type(error) if told else FileRefused)(text) from error
+    except (FileRefused, Unsupported) as error:
+        if path.name in str(error):
+            raise
+        raise type(error)(f"{path.name}: {error}") from error
+    except MemoryError:
+        raise FileRefused(f"{path.name} asks for more memory than there is") from None
 
 
 def _backend(name: str) -> ModuleType:

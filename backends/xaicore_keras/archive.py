@@ -7,13 +7,10 @@ store that hands out one named array at a time, after its size was checked again
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
-import re
-import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,20 +18,15 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import BackendError, FileRefused
+from xaicore.graph.untrusted import check_bytes, max_total, parse_json, read_bytes
 from xaicore.numerics import Array
 from xaicore_keras.record import Weight
-
-MAX_BYTES = 4 << 30
-"""Of the file, and of its weights: the largest of keras.applications, ConvNeXtXLarge, has 1.4 GB."""
 
 MAX_JSON = 64 << 20
 """Of config.json: the largest of keras.applications has 1.3 MB; constants of keras.ops are in here too."""
 
 MAX_RATIO = 100
 """Of a member's size to what it takes in the zip. Keras stores without compression; numbers hardly compress."""
-
-MAX_DEPTH = 100
-"""Of lists and dicts in the JSON: one more model in a model takes five levels."""
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 RECIPE = "Save the model again with model.save('model.keras')"
@@ -43,7 +35,7 @@ RECIPE = "Save the model again with model.save('model.keras')"
 def opened(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Store]:
     """The configuration and the weights of a file; FileRefused for everything that is no sound .keras file."""
     where = Path(path)
-    data = _read(where)
+    data = read_bytes(where)
     if not data.startswith(b"PK\x03\x04"):
         kind = "an HDF5 file, Keras 2's format" if data.startswith(b"\x89HDF") else "not a zip archive"
         raise FileRefused(f"{where.name} is {kind}; a .keras file is a zip of {', '.join(MEMBERS)}. Load it in Keras, save it as .keras")
@@ -64,18 +56,6 @@ def opened(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Store]:
 # ----- the zip --------------------------------------------------------------------------------------------------------
 
 
-def _read(where: Path) -> bytes:
-    try:
-        about = where.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise FileRefused(f"{where} is not a regular file; give the path of a .keras file")
-        if about.st_size > MAX_BYTES:
-            raise FileRefused(f"{where} has {about.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-        return where.read_bytes()
-    except OSError as error:
-        raise FileRefused(f"{where} cannot be read ({error.strerror or error}); check the path and its permissions") from error
-
-
 def _members(archive: zipfile.ZipFile, who: str) -> dict[str, zipfile.ZipInfo]:
     """The three members by name, after every entry was looked at."""
     found: dict[str, zipfile.ZipInfo] = {}
@@ -87,7 +67,7 @@ def _members(archive: zipfile.ZipFile, who: str) -> dict[str, zipfile.ZipInfo]:
             raise FileRefused(f"{who} holds {one.filename!r:.100}; {', '.join(MEMBERS)} are expected and nothing else{hint}. {RECIPE}")
         if one.flag_bits & 1:
             raise FileRefused(f"{who}: {one.filename} is encrypted; only plain files are read. {RECIPE}")
-        limit = MAX_BYTES if one.filename.endswith(".h5") else MAX_JSON
+        limit = max_total() if one.filename.endswith(".h5") else MAX_JSON
         if one.file_size > limit:
             raise FileRefused(f"{who}: {one.filename} declares {one.file_size:,} bytes; at most {limit:,} are read. {RECIPE}")
         if one.file_size > MAX_RATIO * one.compress_size + (1 << 20):
@@ -111,30 +91,10 @@ def _member(archive: zipfile.ZipFile, one: zipfile.ZipInfo, who: str) -> bytes:
 # ----- the JSON -------------------------------------------------------------------------------------------------------
 
 
-_STRING, _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"'), re.compile(rb"[\[\]{}]")
-
-
 def _parsed(data: bytes, who: str) -> dict[str, Any]:
-    depth = deepest = 0
-    for one in _BRACKET.finditer(_STRING.sub(b"", data)):               # before the parser, which recurses
-        depth += 1 if one[0] in b"[{" else -1
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
-        raise FileRefused(f"{who} is nested {deepest} levels deep; at most {MAX_DEPTH} are read. {RECIPE}")
-    try:
-        found = json.loads(data.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise FileRefused(f"{who} is not sound JSON: {str(error)[:200]}. {RECIPE}") from error
+    found = parse_json(data, who)
     if not isinstance(found, dict):
         raise FileRefused(f"{who} holds a {type(found).__name__}; an object is expected. {RECIPE}")
-    return found
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [k for k, _ in pairs]
-        raise ValueError(f"the key {next(k for k in names if names.count(k) > 1)!r:.60} stands twice in one object")
     return found
 
 
@@ -222,6 +182,7 @@ class Store:
                 f"{self.who}: {path} declares the shape {shape}, {size:,} bytes, and stores {held:,}"
                 f"{' in chunks' if chunked else ''}; plain arrays are expected, as Keras writes them. {RECIPE}"
             )
+        check_bytes(size, f"{self.who}: {path}")
         self._spent += size
         if self._spent > self._size:
             raise FileRefused(f"{self.who}: its arrays declare more bytes than the whole file has ({self._size:,}): a bomb. {RECIPE}")

@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from xaicore.errors import ConversionError, FileRefused
+from xaicore.graph.untrusted import max_bytes
 from xaicore.numerics import Array
 from xaicore_onnx.reference import evaluator
 from xaicore_onnx.safe import array_of
@@ -78,6 +79,7 @@ def check_size(node: onnx.NodeProto, shapes: Sequence[Shape | None], known: Sequ
 
     ``shapes`` has one entry for each input (None for one left out), ``known`` its value where it is a constant.
     """
+    limit = min(limit, max_bytes() // 8)
     given = [tuple(s) for s in shapes if s is not None]
     rule = GROWTH.get(node.op_type)
     attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.type != onnx.AttributeProto.GRAPH}

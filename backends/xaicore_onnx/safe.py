@@ -7,7 +7,6 @@ Files beside the model are read by external.py, where the caller asks for it, an
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -21,11 +20,15 @@ import onnx.numpy_helper
 from onnx import TensorProto
 
 from xaicore.errors import ConversionError, FileRefused
+from xaicore.graph import untrusted
 from xaicore.numerics import Array
 from xaicore_onnx.external import ITEM_BYTES, fill
 
 MAX_BYTES = 2 << 30
 """What one protobuf message can hold at most; a larger model has to use external data."""
+
+MAX_INLINED = 100_000
+"""Nodes that a model with local functions may have once they are inlined; the exporters' largest have some thousands."""
 
 OPSETS = range(7, 29)
 """The operator sets whose meaning was read and is implemented: before 7 broadcasting was another, after 28 nothing is known."""
@@ -53,21 +56,7 @@ TYPED_FIELD = {
 def read_file(path: str | os.PathLike[str], external_data: bool = False) -> onnx.ModelProto:
     """The checked model of a file; FileRefused for everything that is not one. ``external_data``: tensors in files beside it are read."""
     where = Path(path)
-    try:
-        about = where.stat()
-    except OSError as error:
-        raise FileRefused(f"{where} cannot be read: {error.strerror or error}; check the path") from error
-    if stat.S_ISDIR(about.st_mode):
-        raise FileRefused(f"{where} is a directory, not a file; name the .onnx file in it")
-    if not stat.S_ISREG(about.st_mode):
-        raise FileRefused(f"{where} is not a regular file (a device or a pipe); copy the model to a file first")
-    if about.st_size > MAX_BYTES:
-        raise FileRefused(f"{where} has {about.st_size:,} bytes; an ONNX file holds {MAX_BYTES:,} at most")
-    try:
-        data = where.read_bytes()
-    except OSError as error:
-        raise FileRefused(f"{where} cannot be read: {error.strerror or error}; check its permissions") from error
-    return read_bytes(data, str(where), where.parent if external_data else None)
+    return read_bytes(untrusted.read_bytes(where, MAX_BYTES), str(where), where.parent if external_data else None)
 
 
 def read_bytes(data: bytes, source: str = "the model", folder: Path | None = None) -> onnx.ModelProto:
@@ -87,7 +76,7 @@ def read_bytes(data: bytes, source: str = "the model", folder: Path | None = Non
             f"Compare its size with the original; {RECIPE}"
         ) from error
     if folder is not None:
-        fill(tensors_of(model), folder, MAX_BYTES - len(data), source)
+        fill(tensors_of(model), folder, min(MAX_BYTES, untrusted.max_total()) - len(data), source)
     return checked(model, source)
 
 
@@ -98,6 +87,7 @@ def checked(model: onnx.ModelProto, source: str = "the model") -> onnx.ModelProt
     for tensor in tensors_of(model):
         check_tensor(tensor, source)
     opset_of(model)
+    check_calls(model, source)
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # ValidationError, ValueError (over 2 GB), UnicodeDecodeError (damaged names)
@@ -108,6 +98,30 @@ def checked(model: onnx.ModelProto, source: str = "the model") -> onnx.ModelProt
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:
         raise FileRefused(f"{source}: its local functions cannot be inlined: {_short(error)}; export the model without them") from error
+
+
+def check_calls(model: onnx.ModelProto, source: str = "the model") -> None:
+    """Refuses local functions that make more than MAX_INLINED nodes of each other: each that calls the next one twice doubles them."""
+    bodies = {(f.domain, f.name): f.node for f in model.functions}
+    if not bodies:
+        return
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(nodes: Any) -> int:
+        return sum(1 + called((n.domain, n.op_type)) + sum(size(g.node) for a in n.attribute for g in [a.g, *a.graphs]) for n in nodes)
+
+    def called(name: tuple[str, str]) -> int:
+        if name in bodies and name not in sizes:
+            sizes[name] = 0                                 # a function that calls itself is the checker's to refuse
+            sizes[name] = size(bodies[name])
+        return sizes.get(name, 0)
+
+    try:
+        count = size(model.graph.node)
+    except RecursionError:
+        raise FileRefused(f"{source}: its local functions call each other too deeply; export the model without them") from None
+    if count > MAX_INLINED:
+        raise FileRefused(f"{source}: its local functions make {count:,} nodes of each other; at most {MAX_INLINED:,} are read")
 
 
 def opset_of(model: onnx.ModelProto) -> int:
@@ -176,6 +190,7 @@ def check_tensor(tensor: TensorProto, source: str = "the model") -> None:
                 f"{who} has the shape {list(tensor.dims)}, so {count * unit:,} bytes are expected, but it holds {have:,}. "
                 f"The file is damaged or cut off"
             )
+        untrusted.check_bytes(have, who)
         return
     have = len(getattr(tensor, TYPED_FIELD.get(tensor.data_type, "int32_data")))
     if have != count:

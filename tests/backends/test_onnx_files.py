@@ -54,7 +54,7 @@ def _zip(path: Path) -> None:
 WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda p: None, "cannot be read: No such file"),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
-    "directory": (lambda p: p.mkdir(), "is a directory"),
+    "directory": (lambda p: p.mkdir(), "no regular file .but a folder"),
     "pickle": (_pickle, "pickle, which is never opened"),
     "zip": (_zip, "a zip archive"),
     "numpy": (lambda p: np.save(p.open("wb"), np.ones(3)), "a NumPy array"),
@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "random": (lambda p: p.write_bytes(np.random.default_rng(0).bytes(5000)), "is not an ONNX model"),
     "zeros": (lambda p: p.write_bytes(bytes(5000)), "is not an ONNX model"),
     "cut": (lambda p: p.write_bytes(DATA[: len(DATA) // 2]), "cut off or damaged"),
-    "fifo": (lambda p: os.mkfifo(p), "not a regular file"),
+    "fifo": (lambda p: os.mkfifo(p), "no regular file"),
 }
 
 
@@ -93,9 +93,9 @@ def test_a_file_above_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path = tmp_path / "model.onnx"
     path.write_bytes(DATA)
     monkeypatch.setattr("xaicore_onnx.safe.MAX_BYTES", 100)
-    with pytest.raises(FileRefused, match="holds 100 at most"):
+    with pytest.raises(FileRefused, match="more than 100 are not read|holds 100 at most"):
         load(path)
-    with pytest.raises(FileRefused, match="holds 100 at most"):
+    with pytest.raises(FileRefused, match="more than 100 are not read|holds 100 at most"):
         to_graph(DATA)
 
 

@@ -102,8 +102,8 @@ def test_memory_and_interruption_have_words(run: Run, monkeypatch: pytest.Monkey
 
     raising(MemoryError("4 TiB"))
     ran = run("inspect", "model.json")
-    assert ran.code == 2
-    assert "not enough memory" in ran.err
+    assert ran.code == 4
+    assert "model.json: not enough memory (4 TiB)" in ran.err
     raising(KeyboardInterrupt())
     assert run("inspect", "model.json").code == 130
 

@@ -23,6 +23,7 @@ from tests.cases.case import Case
 from tests.graph.graphs import assert_same, cnn, feed, graph_of
 from xaicore.errors import FileRefused, GraphError
 from xaicore.graph import Builder, Graph, files
+from xaicore.graph.untrusted import limited
 from xaicore.ops import (
     OPS,
     BatchNorm,
@@ -423,9 +424,9 @@ def test_a_newer_version_says_so(tmp_path: Path) -> None:
     refused(changed(document(), ("version",), 2), tmp_path, r"format version 2; this release reads version 1")
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGEST", 100)
-    refused(document(), tmp_path, "more than 100 are not read")
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with limited(25):
+        refused(document(), tmp_path, "more than 100 are not read")
 
 
 @pytest.mark.parametrize("path", ["missing.json", ".", "x" * 5000])

@@ -4,12 +4,12 @@ allocated that the file does not have."""
 from __future__ import annotations
 
 import csv
-import json
 import math
 import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,14 +21,15 @@ from xaicore.cli.shared import log
 from xaicore.errors import FileRefused, InputError, ShapeError, UnknownName, nearest
 from xaicore.graph import Graph
 from xaicore.graph.graph import InputSpec, cast
+from xaicore.graph.untrusted import Spent, check_bytes, check_ratio, open_regular, parse_json, read_bytes
 from xaicore.methods.propagate import channels_last
 from xaicore.numerics import Array
 
 IMAGES = (".png", ".jpg", ".jpeg")
 READ = (".npy", ".npz", *IMAGES, ".csv", ".json")
 PIXELS = 50_000_000                                   # of an image; a PNG of a few kilobytes can claim far more
+HEADER = 2**17                                        # bytes of the header of an .npy
 TEXT = 64 * 2**20                                     # bytes of a .csv or .json
-ARRAYS = 2 * 2**30                                    # bytes of an .npy or of one member of an .npz
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read_input(name: str, graph: Graph, pixels: Pixels | None = None) -> dict[st
     elif pixels is not None and pixels != Pixels():
         raise InputError(f"--resize, --scale, --mean and --std are for images; {path.name} is taken as it is")
     elif kind == ".npy":
-        with _opened(path) as stream:
+        with open_regular(path) as stream:
             arrays = {"": _npy(stream, path.stat().st_size, path.name)}
     elif kind == ".npz":
         arrays = _npz(path)
@@ -79,7 +80,7 @@ def read_array(name: str) -> Any:
     if kind in IMAGES:
         return np.asarray(_converted(_decoded(path), "L", path.name)).astype(np.int64)
     if kind == ".npy":
-        with _opened(path) as stream:
+        with open_regular(path) as stream:
             return _npy(stream, path.stat().st_size, path.name)
     if kind == ".csv":
         rows = _csv(path)
@@ -104,13 +105,6 @@ def _found(name: str) -> Path:
         except UnknownName:
             pass
     raise FileRefused(f"{path} does not exist")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise FileRefused(f"{path} cannot be opened: {error.strerror}") from None
 
 
 # ----- which input ----------------------------------------------------------------------------------------------------
@@ -185,7 +179,7 @@ def _image(path: Path, name: str, graph: Graph, pixels: Pixels) -> Array:
 def _decoded(path: Path) -> Image.Image:
     """The image upright; FileRefused for what is none, for a claim of too many pixels, and for more than 8 bits."""
     try:
-        with _opened(path) as stream, warnings.catch_warnings():
+        with open_regular(path) as stream, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(stream, formats=("PNG", "JPEG"))
             if image.width * image.height > PIXELS:
@@ -198,7 +192,7 @@ def _decoded(path: Path) -> Image.Image:
         raise FileRefused(f"{path.name} claims so many pixels that it is not read; the limit is {PIXELS:,}") from None
     except UnidentifiedImageError:
         raise FileRefused(f"{path.name} is not a PNG or JPEG image, whatever its name says") from None
-    except (OSError, SyntaxError, ValueError) as error:                 # Pillow's own errors for damaged files
+    except (OSError, SyntaxError, ValueError, MemoryError, OverflowError) as error:     # Pillow's own errors for damaged files
         raise FileRefused(f"{path.name} is a damaged or truncated image: {error}") from None
 
 
@@ -235,23 +229,26 @@ def _per_channel(values: tuple[float, ...], none: float, channels: int, option: 
 
 def _npy(stream: IO[bytes], size: int, name: str) -> Array:
     """One array; what its header promises is compared with what is there before anything is allocated."""
+    head = BytesIO(stream.read(min(size, HEADER)))                       # NumPy would believe any length of the header
     try:
-        version = npy.read_magic(stream)
+        version = npy.read_magic(head)
         readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         if version not in readers:
             raise FileRefused(f"{name} has the .npy version {version}; 1.0 and 2.0 are read")
-        shape, fortran, dtype = readers[version](stream)
-    except (ValueError, EOFError) as error:
-        raise FileRefused(f"{name} is not an .npy array, or it is truncated: {error}") from None
+        shape, fortran, dtype = readers[version](head)
+    except (ValueError, EOFError, RecursionError, MemoryError) as error:
+        raise FileRefused(f"{name} is not an .npy array, or it is truncated: {str(error)[:300]}") from None
+    if len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in shape):
+        raise FileRefused(f"{name} has the shape {shape!s:.200}; at most 32 sizes of at least 0 are expected")
     if dtype.hasobject or dtype.kind not in "fiub":
         raise FileRefused(f"{name} holds {dtype}, but numbers are expected; arrays of Python objects are never loaded, "
                           f"because that runs code")
     count = math.prod(shape)
     promised = count * dtype.itemsize
-    if promised > ARRAYS:
-        raise FileRefused(f"{name} claims {promised:,} bytes; more than {ARRAYS:,} are not read")
-    if promised > size:
+    check_bytes(promised, f"{name}, as its header has it,")
+    if promised > size or (promised == 0 and max(shape, default=1) > size):
         raise FileRefused(f"{name} is truncated: its header promises {promised:,} bytes of {shape}, the file has {size:,}")
+    stream.seek(head.tell())
     raw = stream.read(promised)
     if len(raw) != promised:
         raise FileRefused(f"{name} is truncated: {promised:,} bytes of {shape} are promised, {len(raw):,} are there")
@@ -261,14 +258,17 @@ def _npy(stream: IO[bytes], size: int, name: str) -> Array:
 
 def _npz(path: Path, without: tuple[str, ...] = ()) -> dict[str, Array]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        spent = Spent(path.name)
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith(".npy") and m.filename not in without]
             if not members:
                 raise FileRefused(f"{path.name} holds no array; it is no .npz file")
-            out = {}
+            out: dict[str, Array] = {}
             for m in members:
-                if m.file_size > ARRAYS:
-                    raise FileRefused(f"{path.name}: {m.filename} unpacks to {m.file_size:,} bytes; more than {ARRAYS:,} are not read")
+                spent.add(m.file_size, f"{path.name}: {m.filename}")
+                check_ratio(m.compress_size, m.file_size, f"{path.name}: {m.filename}")
+                if m.filename[:-4] in out:
+                    raise FileRefused(f"{path.name} holds {m.filename!r} twice, so which one counts is not known")
                 with archive.open(m) as stream:
                     out[m.filename[:-4]] = _npy(stream, m.file_size, f"{path.name}: {m.filename}")
             return out
@@ -280,14 +280,10 @@ def _npz(path: Path, without: tuple[str, ...] = ()) -> dict[str, Array]:
 
 
 def _text(path: Path) -> str:
-    if path.stat().st_size > TEXT:
-        raise FileRefused(f"{path.name} has {path.stat().st_size:,} bytes; a text of more than {TEXT:,} is not read, save it as .npy")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_bytes(path, TEXT).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise FileRefused(f"{path.name} is not a text in UTF-8") from None
-    except OSError as error:
-        raise FileRefused(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _csv(path: Path) -> Array:
@@ -295,7 +291,10 @@ def _csv(path: Path) -> Array:
     text = _text(path)
     delimiter = next((d for d in (",", ";", "\t") if d in text), " ")
     cells = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
-    lines = [(k, kept) for k, row in enumerate(cells, 1) if (kept := [c for c in row if c.strip()])]
+    try:
+        lines = [(k, kept) for k, row in enumerate(cells, 1) if (kept := [c for c in row if c.strip()])]
+    except csv.Error as error:                                          # a cell of 131,072 letters, such as an open quote makes
+        raise FileRefused(f"{path.name}, line {cells.line_num}: {error}; rows of numbers are expected") from None
     rows: list[list[float]] = []
     for position, (k, row) in enumerate(lines):
         try:
@@ -313,16 +312,13 @@ def _csv(path: Path) -> Array:
 
 def _json(path: Path) -> dict[str, Array]:
     """A nested list for the only input, or a mapping from input names to nested lists."""
-    try:
-        document = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FileRefused(f"{path.name} is not a JSON document: {error}") from None
+    document = parse_json(read_bytes(path, TEXT), path.name)
     given: dict[str, Any] = document if isinstance(document, dict) else {"": document}
     out = {}
     for k, v in given.items():
         try:
             x = np.asarray(v)
-        except ValueError:
+        except (ValueError, OverflowError):                             # rows of other lengths; a whole number beyond float beside floats
             x = np.asarray(None)
         if x.dtype.kind not in "fiub":
             raise FileRefused(f"{path.name}{f', entry {k!r}' if k else ''}: a nested list of numbers with rows of equal length is expected")

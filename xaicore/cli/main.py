@@ -20,6 +20,7 @@ from xaicore.cli import (
     evaluate,
     explain,
     fuzz,
+    guard,
     inspect,
     methods,
     metrics,
@@ -80,6 +81,8 @@ def parser() -> Parser:
         sub = subs.add_parser(name, help=summary.rstrip("."), description=summary, formatter_class=argparse.RawDescriptionHelpFormatter,
                               epilog=getattr(module, "EPILOG", None))
         module.arguments(sub)
+        if name in guard.OPENS:
+            guard.arguments(sub)
         sub.add_argument("--json", action="store_true", help="print one JSON document on stdout instead of tables")
         sub.set_defaults(run=module.run)
     return top
@@ -91,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--json" in words
     try:
         args = parser().parse_args(words)
-        code = int(args.run(args))
+        with guard.guarded(args):
+            code = int(args.run(args))
         sys.stdout.flush()
         return code
     except SystemExit as end:                                           # --help and --version
@@ -124,7 +128,5 @@ def _failed(error: XaicoreError, as_json: bool) -> int:
 
 def _unexpected(error: Exception) -> XaicoreError:
     """Words for what should not have happened."""
-    if isinstance(error, MemoryError):
-        return XaicoreError(f"not enough memory ({error}); explain fewer samples at once, or give a smaller --batch-size")
     return XaicoreError(f"internal error, {type(error).__name__}: {error}. This is a bug in xaicore or in one of its backends, not in your "
                         f"model or input: please report it with this line and the command; XAICORE_DEBUG=1 shows where it happened")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xaicore.cli.inputs import ARRAYS, TEXT, _found, _npy, _npz, _opened, _text
+from xaicore.cli.inputs import TEXT, _found, _npy, _npz
 from xaicore.errors import FileRefused, UnknownName, nearest
+from xaicore.graph.untrusted import Spent, open_regular, parse_json, read_bytes
 from xaicore.numerics import Array
 
 STORED = (".npy", ".npz", ".json", ".safetensors")
@@ -28,7 +28,7 @@ def read_arrays(name: str) -> dict[str, Array]:
     if kind not in STORED:
         raise FileRefused(f"{name} is no side of a comparison: a file is one of {' '.join(STORED)} (other sides: xaicore compare --help)")
     if kind == ".npy":
-        with _opened(path) as stream:
+        with open_regular(path) as stream:
             arrays = {"": _npy(stream, path.stat().st_size, path.name)}
     elif kind == ".npz":
         arrays = {k: v for k, v in _npz(path, ("about.npy",)).items() if not k.startswith("x/")}
@@ -45,19 +45,20 @@ def read_arrays(name: str) -> dict[str, Array]:
 
 def _attributions(path: Path) -> dict[str, Array]:
     """A nested list, a mapping of names to such (rationals as "p/q"), or the .json that ``xaicore explain -o`` wrote."""
-    try:
-        document = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise FileRefused(f"{path.name} is not a JSON document: {error}") from None
+    document = parse_json(read_bytes(path, TEXT), path.name)
     if isinstance(document, dict) and isinstance(document.get("results"), list):
-        values = {f"{r['label']}{'/' + k if len(r['values']) > 1 else ''}": v for r in document["results"] for k, v in r["values"].items()}
-        document = values
+        try:
+            document = {f"{r['label']}{'/' + k if len(r['values']) > 1 else ''}": v
+                        for r in document["results"] for k, v in r["values"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FileRefused(f"{path.name} has results that are not as xaicore explain -o writes them: {type(error).__name__} "
+                              f"{error}") from None
     given: dict[str, Any] = document if isinstance(document, dict) else {"": document}
     out = {}
     for k, v in given.items():
         try:
             out[k] = np.asarray(v)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise FileRefused(f"{path.name}{f', entry {k!r}' if k else ''}: a nested list with rows of equal length is expected") from None
     return out
 
@@ -68,22 +69,34 @@ KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "
 def _safetensors(path: Path) -> dict[str, Array]:
     """The safetensors format: 8 bytes for the length of a JSON header, the header, the arrays; every offset is checked first."""
     size = path.stat().st_size
-    with _opened(path) as stream:
+    with open_regular(path) as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(size - 8, TEXT):
             raise FileRefused(f"{path.name} is no safetensors file: its header would have {length:,} bytes, the file has {size:,}")
+        header = parse_json(stream.read(length), f"{path.name}: its header")
         try:
-            header = json.loads(stream.read(length))
             header.pop("__metadata__", None)
-            entries = {k: (np.dtype(KINDS[v["dtype"]]), tuple(int(n) for n in v["shape"]), int(v["data_offsets"][0]),
-                           int(v["data_offsets"][1])) for k, v in header.items()}
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise FileRefused(f"{path.name} has a header that cannot be read: {type(error).__name__} {error}") from None
-        out = {}
-        for k, (dtype, shape, start, end) in entries.items():
+            entries = {k: (np.dtype(KINDS[v["dtype"]]), _sizes(v["shape"]), _sizes(v["data_offsets"])) for k, v in header.items()}
+            order = sorted((start, end, k) for k, (_, _, (start, end)) in entries.items())
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise FileRefused(f"{path.name} has a header that cannot be read: {type(error).__name__} {str(error)[:200]}") from None
+        out, spent, free = {}, Spent(path.name), 0
+        for start, end, k in order:
+            dtype, shape, _ = entries[k]
             count = math.prod(shape) * dtype.itemsize
-            if any(n < 0 for n in shape) or not 0 <= start <= end <= size - 8 - length or end - start != count or count > ARRAYS:
+            if not start <= end <= size - 8 - length or end - start != count or max(shape, default=0) > size or len(shape) > 32:
                 raise FileRefused(f"{path.name}: {k!r} claims bytes {start} to {end} for shape {shape} of {dtype}, which do not fit")
+            if start < free:
+                raise FileRefused(f"{path.name}: {k!r} claims bytes {start} to {end}, which overlap those of another array")
+            free = end
+            spent.add(count, f"{path.name}: {k!r}")
             stream.seek(8 + length + start)
             out[k] = np.frombuffer(stream.read(count), dtype).reshape(shape).astype(dtype.newbyteorder("="))
-    return out
+    return {k: out[k] for k in entries}
+
+
+def _sizes(given: Any) -> tuple[int, ...]:
+    """A list of whole numbers from 0; ValueError for anything else."""
+    if not isinstance(given, list) or not all(type(n) is int and 0 <= n < 2**62 for n in given):
+        raise ValueError(f"{given!r:.100} is no list of sizes")
+    return tuple(given)

@@ -17,13 +17,13 @@ import numpy as np
 
 from xaicore.errors import FileRefused, GraphError, XaicoreError
 from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node, cast
+from xaicore.graph.untrusted import Spent, parse_json, read_bytes
 from xaicore.numerics import Array
 from xaicore.ops import OPS, Op
 
 FORMAT = "xaicore-graph"
 VERSION = 1
 STORED = ("float64", "float32", "int64", "int32", "bool", "uint8", "int8", "int16", "uint16", "uint32", "uint64")
-LARGEST = 2**31                                                         # bytes; a larger model belongs into ONNX
 
 
 def save(graph: Graph, path: str | Path) -> None:
@@ -53,34 +53,31 @@ def save(graph: Graph, path: str | Path) -> None:
 def load(path: str | Path) -> Graph:
     """Reads what ``save`` wrote; anything else is FileRefused, with what is wrong."""
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise FileRefused(f"{path.name} has {path.stat().st_size:,} bytes; more than {LARGEST:,} are not read")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileRefused(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
-    except (ValueError, RecursionError) as error:                       # ValueError: no UTF-8, no JSON, a number of 5000 digits
-        raise FileRefused(f"{path.name} is not a JSON document ({error}); it may be truncated or of another kind") from None
+    document = parse_json(read_bytes(path), path.name)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise FileRefused(f"{path.name} is JSON, but not a model of xaicore (no \"format\": \"{FORMAT}\")")
     if document.get("version") != VERSION:
         raise FileRefused(f"{path.name} has format version {document.get('version')!r}; this release reads version {VERSION}")
     try:
-        return _graph(document)
+        return _graph(document, Spent(path.name))
+    except FileRefused as error:
+        raise FileRefused(f"{path.name}: {error}") from None
+    except MemoryError:
+        raise FileRefused(f"{path.name} asks for more memory than there is") from None
     except KeyError as error:
         raise FileRefused(f"{path.name} is malformed: the entry {error} is missing") from None
     except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, binascii.Error, XaicoreError) as error:
         raise FileRefused(f"{path.name} is malformed: {type(error).__name__}: {error}") from None
 
 
-def _graph(document: dict[str, Any]) -> Graph:
+def _graph(document: dict[str, Any], spent: Spent) -> Graph:
     inputs = {}
     for k, v in document["inputs"].items():
         if v["kind"] not in ("float", "int", "bool"):
             raise ValueError(f"input {k!r} has the kind {v['kind']!r}")
         inputs[k] = InputSpec(tuple(None if n is None else _size(n) for n in v["shape"]), v["kind"])
     dtype = _text(document["dtype"])
-    params = {k: _unpack(k, v) for k, v in document["params"].items()}
+    params = {k: _unpack(k, v, spent) for k, v in document["params"].items()}
     if dtype == "exact":
         params = {k: cast(v, dtype) for k, v in params.items()}
     nodes = tuple(Node(_text(n["name"]), _op(n), _texts(n["inputs"]), _text(n["layer"]), _text(n["origin"])) for n in document["nodes"])
@@ -214,7 +211,7 @@ def _pack(name: str, value: Array) -> dict[str, Any]:
     return {"dtype": str(value.dtype), "shape": list(value.shape), "data": base64.b64encode(stored.tobytes()).decode("ascii")}
 
 
-def _unpack(name: str, entry: dict[str, Any]) -> Array:
+def _unpack(name: str, entry: dict[str, Any], spent: Spent) -> Array:
     if entry["dtype"] not in STORED:
         raise ValueError(f"parameter {name!r} has the dtype {entry['dtype']!r}")
     shape = tuple(_size(n) for n in entry["shape"])
@@ -223,6 +220,7 @@ def _unpack(name: str, entry: dict[str, Any]) -> Array:
     if len(raw) != math.prod(shape) * dtype.itemsize:
         needed = math.prod(shape) * dtype.itemsize
         raise ValueError(f"parameter {name!r}: shape {shape} of {entry['dtype']} takes {needed} bytes, {len(raw)} are there")
+    spent.add(len(raw), f"parameter {name!r}")
     if entry["dtype"] == "bool" and raw.strip(b"\0\1"):
         raise ValueError(f"parameter {name!r} is bool, and holds bytes other than 0 and 1")
     return np.frombuffer(raw, dtype).reshape(shape).astype(np.dtype(entry["dtype"]))
