@@ -138,7 +138,8 @@ class Search:
         hits: list[tuple[str, Settings, tuple[str, ...]]] = []
         for stage in (self._usual, self._doubles, self._triples):
             for method, settings, names in stage(base):
-                if len(self.seen) >= self.most or time.perf_counter() - self.started > self.seconds:
+                spent = time.perf_counter() - self.started
+                if len(self.seen) >= self.most or spent > self.seconds or (hits and spent > self.seconds / 4):
                     self.complete = False
                     break
                 if self.matches(method, settings):
