@@ -1,4 +1,4 @@
-"""A test file of somebody else's library: captum under the axioms, beside xaicore's numbers, with what is known to fail and why."""
+"""A test file of somebody else's library: captum under axioms and certified vectors, with what is known to fail and why."""
 
 import captum.attr
 import torch
@@ -6,25 +6,23 @@ import torch
 import xaicore.testing as xt
 
 
-class Captum(xt.Explainer):
-    framework = "torch"
-
-    def __init__(self, name, method, **settings):
-        self.name, self.method, self.settings = name, method, settings
-
-    def explain(self, model, x, target, baseline):
+def captums(name, method, **settings):
+    def explain(model, x, target, baseline):
         start = {} if baseline is None else {"baselines": torch.tensor(baseline)}
-        return getattr(captum.attr, self.name)(model).attribute(torch.tensor(x), target=target, **start)
+        return getattr(captum.attr, name)(model).attribute(torch.tensor(x), target=target, **start)
+    return xt.Function(explain, method, settings, framework="torch", name=name)
 
 
-EXPLAINERS = [Captum("Saliency", "saliency"), Captum("DeepLift", "deeplift.rescale"), Captum("LRP", "lrp.epsilon", eps=1e-9),
-              Captum("IntegratedGradients", "integrated_gradients", quadrature="gauss_legendre_captum")]
+LRP = captums("LRP", "lrp.epsilon", eps=1e-9)
+EXPLAINERS = [captums("Saliency", "saliency"), captums("DeepLift", "deeplift.rescale"), LRP]
+VECTORS = {f"deeplift.rescale/{k}": "captum takes the gradient, silently" for k in ("product-at-the-middle", "operator-clip", "operator-relu6")}
 
 
-def known(explainer):
-    return dict.fromkeys(xt.checks_of(explainer), "captum has no LRP rule for Flatten") if explainer.name == "LRP" else {}
-
-
-@xt.parametrize_with_axioms(EXPLAINERS, expected_failed=known, budget="ci")
+@xt.parametrize_with_axioms(EXPLAINERS, expected_failed=lambda e: dict.fromkeys(xt.checks_of(e), "no rule for Flatten") if e is LRP else {})
 def test_axioms(explainer, axiom):
     axiom(explainer)
+
+
+@xt.parametrize_with_vectors(EXPLAINERS, expected_failed=VECTORS)
+def test_vectors(explainer, vector):
+    vector(explainer)

@@ -10,7 +10,8 @@
     def test_axioms(explainer, axiom):
         axiom(explainer)
 
-``check_explainer`` does the same outside of pytest; ``assert_matches_reference`` and ``assert_attributions_close`` compare numbers;
+``parametrize_with_vectors`` does the same with certified vectors, ``check_explainer`` without pytest; ``assert_matches_reference`` and
+``assert_attributions_close`` compare numbers;
 ``check_backend`` is the contract of a backend as one call. On the command line: ``python -m xaicore.testing package.module:Mine``.
 """
 
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
         parametrize_with_axioms,
     )
     from xaicore.oracle.results import junit, markdown
+    from xaicore.oracle.with_vectors import parametrize_with_vectors
 
 __all__ = [
     "BUDGETS", "AttributionMismatch", "BackendReport", "Check", "CheckResult", "Explainer", "Finding", "Function",
     "assert_attributions_close", "assert_matches_reference", "axioms", "check_backend", "check_explainer", "checks_of", "junit", "markdown",
-    "parametrize_with_axioms",
+    "parametrize_with_axioms", "parametrize_with_vectors",
 ]
 
 
@@ -47,6 +49,10 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from xaicore.oracle import explainer, results
 
+        if name == "parametrize_with_vectors":
+            from xaicore.oracle import with_vectors
+
+            return with_vectors.parametrize_with_vectors
         return getattr(results if name in ("junit", "markdown") else explainer, name)
     raise AttributeError(f"module 'xaicore.testing' has no attribute {name!r}")
 

@@ -53,17 +53,19 @@ class Explainer:
     framework  what ``explain`` gets as its model: "torch", "keras", "onnx", or "graph" (a xaicore Graph)
     dtype      the arithmetic that it runs in
     axioms     ids of AXIOMS that it claims to keep; None: those that the method's row promises
+    accepts    settings of ours that ``explain`` takes as keywords, so that vectors with other values than its own can be asked
     name       what it is called in messages
     """
 
     method: str = ""
     settings: Mapping[str, Any] = MappingProxyType({})
+    accepts: Sequence[str] = ()
     framework: str = "graph"
     dtype: Literal["float32", "float64"] = "float64"
     axioms: Sequence[str] | None = None
     name: str = ""
 
-    def explain(self, model: Any, x: Array, target: Any, baseline: Any) -> Any:
+    def explain(self, model: Any, x: Array, target: Any, baseline: Any, **settings: Any) -> Any:
         """The attribution of x (N, ...), of the shape of x, for class target[n] of sample n (None: the model has one number for each)."""
         raise NotImplementedError(f"{type(self).__name__} has no explain(model, x, target, baseline)")
 
@@ -81,11 +83,12 @@ class Function(Explainer):
     framework: str = "graph"
     dtype: Literal["float32", "float64"] = "float64"
     axioms: Sequence[str] | None = None
+    accepts: Sequence[str] = ()
     name: str = ""
 
-    def explain(self, model: Any, x: Array, target: Any, baseline: Any) -> Any:
+    def explain(self, model: Any, x: Array, target: Any, baseline: Any, **settings: Any) -> Any:
         """The function's answer."""
-        return self.function(model, x, target, baseline)
+        return self.function(model, x, target, baseline, **settings)
 
     def __repr__(self) -> str:
         return self.name or getattr(self.function, "__name__", "function")
@@ -126,7 +129,7 @@ def checks_of(explainer: Explainer) -> tuple[str, ...]:
 
 
 def attribution_of(explainer: Explainer, graph: Graph, feeds: Mapping[str, Array], target: Any = None, baseline: Any = None,
-                   model: Any = None) -> Attribution:
+                   model: Any = None, **own: Any) -> Attribution:
     """What an explainer says, checked and with our bookkeeping. Any target: what is no class index is built into the model's last layer."""
     task, classes = _with_classes(make_task(graph, feeds, target, str(explainer.settings.get("output", "logit"))))
     if len(task.wrt) != 1 or len(task.feeds) != 1:
@@ -136,7 +139,7 @@ def attribution_of(explainer: Explainer, graph: Graph, feeds: Mapping[str, Array
     asked = emitted(task.graph, explainer.framework) if model is None else model
     x = np.array(task.feeds[name])
     try:
-        found = explainer.explain(asked, x, classes, None if start is None else np.array(start[name]))
+        found = explainer.explain(asked, x, classes, None if start is None else np.array(start[name]), **own)
     except (KeyboardInterrupt, NothingChecked):
         raise
     except Exception as error:
