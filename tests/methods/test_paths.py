@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 import xaicore as xc
 from tests.methods.networks import cnn
-from tests.nets import NET_A, NET_B, X_A, X_B, close
+from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.errors import ExactnessError, Inapplicable, InputError, ShapeError, UnknownName
+from xaicore.methods import paths
 from xaicore.methods.paths import QUADRATURES
+from xaicore.methods.task import make_task
 from xaicore.ops import Add, Dense, Flatten, MaxPool, Pow, ReLU, Reshape, Sigmoid, Tanh
 from xaicore.oracle.strategies import graphs, inputs_of, mlps, numbers
 from xaicore.oracle.twins.numeric import dense_integrated_gradients
@@ -285,3 +287,21 @@ def test_too_many_pieces():
     with pytest.raises(InputError, match="max_pieces=0"):
         xc.explain(NET_B, X_B, EXACT, max_pieces=0)
     assert xc.explain(NET_B, X_B, EXACT, max_pieces=2).extras["pieces"][0] == 2
+
+
+def test_what_is_affine_is_taken_once(monkeypatch):
+    """The layers before the first bend are taken out of the integral: in rationals nothing changes, and a part around them forbids it."""
+    taken = []
+    monkeypatch.setattr(paths, "affine_front", lambda task, found=paths.affine_front: taken.append(found(task)) or taken[-1])
+    graph, x = mlp([[[1.0, -1.0], [1.0, 2.0]], [[3.0, -1.0]]], [[0.5, 0.0], None]).astype("exact"), [[3, 1], [-1, 2]]
+    once = {m: np.asarray(xc.explain(graph, x, m, baseline=1, **s)) for m, s in (("integrated_gradients.exact", {}), ("integrated_gradients", {"quadrature": "midpoint", "steps": 3}))}
+    assert taken == ["fc1", None, "fc1", None]
+    monkeypatch.setattr(paths, "affine_front", lambda task: None)
+    for m, s in (("integrated_gradients.exact", {}), ("integrated_gradients", {"quadrature": "midpoint", "steps": 3})):
+        assert (np.asarray(xc.explain(graph, x, m, baseline=1, **s)) == once[m]).all()
+    monkeypatch.undo()
+    b = Builder("around")
+    v = b.input("x", (None, 2))
+    y = b.add(Add(), b.add(ReLU(), b.add(Dense(), v, b.param("w", [[1.0, 2.0], [0.0, 1.0]]), name="fc")), v)
+    task = make_task(b.build(b.add(Dense(), y, b.param("u", [[1.0, 1.0]]))), [[1.0, 2.0]])
+    assert paths.affine_front(task) is None
