@@ -182,6 +182,8 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
     if at.groups > 1 and w.shape[1] > 1:
         runs = zip(np.split(x, at.groups, 1), np.split(w, at.groups), strict=True)
         return np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1)
+    if x.shape[1] == 1 and at.groups == 1:
+        return _convolve_planes(x, w, at)
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
     if tile := _tile(w, at, padded.shape[1:-1]):
         return _channels_first(correlate(padded, w, tile))
@@ -205,6 +207,8 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         runs = zip(np.split(g, at.groups, 1), np.split(w, at.groups), strict=True)
         return np.concatenate([adjoint_x(some, own, space, at._replace(groups=1)) for some, own in runs], axis=1)
     kernel = w.shape[2:]
+    if w.shape[1] == 1 and at.groups == 1:
+        return _adjoint_planes(g, w, space, at)
     if at.groups == 1 and set(at.stride) == {1} and len(w) <= 3 * w.shape[1]:
         # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the
         # scattering below adds up C * K, and adding up was measured to cost about three copies.
@@ -230,6 +234,36 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
             for k, slices in taps(kernel, at.stride, at.dilation, part.shape[1:-1]):
                 seen[(slice(None), *slices)] += columns[(slice(None),) * (1 + len(count)) + k]
     return _channels_first(pad_spatial(out, (*((-a, -b) for a, b in at.pads), (0, 0))))
+
+
+def _convolve_planes(x: Array, w: Array, at: Geometry) -> Array:
+    """``convolve`` of images with one channel: there runs along a row are longer than runs along the channels."""
+    kernel = w.shape[2:]
+    seen = _windows(pad_spatial(x, at.pads)[:, 0, ..., None], kernel, at)[..., 0]  # (N, *S', *K)
+    count, rank = seen.shape[1 : 1 + len(kernel)], len(kernel)
+    taps_first = seen.transpose(0, *range(1 + rank, 1 + 2 * rank), *range(1, 1 + rank))  # (N, *K, *S')
+    y, matrix = np.empty((len(x), len(w), prod(count)), dtype=x.dtype), w.reshape(len(w), -1)
+    for n in _samples(len(x), prod(kernel) * prod(count) * x.itemsize):
+        np.matmul(matrix, taps_first[n].reshape(-1, prod(kernel), prod(count)), out=y[n])
+    return y.reshape(len(x), len(w), *count)
+
+
+def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
+    """``adjoint_x`` of images with one channel."""
+    kernel, count = w.shape[2:], g.shape[2:]
+    out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True))), 0, g)
+    matrix = w.reshape(len(w), -1).T  # (K, O)
+    for n in _samples(len(g), prod(kernel) * prod(count) * g.itemsize):
+        columns = np.matmul(matrix, g[n].reshape(-1, len(w), prod(count))).reshape(-1, *kernel, *count)
+        for k, slices in taps(kernel, at.stride, at.dilation, count):
+            out[(n, *slices)] += columns[(slice(None), *k)]
+    return pad_spatial(out, [(-a, -b) for a, b in at.pads])[:, None]
+
+
+def _samples(count: int, bytes_each: int) -> Iterator[slice]:
+    """Some samples of about BLOCK_BYTES at a time."""
+    step = max(1, BLOCK_BYTES // max(1, bytes_each))
+    return (slice(n, n + step) for n in range(0, count, step))
 
 
 def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
