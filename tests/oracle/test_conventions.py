@@ -14,6 +14,7 @@ from xaicore.ops import Add, AvgPool, BatchNorm, Conv, Dense, Flatten, MaxPool, 
 from xaicore.oracle.axes import choices
 from xaicore.oracle.compare import compare
 from xaicore.oracle.profiles import ENTRIES
+from xaicore.oracle.vectors import vectors
 
 X = np.array([1.0, -2.0, 3.0])
 W = np.array([[1.0, -0.5, -0.25], [-0.5, 0.75, 1.25]])
@@ -516,6 +517,7 @@ def test_profiles_name_settings_that_exist(entry):
     row = METHODS[entry.ours]
     assert set(entry.settings) <= {*row.settings, "output"}
     assert not entry.versions or isinstance(entry.covers("0.9.0"), bool)
+    assert not entry.vector or entry.vector in {v.id for v in vectors()}
 
 
 def test_every_value_that_is_searched_is_taken():
