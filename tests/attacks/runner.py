@@ -24,7 +24,7 @@ FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn",
              "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate", "pickle.find_class", "urllib.", "http.", "ftplib.", "shutil.",
              "webbrowser.", "ctypes.dlopen", "ctypes.dlsym", "tempfile.", "sqlite3.", "pty.")
 LOADED = ("xaicore.cli.main", "xaicore.cli.inputs", "xaicore.cli.stored", "xaicore.cli.outputs", "xaicore.cli.settings", "xaicore.methods.explain", "xaicore.oracle.compare",
-          "xaicore.oracle.sides", "xaicore.show.page", "xaicore.show.sheet", "xaicore_onnx", "xaicore_keras", "h5py", "importlib.metadata",
+          "xaicore.oracle.sides", "xaicore.oracle.vectors", "xaicore.oracle.vectors.lint", "xaicore.show.page", "xaicore.show.sheet", "xaicore_onnx", "xaicore_keras", "h5py", "importlib.metadata",
           "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "rich.console", "numpy.lib.npyio", "onnx.reference", "onnx.inliner", "zipfile", "encodings.idna")
 
 

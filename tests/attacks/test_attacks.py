@@ -21,12 +21,13 @@ pytest.importorskip("resource")
 pytest.importorskip("onnx")
 pytest.importorskip("h5py")
 
-from tests.attacks import arrays, keras_files, onnx_files, output, own_format, pictures_and_texts
+from tests.attacks import arrays, keras_files, onnx_files, output, own_format, pictures_and_texts, vector_files
 from tests.attacks.attack import MODULE, Attack
 
 FAMILIES: dict[str, Mapping[str, Attack]] = {
     "own format": own_format.ATTACKS, "onnx": onnx_files.ATTACKS, "keras": keras_files.ATTACKS, "arrays": arrays.ATTACKS,
     "pictures and texts": pictures_and_texts.ATTACKS, "output": output.ATTACKS,
+    "vectors": vector_files.ATTACKS,
 }
 ROOT = Path(__file__).parent.parent.parent
 

@@ -17,7 +17,7 @@ from types import FrameType
 from xaicore.errors import FileRefused, InputError
 from xaicore.graph.untrusted import MAX_BYTES, limited, max_total
 
-OPENS = ("inspect", "explain", "check", "compare", "evaluate", "sanity", "visualize", "represent")
+OPENS = ("inspect", "explain", "check", "compare", "evaluate", "sanity", "visualize", "represent", "vectors")
 """The commands that open files."""
 
 GRACE = 2.0
@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def guarded(args: argparse.Namespace) -> Iterator[None]:
     """Runs what is inside within the limits; FileRefused beyond them, InputError for limits that are none."""
     most, seconds = _bytes(getattr(args, "max_bytes", None)), 0.0 if args.command == "compare" else _seconds(getattr(args, "timeout", None))
-    files = ", ".join(str(v) for k in ("a", "b", "model", "input") for v in _several(getattr(args, k, None))) or args.command
+    files = ", ".join(str(v) for k in ("a", "b", "model", "input", "names") for v in _several(getattr(args, k, None))) or args.command
     peers = args.command == "compare" or getattr(args, "verify", None) is not None
     try:
         with limited(most):

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
@@ -146,3 +147,16 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         names = [k for k, _ in pairs]
         raise ValueError(f"the key {next(k for k in names if names.count(k) > 1)!r:.60} stands twice in one object")
     return found
+
+
+_RATIONAL = re.compile(r"\s*[-+]?[0-9]{1,4000}(/[0-9]{1,4000}|(\.[0-9]{0,400})?([eE][-+]?[0-9]{1,3})?)\s*")
+
+
+def rational(text: str) -> Fraction:
+    """The number "-13/49", "2.5" or "1e-6" as a Fraction; ValueError for anything else, and for "1e999999999", which would fill the memory."""
+    if not isinstance(text, str) or not _RATIONAL.fullmatch(text):
+        raise ValueError(f"{text!r:.60} is no number such as \"-13/49\"")
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text!r:.60} divides by zero") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xaicore.errors import SubjectFault, UnknownName, nearest
+from xaicore.graph.untrusted import rational
 from xaicore.methods.attribution import Attribution, Layers
 from xaicore.numerics import Array
 
@@ -111,21 +111,11 @@ def as_array(value: Any, who: str) -> Array:
     return x
 
 
-_RATIONAL = re.compile(r"\s*[-+]?[0-9]{1,4000}(/[0-9]{1,4000}|(\.[0-9]{0,400})?([eE][-+]?[0-9]{1,3})?)\s*")
-
-
-def _rational(text: str) -> str:
-    """The text, if Fraction reads it at once: "1e999999999" would fill the memory."""
-    if not _RATIONAL.fullmatch(text):
-        raise ValueError(text[:40])
-    return text
-
-
 def _fractions(x: Array, who: str) -> Array:
     out = np.empty(x.shape, dtype=object)
     for k, v in np.ndenumerate(x):
         try:
-            out[k] = Fraction(_rational(str(v)))
+            out[k] = rational(str(v))
         except (ValueError, ZeroDivisionError):
             raise SubjectFault(f"{who} holds the text {str(v)!r:.40} at {list(k)}; numbers are expected, rational ones as "
                                f"\"-13/49\"") from None

@@ -27,7 +27,7 @@ def lint(found: Sequence[Vector]) -> list[str]:
     for v in found:
         try:
             out += [f"{v.id}: {problem}" for problem in (*_form(v), *_numbers(v))]
-        except (XaicoreError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
+        except (XaicoreError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
             out.append(f"{v.id}: {type(error).__name__}: {error}")
     return out
 

@@ -12,6 +12,7 @@ import numpy as np
 from xaicore.errors import FileRefused
 from xaicore.graph.files import fields_of, op_of
 from xaicore.graph.graph import Graph, InputSpec, Node, cast
+from xaicore.graph.untrusted import rational
 from xaicore.numerics import Array
 
 
@@ -41,7 +42,7 @@ def graph_of(model: Mapping[str, Any], dtype: str) -> Graph:
         nodes = tuple(Node(n["name"], op_of({"op": n["op"], "fields": n.get("fields", {})}, f"node {n['name']!r}"), tuple(n["inputs"]),
                            n.get("layer", "")) for n in model["nodes"])
         return Graph(inputs, params, nodes, tuple(model["outputs"]), dtype)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise FileRefused(f"the model of a vector is malformed: {type(error).__name__}: {error}") from None
 
 
@@ -61,7 +62,7 @@ def _array(value: Any, dtype: str) -> Array:
         return np.array(value["whole"])
 
     def one(v: Any) -> Any:
-        return [one(u) for u in v] if isinstance(v, list) else Fraction(v)
+        return [one(u) for u in v] if isinstance(v, list) else rational(v) if isinstance(v, str) else Fraction(v)
 
     made = np.array(one(value), dtype=object)
     return made if dtype == "exact" else cast(made.astype(float), dtype)

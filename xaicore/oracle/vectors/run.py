@@ -11,7 +11,6 @@ mapping of float64 arrays.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xaicore.errors import FileRefused, InputError, NothingChecked, SubjectFault, UnknownName, XaicoreError, nearest
+from xaicore.graph.untrusted import parse_json, read_bytes
 from xaicore.numerics import Array
 from xaicore.oracle.vectors.model import graph_of
 from xaicore.oracle.vectors.vector import Vector, array, thawed
@@ -93,12 +93,7 @@ def run(subject: Callable[..., Any], found: Sequence[Vector], emit: str = "", kn
 
 def known_failures(path: str | Path, ids: Sequence[str]) -> dict[str, str]:
     """A JSON file {"id": "reason"}. FileRefused where it is none, UnknownName for an id that no vector has, InputError without a reason."""
-    try:
-        given = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileRefused(f"{path} cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise FileRefused(f"{path} is not a JSON document ({error})") from None
+    given = parse_json(read_bytes(Path(path)), str(path))
     if not isinstance(given, dict) or not all(isinstance(v, str) for v in given.values()):
         raise FileRefused(f"{path}: an object {{\"id of a vector\": \"why it fails\"}} is expected")
     for k, reason in given.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -14,6 +13,7 @@ import numpy as np
 
 from xaicore.errors import FileRefused, UnknownName, XaicoreError, nearest
 from xaicore.graph.graph import Graph
+from xaicore.graph.untrusted import parse_json, rational, read_bytes
 from xaicore.numerics import Array
 from xaicore.oracle.vectors.model import graph_of
 
@@ -21,6 +21,13 @@ SCHEMA_VERSION = 1
 FOLDER = Path(__file__).parent / "cases"
 LARGEST = 2**24
 """Bytes of one file of vectors; more is refused."""
+
+KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("id", "method", "arithmetic", "verdict", "reason"), str),
+    **dict.fromkeys(("model", "x", "source", "expected", "settings", "forward", "layers", "variants"), dict),
+    **dict.fromkeys(("flags", "derivations"), list),
+}
+"""What the fields are in JSON."""
 
 VERDICTS = {
     "required": "an explainer of this method with these settings must give ``expected``",
@@ -115,7 +122,7 @@ def nested(values: Any) -> Any:
 def array(values: Any, arithmetic: str) -> Array:
     """Nested lists of numbers as an array: of Fractions, or of floats, integers or truth values."""
     def one(v: Any) -> Any:
-        return [one(u) for u in v] if isinstance(v, list) else Fraction(v) if isinstance(v, str) else v
+        return [one(u) for u in v] if isinstance(v, list) else rational(v) if isinstance(v, str) else v
 
     read = one(values)
     if arithmetic == "exact":
@@ -149,7 +156,7 @@ def thawed(value: Any) -> Any:
         return [thawed(v) for v in value]
     if isinstance(value, Mapping):
         if set(value) == {"rational"}:
-            return Fraction(value["rational"])
+            return rational(value["rational"])
         if set(value) == {"tuple"}:
             return tuple(thawed(v) for v in value["tuple"])
         if set(value) == {"array"}:
@@ -166,15 +173,8 @@ def thawed(value: Any) -> Any:
 def read(path: str | Path) -> tuple[Vector, ...]:
     """The vectors of one file. FileRefused for what is no file of vectors, and for one of a newer schema."""
     path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise FileRefused(f"{path.name} has {path.stat().st_size:,} bytes; more than {LARGEST:,} are not read")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileRefused(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from None
-    except (ValueError, RecursionError) as error:
-        raise FileRefused(f"{path.name} is not a JSON document ({error})") from None
-    if not isinstance(document, dict) or "vectors" not in document or not isinstance(document.get("schema"), int):
+    document = parse_json(read_bytes(path, LARGEST), path.name)
+    if not isinstance(document, dict) or not isinstance(document.get("vectors"), list) or not isinstance(document.get("schema"), int):
         raise FileRefused(f"{path.name} is JSON, but no file of test vectors, {{\"schema\": {SCHEMA_VERSION}, \"vectors\": [...]}}")
     if document["schema"] > SCHEMA_VERSION:
         raise FileRefused(f"{path.name} has schema {document['schema']}, and this release reads up to {SCHEMA_VERSION}: update xaicore")
@@ -186,6 +186,9 @@ def read(path: str | Path) -> tuple[Vector, ...]:
         if unknown:
             raise FileRefused(f"{path.name}: vector {who!r} has {', '.join(sorted(map(repr, unknown)))}, which schema {SCHEMA_VERSION} "
                               f"does not know")
+        for key, kind in KINDS.items():
+            if key in entry and not isinstance(entry[key], kind):
+                raise FileRefused(f"{path.name}: vector {who!r:.80} has {key} {entry[key]!r:.60}, which is of another kind")
         try:
             found.append(Vector(**entry))
         except TypeError as error:
