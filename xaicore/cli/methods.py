@@ -1,4 +1,4 @@
-"""xaicore methods: list the attribution methods, or show one with its formula, settings, promises and source."""
+"""xaicore methods: list the attribution methods, or show the card of one: idea, code, worked example, promises, settings, source."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UnknownName(f"no method is called {args.id!r}: {nearest(args.id, METHODS)}")
     row = METHODS[args.id]
     if args.json:
-        shared.dump(facts(row))
+        shared.dump({**facts(row), "card": dict(parts(row.id))})
     else:
         card(row)
     return 0
@@ -45,6 +45,24 @@ def facts(m: Method) -> dict[str, Any]:
     return {"id": m.id, "summary": m.summary, "promises": list(m.promises), "source": m.source, "citation": citation(m.source),
             "settings": {k: default(v) for k, v in m.settings.items()}, "baseline": m.baseline, "random": m.random, "layer": m.layer,
             "model_free": m.free, "cost": m.cost}
+
+
+def parts(id: str, *left_out: str) -> list[tuple[str, list[str]]]:
+    """The parts of a method's card, as it is made for the documentation and the viewer, without those that stand elsewhere."""
+    from xaicore.oracle.cards import card, sections
+
+    return [(heading, lines) for heading, lines in sections(card(id)) if not heading.startswith(left_out)]
+
+
+def say_parts(found: list[tuple[str, list[str]]]) -> None:
+    """Headings with indented lines."""
+    from xaicore.cli.shared import say
+
+    for heading, lines in found:
+        say(heading)
+        for line in lines:
+            say(f"  {line}")
+        say()
 
 
 def default(value: Any) -> Any:
@@ -70,8 +88,12 @@ def card(m: Method) -> None:
 
     say(m.id)
     say()
+    (_, idea), *rest = parts(m.id, "settings", "references", "the equation")
+    say(idea[0])
+    say()
     say(m.doc or m.summary)
     say()
+    say_parts(rest)
     where = {"signal": "layer= reads the backward signal at that layer", "cut": "layer= explains the part of the model behind that layer",
              "own": "layer= is a setting of the method", "": "has no layer version"}
     promises = ", ".join(p.replace("_", " ") for p in m.promises)

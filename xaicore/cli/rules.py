@@ -1,4 +1,4 @@
-"""xaicore rules: list the rule sets, or show one as the table of rules that it is, with formulas and sources."""
+"""xaicore rules: list the rule sets, or show one: the table of rules that it is, their code, a worked example, who else has it, sources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     if args.id not in RULE_SETS:
         raise UnknownName(f"no rule set is called {args.id!r}: {nearest(args.id, RULE_SETS)}")
     if args.json:
-        shared.dump(facts(args.id, build(args.id)))
+        from xaicore.cli.methods import parts
+
+        shared.dump({**facts(args.id, build(args.id)), "card": dict(parts(args.id))})
     else:
         card(args.id, build(args.id))
     return 0
@@ -91,12 +93,15 @@ def card(id: str, r: RuleSet) -> None:
     """One rule set, printed."""
     import inspect
 
-    from xaicore.cli.methods import citation
+    from xaicore.cli.methods import citation, parts, say_parts
     from xaicore.cli.shared import say, show
     from xaicore.rules import RULE_SETS
     from xaicore.rules.sources import SOURCES
     from xaicore.show.table import listing
 
+    (_, idea), *rest = parts(id, "settings", "references", "the equation")
+    say(idea[0])
+    say()
     say(inspect.getdoc(RULE_SETS[id]) or id)
     say()
     say(str(r))
@@ -109,6 +114,7 @@ def card(id: str, r: RuleSet) -> None:
         for label, line in found.items():
             say(f"  {label:{width}}  {line}")
         say()
+    say_parts(rest)
     known = settings(id)
     if known:
         show(listing(([k, repr(v)] for k, v in known.items()), "setting", "default"))

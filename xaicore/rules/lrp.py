@@ -407,7 +407,7 @@ def lrp_gamma(
     The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. variant="generalized"
     also serves inputs of either sign; layer_eps stabilises its denominators. Raises Inapplicable where a probability is explained,
     UncoveredNode for an operator without a row. Source: montavon2019; signed inputs: andeol2021. Same as: zennit Gamma. Differs: captum
-    GammaRule is meant for x >= 0 and leaves the bias as it is (variant="classic").
+    GammaRule is meant for x >= 0 and leaves the bias as it is (variant="original", bias="whole").
     """
     return compose("lrp.gamma", (weighted, gamma_rule(gamma, layer_eps, bias, variant)), eps=eps, bias=bias, pool=pool,
                    attention=attention, gates=gates, source="montavon2019", gamma=gamma, variant=variant, layer_eps=layer_eps)
