@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from xaicore.metrics import METRICS, Evaluation, evaluate
     from xaicore.oracle.axioms import Report, check
     from xaicore.oracle.compare import Comparison, compare
+    from xaicore.represent import REPRESENTATIONS
+    from xaicore.visualize import OBJECTIVES, PRESETS, render
 
 __version__ = "0.1.0"
 __all__ = [
-    "METHODS", "METRICS", "OPS", "RULE_SETS", "Attribution", "Builder", "Comparison", "Evaluation", "Graph", "Report", "RuleSet",
-    "XaicoreError", "check", "compare", "evaluate", "explain", "explain_all", "from_function", "from_model", "load",
+    "METHODS", "METRICS", "OBJECTIVES", "OPS", "PRESETS", "REPRESENTATIONS", "RULE_SETS", "Attribution", "Builder", "Comparison",
+    "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check", "compare", "evaluate", "explain", "explain_all", "from_function",
+    "from_model", "load", "render",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """The metrics and the oracle load when they are first asked for."""
+    """The metrics, what is made and compared, and the oracle load when they are first asked for."""
     if name in ("METRICS", "Evaluation", "evaluate"):
         from xaicore import metrics
 
@@ -35,4 +38,12 @@ def __getattr__(name: str) -> Any:
         from xaicore.oracle import compare
 
         return getattr(compare, name)
+    if name == "REPRESENTATIONS":
+        from xaicore.represent import REPRESENTATIONS
+
+        return REPRESENTATIONS
+    if name in ("OBJECTIVES", "PRESETS", "render"):
+        from xaicore import visualize
+
+        return getattr(visualize, name)
     raise AttributeError(f"module 'xaicore' has no attribute {name!r}")

@@ -14,6 +14,14 @@ TWINS = {**OBJECTIVE_TWINS, **PRESET_TWINS}
 WORKED = {**OBJECTIVE_WORKED, **PRESET_WORKED}
 
 
+def test_the_package_has_the_tables():
+    import xaicore as xc
+    from xaicore.represent import REPRESENTATIONS
+    from xaicore.visualize import render
+
+    assert (xc.OBJECTIVES, xc.PRESETS, xc.REPRESENTATIONS, xc.render) == (OBJECTIVES, PRESETS, REPRESENTATIONS, render)
+
+
 def test_every_row_is_complete():
     for rows, twins, worked in ((OBJECTIVES, OBJECTIVE_TWINS, OBJECTIVE_WORKED), (PRESETS, PRESET_TWINS, PRESET_WORKED)):
         assert set(rows) == set(twins) == set(worked)
