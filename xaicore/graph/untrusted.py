@@ -153,7 +153,7 @@ _RATIONAL = re.compile(r"\s*[-+]?[0-9]{1,4000}(/[0-9]{1,4000}|(\.[0-9]{0,400})?(
 
 
 def rational(text: str) -> Fraction:
-    """The number "-13/49", "2.5" or "1e-6" as a Fraction; ValueError for anything else, and for "1e999999999", which would fill the memory."""
+    """The number "-13/49", "2.5" or "1e-6" as a Fraction; ValueError for all else, and for "1e999999999", which would fill the memory."""
     if not isinstance(text, str) or not _RATIONAL.fullmatch(text):
         raise ValueError(f"{text!r:.60} is no number such as \"-13/49\"")
     try:
