@@ -1,0 +1,103 @@
+"""python -m benchmarks.mutation rules ops: plants changes in the engine and asks whether the oracle notices.
+
+    python -m benchmarks.mutation rules                          every change in xaicore/rules, the oracle alone
+    python -m benchmarks.mutation ops --sample 800 --tests       800 drawn ones of xaicore/ops, then the tests of the family
+    python -m benchmarks.mutation ops --only pool                one module
+    python -m benchmarks.mutation rules --keep FILE              remembers verdicts in FILE and goes on where it stopped
+    python -m benchmarks.mutation rules --keep FILE --again      asks of the survivors in FILE again
+    python -m benchmarks.mutation --write FILE ...               docs/mutation.md from such files
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+from benchmarks.mutation.hunt import Hunt, Verdict  # noqa: E402
+from benchmarks.mutation.mutants import Mutant, mutants, sources  # noqa: E402
+from benchmarks.mutation.report import summary, write  # noqa: E402
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("scopes", nargs="*", help="packages of xaicore: rules, ops, methods")
+    parser.add_argument("--only", default="", help="modules of the package, with commas")
+    parser.add_argument("--sample", type=int, help="so many changes, drawn from all of each package")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tests", action="store_true", help="ask the tests of the family about what the oracle did not notice")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many; with --keep the next run goes on")
+    parser.add_argument("--keep", type=Path, help="a file of verdicts (JSON)")
+    parser.add_argument("--again", action="store_true", help="ask of the survivors again")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", type=Path, nargs="+", help="files of verdicts: write docs/mutation.md")
+    args = parser.parse_args(arguments)
+    if args.write:
+        write([json.loads(p.read_text(encoding="utf-8")) for p in args.write])
+        return 0
+    known: dict[str, Any] = json.loads(args.keep.read_text(encoding="utf-8")) if args.keep and args.keep.exists() else {}
+    planned = {s: _drawn([m for source in sources(s, args.only) for m in mutants(source)], args.sample, args.seed) for s in args.scopes}
+    if args.again:
+        known["verdicts"] = {k: v for k, v in known.get("verdicts", {}).items() if v["status"] in ("killed", "same code")}
+    known["verdicts"] = verdicts = known.get("verdicts", {})
+    known.setdefault("drawn", {}).update({s: [len(found), sum(len(mutants(m)) for m in sources(s, args.only)), args.seed]
+                                          for s, found in planned.items()})
+    _hunt([m for found in planned.values() for m in found], verdicts, args)
+    if args.keep:
+        args.keep.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    print(json.dumps(known, indent=1) if args.json else summary(known))
+    return 0
+
+
+def _drawn(found: list[Mutant], count: int | None, seed: int) -> list[Mutant]:
+    if count is None or count >= len(found):
+        return found
+    kept = set(random.Random(seed).sample(range(len(found)), count))
+    return [m for k, m in enumerate(found) if k in kept]
+
+
+def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namespace) -> None:
+    end = time.monotonic() + args.seconds
+    wanted = [m for m in planned if m.key not in verdicts or (args.tests and _alive(verdicts[m.key]) and verdicts[m.key]["stage"] == 1)]
+    hunt = Hunt(list(dict.fromkeys(m.source for m in wanted)))
+    for m in wanted:
+        if time.monotonic() > end:
+            return
+        if m.key not in verdicts:
+            _note(verdicts, hunt.judge(m), m)
+    if not args.tests:
+        return
+    from benchmarks.mutation.by_tests import by_tests, files
+
+    for source in hunt.sources:
+        module = source.name.removeprefix("xaicore.")
+        left = [m for m in wanted if m.source is source and _alive(verdicts[m.key])]
+        if not left or time.monotonic() > end:
+            continue
+        early = [m for m in left if hunt.early(m)]
+        for verdict in by_tests([m for m in left if m not in early], early, files(module)):
+            _note(verdicts, verdict, next(m for m in left if m.key == verdict.key))
+
+
+def _alive(verdict: dict[str, Any]) -> bool:
+    return verdict["status"] in ("survived", "not executed")
+
+
+def _note(verdicts: dict[str, Any], verdict: Verdict, m: Mutant) -> None:
+    verdicts[m.key] = {**asdict(verdict), "kind": m.kind, "line": m.line}
+    if _alive(verdicts[m.key]):
+        print(f"{verdict.stage} {verdict.status:12} {m.line:4} {m.key}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
