@@ -539,3 +539,20 @@ def test_every_value_that_is_searched_is_taken():
             refused = str(error)
             if "does not exist" in refused or "no setting" in refused:
                 raise
+
+
+GIVEN_UP = [("lrp.alpha_beta", {"bias": "whole"}), ("lrp.epsilon", {"sums": "repeat"}), ("lrp.w_square", {"variant": "with-bias"}),
+            ("lrp.flat", {"layer_eps": 0.1}), ("lrp.epsilon", {"averages": "uniform"}), ("lrp.epsilon", {"start": "ones"}),
+            ("lrp.epsilon", {"batchnorm": "pass"}), ("deeplift.rescale", {"pool": "winner"})]
+
+
+@pytest.mark.parametrize(("method", "settings"), GIVEN_UP)
+def test_a_convention_promises_no_axiom_that_it_gives_up(method, settings):
+    """The skip network of the residual sum, with an average pool: nothing that is promised is broken."""
+    b = Builder()
+    x = b.input("x", (None, 1, 4))
+    h = b.add(ReLU(), b.add(Conv((1,)), x, b.param("w", [[[1.5]]]), b.param("b", [0.25])))
+    pooled = b.add(Flatten(), b.add(AvgPool((2,), (2,)), b.add(Add(), h, x)))
+    g = b.build(b.add(Dense(), pooled, b.param("v", [[1.0, -0.5], [0.5, 2.0]]), b.param("c", [0.5, -0.25])))
+    report = xc.check(g, np.array([[[1.0, 3.0, 2.0, 5.0]], [[-1.0, 2.0, 0.5, 1.0]]]), methods=[method], settings={method: settings})
+    assert not report.broken, str(report)

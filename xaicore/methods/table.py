@@ -99,15 +99,30 @@ class Method:
         return words
 
     def promised(self, settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """What it promises with these settings: around another method (``of``) no more than that one does, and no linearity for a
-        map whose negative part is cut off or that is scaled."""
+        """What it promises with these settings: around another method (``of``) no more than that one does, no linearity for a map whose
+        negative part is cut off or that is scaled, and none of what a library's convention gives up (GIVEN_UP)."""
         found, of = self.promises, settings.get("of", "gradient")
         inner = of[0] if isinstance(of, tuple) and of else of
         if "of" in self.settings and isinstance(inner, str) and inner in METHODS:
             found = tuple(p for p in found if p in METHODS[inner].promises)
         if "relu" in self.settings and (settings.get("relu") or settings.get("normalize")):
             found = tuple(p for p in found if p != "linearity")
-        return found
+        lost = {p for (family, k, v), gone in GIVEN_UP.items() if self.id.startswith(family) and settings.get(k) == v for p in gone}
+        if settings.get("layer_eps"):
+            lost.add("conservation")                                    # what it keeps is no empty denominator
+        return tuple(p for p in found if p not in lost)
+
+
+_SUMS = ("completeness", "conservation", "sensitivity_a")
+
+GIVEN_UP: Mapping[tuple[str, str, Any], tuple[str, ...]] = MappingProxyType({
+    ("", "bias", "whole"): ("conservation",), ("", "sums", "repeat"): ("conservation",),
+    ("lrp.w_square", "variant", "with-bias"): ("conservation",),
+    ("", "batchnorm", "reverse"): ("conservation",), ("", "batchnorm", "surrogate"): ("conservation",),
+    ("deeplift", "pool", "winner"): _SUMS, ("deeplift", "softmax", "gradient"): _SUMS,
+    ("deeplift", "softmax", "centred"): (*_SUMS, "batch_invariance"),
+})
+"""(methods that begin so, setting, value) -> the axioms that do not hold with it: conventions that exist to reproduce other libraries."""
 
 
 def _row(id: str, run: Callable[..., Attribution], *promises: str, source: str, layer: str = "cut",
