@@ -201,7 +201,8 @@ def _other_input(s: Subject, seed: int) -> tuple[float, bool, str]:
 
 def _shift(s: Subject, seed: int) -> tuple[float, bool, str]:
     figure = _mean(input_invariance(s).values)
-    return figure, figure <= 1e-6, "largest change, relative, when input and first bias are shifted against each other by 1"
+    limit = 1e-2 if s.graph.dtype == "float32" else 1e-6  # x + 1 - 1 is not x, and falls beside a kink
+    return figure, figure <= limit, "largest change, relative, when input and first bias are shifted against each other by 1"
 
 
 def _silent(s: Subject, seed: int) -> tuple[float, bool, str]:
