@@ -55,7 +55,9 @@ class Sized:
 @lru_cache(maxsize=128)
 def _resizing(n: int, m: int) -> Array:
     """The matrix (m, n) of the engine's own Resize along one axis: what it makes of unit vectors. Kept, since its weights are rationals."""
-    return np.ascontiguousarray(Resize((m,), "linear").forward(np.eye(n)[:, None])[:, 0].T)
+    matrix = np.ascontiguousarray(Resize((m,), "linear").forward(np.eye(n)[:, None])[:, 0].T)
+    matrix.flags.writeable = False
+    return matrix
 
 
 @dataclass(frozen=True)
