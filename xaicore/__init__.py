@@ -10,6 +10,7 @@ from xaicore.plugins import from_model, load
 from xaicore.rules import RULE_SETS, RuleSet
 
 if TYPE_CHECKING:
+    from xaicore.many import explain_many
     from xaicore.metrics import METRICS, Evaluation, evaluate
     from xaicore.oracle.axioms import Report, check
     from xaicore.oracle.compare import Comparison, compare
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "METHODS", "METRICS", "OBJECTIVES", "OPS", "PRESETS", "REPRESENTATIONS", "RULE_SETS", "Attribution", "Builder", "Comparison",
-    "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check", "compare", "evaluate", "explain", "explain_all", "from_function",
+    "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check", "compare", "evaluate", "explain", "explain_all", "explain_many",
+    "from_function",
     "from_model", "load", "render",
 ]
 
@@ -30,6 +32,10 @@ def __getattr__(name: str) -> Any:
         from xaicore import metrics
 
         return getattr(metrics, name)
+    if name == "explain_many":
+        from xaicore import many
+
+        return many.explain_many
     if name in ("check", "Report"):
         from xaicore.oracle import axioms
 

@@ -19,6 +19,7 @@ EPILOG = """examples:
   xaicore explain model.onnx batch.npz --target [3,5] -m deeplift.rescale --baseline mean -o out.npz
 
   xaicore explain digits threes.npy -m tcav:layer=relu5,concept=loops.npy,random=[others.npy,more.npy]
+  xaicore explain model.onnx 'images/*.png' -m lrp.epsilon -o results/ --jobs 2     (again after Ctrl-C: it goes on)
 
   (a shell may want [3,5] and settings with brackets in quotes; a setting that is an array, samples or models is a file)
 """
@@ -29,7 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from xaicore.cli.shared import MODEL_HELP, add_arithmetic, add_methods
 
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument("input", metavar="INPUT", help=".npy .npz .png .jpg .csv .json; axis 0 is the batch, a single sample gets one")
+    parser.add_argument("input", metavar="INPUT", nargs="+",
+                        help=".npy .npz .png .jpg .csv .json; axis 0 is the batch, a single sample gets one. Several files, or a pattern "
+                             "such as 'images/*.png': each by itself, into the folder that -o names")
     add_methods(parser, f"a method with settings, such as lrp.gamma:gamma=0.1 (default: {DEFAULT}); may be repeated")
     parser.add_argument("-o", "--out", action="append", default=[], metavar="FILE",
                         help="write .png (contact sheet), .html (page), .npz, .safetensors or .json; may be repeated")
@@ -55,6 +58,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_arithmetic(how)
     how.add_argument("--batch-size", type=int, metavar="N", help="evaluations at once (default: what fits 256 MiB)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")
+    many = parser.add_argument_group("several inputs")
+    many.add_argument("--jobs", type=int, metavar="N", help="processes (default 1); results do not depend on it")
+    many.add_argument("--afresh", action="store_true", help="refuse a folder that holds a run already, instead of going on with it")
     shown = parser.add_argument_group("what is shown")
     shown.add_argument("--trace", action="store_true", help="print the ledger: what each layer received, passed on, absorbed")
     shown.add_argument("--over", action="store_true", help="draw the maps of a .png over the input")
@@ -63,9 +69,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reads, explains, prints, writes."""
-    from xaicore.cli import inputs, outputs, shared
+    from xaicore.cli import inputs, outputs, several, shared
 
     wanted = shared.requests(args.method or [DEFAULT])
+    if (names := several.names(args.input)) is not None:
+        return several.run(args, names, wanted)
+    args.input = args.input[0]
     paths = outputs.checked_paths(args.out)
     target = shared.target(args.target)
     pixels = inputs.Pixels(args.resize, _pair(args.scale), _numbers(args.mean, "--mean"), _numbers(args.std, "--std"))
