@@ -21,8 +21,7 @@ __version__ = "0.1.0"
 __all__ = [
     "METHODS", "METRICS", "OBJECTIVES", "OPS", "PRESETS", "REPRESENTATIONS", "RULE_SETS", "Attribution", "Builder", "Comparison",
     "Evaluation", "Graph", "Report", "RuleSet", "XaicoreError", "check", "compare", "evaluate", "explain", "explain_all", "explain_many",
-    "from_function",
-    "from_model", "load", "render",
+    "from_function", "from_model", "load", "render",
 ]
 
 

@@ -241,7 +241,7 @@ def _gone(error: BaseException) -> Exception:
             return error
         raise error
     made = XaicoreError(f"a worker ended while it explained ({type(error).__name__}: {error}). What was finished is kept: run the same call "
-                        f"again to go on. If the same shard ends it each time, executor=None shows which item it is")
+                        f"again to go on. If one shard always ends it, executor=None shows which item it is")
     made.__cause__ = error
     return made
 
