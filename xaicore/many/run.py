@@ -240,8 +240,8 @@ def _gone(error: BaseException) -> Exception:
         if isinstance(error, Exception):
             return error
         raise error
-    made = XaicoreError(f"a worker ended while it explained ({type(error).__name__}: {error}). What was finished is kept: run the same call "
-                        f"again to go on. If one shard always ends it, executor=None shows which item it is")
+    made = XaicoreError(f"a worker ended while it explained ({type(error).__name__}: {error}). What is finished is kept: run the same call "
+                        f"again to go on. If one shard always ends it, executor=None shows the item")
     made.__cause__ = error
     return made
 
