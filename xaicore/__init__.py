@@ -52,3 +52,13 @@ def __getattr__(name: str) -> Any:
 
         return getattr(visualize, name)
     raise AttributeError(f"module 'xaicore' has no attribute {name!r}")
+
+
+def _html(a: Attribution) -> str:
+    """A result in a notebook; pictures load when the first one is shown."""
+    from xaicore.show.page.notebook import fragment
+
+    return fragment(a)
+
+
+Attribution.html = _html

@@ -29,11 +29,13 @@ from xaicore.cli import (
     sanity,
     trace,
     vectors,
+    view,
     visualize,
 )
 from xaicore.errors import XaicoreError
 
-COMMANDS = (demo, inspect, explain, trace, check, compare, fuzz, vectors, evaluate, sanity, visualize, represent, methods, metrics, rules)
+COMMANDS = (demo, inspect, explain, view, trace, check, compare, fuzz, vectors, evaluate, sanity, visualize, represent, methods, metrics,
+            rules)
 CODES = """exit codes:
   0  all that was asked ran and passed
   1  a mismatch, or an axiom that a method promises and does not keep

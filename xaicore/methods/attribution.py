@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -73,6 +73,12 @@ class Attribution:
     ledger: Ledger | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+
+    html: ClassVar[Callable[[Attribution], str] | None] = None
+    """How a notebook shows it; set by the package, because pictures lie above results."""
+
+    def _repr_html_(self) -> str | None:
+        return None if Attribution.html is None else Attribution.html(self)
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.values:

@@ -243,9 +243,14 @@ def _size(signal: Signal) -> Array:
 # ----- one unit -----------------------------------------------------------------------------------------------------
 
 
-def unit_of(p: Passage, name: str, index: Index) -> Unit:
+Known = dict[str, "dict[int, tuple[Array | None, ...]] | None"]
+"""Node -> what each of its units hands on, for those who take many units apart; None where that would be too much to keep."""
+
+
+def unit_of(p: Passage, name: str, index: Index, known: Known | None = None) -> Unit:
     """The arithmetic of the unit ``name``[``index``] of a backward pass: every term, every message.
 
+    ``known``: an empty dictionary for many units of one pass, which then work out the messages of a node once.
     Errors: UnknownName where no signal reaches the value, InputError where it has no such index.
     """
     name, index = locate(p, name, index)
@@ -255,7 +260,7 @@ def unit_of(p: Passage, name: str, index: Index) -> Unit:
     raw = p.signals.values[name]
     signal = np.asarray(p.read(name, raw)).reshape(-1)[at]
     seed: Any = signal * 0
-    received = tuple(_received(p, name, at))
+    received = tuple(_received(p, name, at, known))
     if name == p.trace.graph.outputs[0] or not received:
         seed = signal - sum((m.amount for m in received), start=signal * 0)
     whole = None if p.rules.carrier != "multiplier" or isinstance(raw, Pair) else raw.reshape(-1)[at]
@@ -264,21 +269,33 @@ def unit_of(p: Passage, name: str, index: Index) -> Unit:
     node = nodes[name]
     step = p.trace.step(node)
     kind, terms, bias = _forward(step, at)
-    back = next(messages(p, node, [at]))
+    stored = None if known is None else _stored(p, node, known)
+    back = next(messages(p, node, [at])) if stored is None or at not in stored else stored[at]
     return Unit(name, index, kind, y, signal, str(node.op), p.plan.rule(node), p.rules.carrier, bias,
                 tuple(_with_messages(p, step, terms, back)), received, seed, whole)
 
 
-def _received(p: Passage, name: str, at: int) -> Iterator[Message]:
+def _stored(p: Passage, node: Node, known: Known) -> dict[int, tuple[Array | None, ...]] | None:
+    """The messages of all units of a node that a signal reached, made once."""
+    if node.name not in known:
+        step = p.trace.step(node)
+        reached = [int(j) for j in np.flatnonzero(_size(p.signals.values[node.name]).reshape(-1))]
+        size = len(reached) * max(x.size for x, on in zip(step.xs, step.active) if on)
+        known[node.name] = dict(zip(reached, messages(p, node, reached))) if size <= ENTRIES else None
+    return known[node.name]
+
+
+def _received(p: Passage, name: str, at: int, known: Known | None) -> Iterator[Message]:
     for node in p.trace.graph.nodes:
         if node.name not in p.signals.values or node.name in p.trace.wrt:
             continue
         uses = [k for k, i in enumerate(node.inputs) if i == name and p.trace.active[node.name][k]]
         if not uses:
             continue
-        units = sorted({j for k in uses for j in dependents(p, node, k, at)})
         shape = p.trace[node.name].shape[1:]
-        for j, parts in zip(units, messages(p, node, units)):
+        stored = None if known is None else _stored(p, node, known)
+        units = sorted({j for k in uses for j in dependents(p, node, k, at)}) if stored is None else list(stored)
+        for j, parts in zip(units, messages(p, node, units) if stored is None else stored.values()):
             amount = sum((g.reshape(-1)[at] for g in (parts[k] for k in uses) if g is not None), start=0)
             if amount != 0:
                 yield Message(node.name, _index(j, shape), amount)

@@ -93,8 +93,8 @@ def page(
         raise InputError("a page needs at least one attribution")
     first = next(iter(results.values()))
     count = len(first.output)
-    style = _file("style.css")
-    return _template().render(
+    style = file_text("style.css")
+    return template("explanation.html.j2").render(
         title=clean(title), style=style, style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         explained=clean(first.explained), command=clean(command), version=version, model=first.graph,
         sections=[_section(results, n, count) for n in range(min(count, SAMPLES))], left_out=max(0, count - SAMPLES),
@@ -111,11 +111,12 @@ def _section(results: Mapping[str, Attribution], sample: int, count: int) -> Sec
     pictures = [_picture(label, name, v, results[label], sample, shared) for (label, name), v in views.items()]
     what = first.explained if count == 1 else f"Sample {sample}, target {table.targets(first)[sample]}"
     title = clean(f"{what}: f(x) = {number(float(first.output[sample]))}")
-    films = [_film(label, a, sample) for label, a in results.items() if table.passes_on(a)]
-    return Section(title, _inputs(first, sample), pictures, films)
+    films = [films_of(label, a, sample) for label, a in results.items() if table.passes_on(a)]
+    return Section(title, inputs_of(first, sample), pictures, films)
 
 
-def _inputs(a: Attribution, sample: int) -> list[Picture]:
+def inputs_of(a: Attribution, sample: int) -> list[Picture]:
+    """The floating inputs of one sample as pictures."""
     out = []
     for name in a.feeds:
         if name not in a.graph.float_inputs:
@@ -149,7 +150,7 @@ def _picture(label: str, name: str, v: View, a: Attribution, sample: int, shared
     return Picture(title, "", drawn(v, limit), alt, drawn(v, shared), over, v.kind != "bars" and max(v.cells.shape) <= 64, facts, numbers)
 
 
-def _film(label: str, a: Attribution, sample: int) -> Film:
+def films_of(label: str, a: Attribution, sample: int) -> Film:
     """Pictures of the nodes where relevance is shared out anew (activations and reshapes only hand it on), then of the inputs."""
     assert a.ledger is not None
     nodes = [e.node for e in a.ledger if not (e.node.op.elementwise or e.node.op.routes) and e.node.name in a.layers]
@@ -188,12 +189,14 @@ def data_uri(image: Any) -> str:
     return "data:image/png;base64," + base64.b64encode(png(made)).decode("ascii")
 
 
-def _file(name: str) -> str:
+def file_text(name: str) -> str:
+    """A template, style sheet or script of this package."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A template that escapes everything it is not told to leave."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup, escape
 
@@ -201,6 +204,6 @@ def _template() -> Template:
         """Long names may be broken behind a dot or an underscore."""
         return escape(text).replace(".", Markup(".<wbr>")).replace("_", Markup("_<wbr>"))
 
-    env = Environment(loader=FunctionLoader(_file), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env = Environment(loader=FunctionLoader(file_text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters["breakable"] = breakable
-    return env.get_template("explanation.html.j2")
+    return env.get_template(name)
