@@ -201,7 +201,8 @@
     inside.append(make("p", "activation " + (row.values ? figure(row.values[place.at] || 0) : "?") + ", " + m.word + " " + figure(c.values[place.at] || 0)
       + (row.how ? " (" + row.how + ")" : "")));
     if (!units.length) {
-      inside.append(make("p", c.units ? "Of this cell no unit is written out here: the " + m.word + " is 0, or others are larger. xaicore trace shows every unit."
+      inside.append(make("p", c.units && !c.values[place.at] ? "No " + m.word + " arrives here."
+        : c.units ? "Of this cell no unit is written out here, because others have more. xaicore trace shows every unit."
         : m.note || "This method is not one backward pass."));
       return;
     }
