@@ -36,10 +36,3 @@ def test_twin(id, twin):
     for seed in range(2):
         agree(id, twin, seed)
     assert len(twin.how) > 15
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(("id", "twin"), PAIRS)
-def test_twin_thoroughly(id, twin):
-    for seed in range(2, 40):
-        agree(id, twin, seed)
