@@ -126,6 +126,40 @@ def test_what_keras_has_not_is_refused() -> None:
         emit(b.build(b.add(ReLU(), x), m))
 
 
+def test_operators_in_a_form_that_keras_has_not() -> None:
+    """What was found, and the operator to write instead."""
+    from xaicore.ops import Expand
+
+    b = Builder()
+    x = b.input("x", (None, 4))
+    with pytest.raises(ConversionError, match=r"node 'wide': Expand\(.*\) adds axes, so it has no counterpart in Keras\. To do: use Unsqueeze first"):
+        emit(b.build(b.add(Expand((2, 4)), x, name="wide")))
+    b = Builder()
+    ids = b.input("ids", (None, 3), "int")
+    rows = b.add(OPS["Embedding"](), b.param("table", np.ones((5, 2, 2))), ids, name="words")
+    with pytest.raises(ConversionError, match=r"node 'words': .* has a table of shape \(5, 2, 2\).*use a table \(rows, width\)"):
+        emit(b.build(rows))
+
+
+def test_what_keras_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own words come through, and a second operand that a row of the table does not expect is no silent loss."""
+    from xaicore_keras import emission
+
+    b = Builder()
+    graph = b.build(b.add(OPS["Add"](), b.input("x", (None, 4)), b.input("y", (None, 4)), name="sum"))
+
+    def fails(*_: object) -> None:
+        raise NotImplementedError("no such kernel")
+
+    monkeypatch.setitem(emission.EMITTERS, OPS["Add"], fails)
+    with pytest.raises(ConversionError, match=r"node 'sum': Add\(\) is not taken by Keras on torch: no such kernel, so it has no counterpart"):
+        emit(graph)
+    monkeypatch.setitem(emission.EMITTERS, OPS["Add"], emission.own(lambda e, op, x, name: x))
+    with pytest.raises(ConversionError, match=r"node 'sum': Add\(\) takes 'y' beside its input"):
+        emit(graph)
+
+
+
 def test_a_planted_mistake_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Were strides forgotten, or kernels turned, the comparison above would see it."""
     from xaicore_keras import emission as module

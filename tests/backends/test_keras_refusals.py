@@ -92,6 +92,27 @@ class Loud(keras.layers.Dense):
         return super().call(x) * 10
 
 
+class Counter(keras.layers.Layer):
+    """A cell of one's own."""
+
+    state_size = output_size = 2
+
+    def call(self, x: Any, states: Any, training: Any = None) -> Any:
+        return x[..., :2] + states[0], [states[0]]
+
+
+def merged_by_maximum() -> Any:
+    layer = layers.Bidirectional(layers.LSTM(2))
+    model = chain((4, 3), layer)
+    layer.merge_mode = "max"                    # its constructor would refuse it
+    return model
+
+
+def joined_with_masks() -> Any:
+    words = layers.Embedding(5, 4, mask_zero=True)
+    return function(lambda x: layers.Concatenate(axis=1)([words(x), words(x)]), (4,))
+
+
 REFUSED = {
     "Lambda": (lambda: chain((4,), layers.Lambda(lambda x: x * 2, name="double")),
                r"layer 'double' \(keras.layers.Lambda\) is a Python function.*keras.ops.*torch.export"),
@@ -133,6 +154,25 @@ REFUSED = {
         lambda: function(lambda x, m: layers.MultiHeadAttention(2, 2)(x, x, attention_mask=m), (4, 3), (4,)),
         r"is given an attention_mask"),
     "half precision": (lambda: chain((4,), layers.Dense(2, dtype="mixed_float16", name="fc")), r"'fc' .* computes in float16.*float32"),
+    "gated attention": (lambda: function(lambda x: layers.MultiHeadAttention(2, 2, use_gate=True)(x, x), (4, 3)), r"has use_gate set.*leave this setting out"),
+    "attention over two axes": (
+        lambda: function(lambda x: layers.MultiHeadAttention(2, 2, attention_axes=(1, 2))(x, x), (4, 4, 3)),
+        r"attends over the axes \(1, 2\) of a tensor of rank 4"),
+    "attention of images": (lambda: function(lambda x: layers.Attention()([x, x]), (4, 4, 3)), r"attends with a query \(None, 4, 4, 3\)"),
+    "attention with a bias": (
+        lambda: function(lambda x: ops.dot_product_attention(x, x, x, bias=np.zeros((1, 2, 4, 4))), (4, 2, 3)), r"is given a bias or a constant mask"),
+    "masked ConvLSTM": (lambda: chain((3, 4, 2), layers.Masking(), layers.ConvLSTM1D(2, 2)), r"reads a mask.*build the model without masking"),
+    "norm of order 1": (lambda: function(lambda x: ops.normalize(x, axis=1, order=1), (4,)), r"normalises by the norm of order 1. To do: use order=2"),
+    "norm of order 3": (lambda: function(lambda x: ops.norm(x, ord=3, axis=1), (4,)), r"has ord=3 over 1 axes. To do: use ord=2 or ord=1 over one axis"),
+    "masks joined": (joined_with_masks, r"joins masked sequences"),
+    "where": (lambda: function(lambda x: ops.where(x > 0), (4,)), r"has no values to choose from. To do: give x1 and x2"),
+    "one-hot on axis 1": (lambda: function(lambda x: ops.one_hot(ops.cast(x, "int32"), 3, axis=1), (4,)), r"puts the classes on axis 1. To do: use axis=-1"),
+    "both ways": (lambda: chain((3, 4, 2), layers.Bidirectional(layers.ConvLSTM1D(2, 2))), r"wraps a keras.layers.ConvLSTM1D. To do: wrap one of GRU, LSTM"),
+    "merged by maximum": (merged_by_maximum, r"has the merge_mode 'max'. To do: use 'concat', 'sum', 'ave', 'mul' or None"),
+    "own cell": (lambda: chain((3, 4), layers.RNN(Counter())), r"runs a cell of the kind .*Counter. To do: use keras.layers.LSTMCell"),
+    "symmetric padding": (
+        lambda: function(lambda x: ops.pad(x, ((0, 0), (1, 1)), mode="symmetric"), (4,)), r"has mode='symmetric'. To do: use 'constant', 'reflect' or 'edge'"),
+    "broadcast": (lambda: function(lambda x: ops.broadcast_to(x, (3, 2, 4)), (4,)), r"adds axes \(\(None, 4\) to \(3, 2, 4\)\). To do: use expand_dims first"),
     "subclassed": (Own, r"is a subclass with its own call\(\).*torch.export.export"),
     "unbuilt": (lambda: keras.Sequential([layers.Dense(2)]), r"no input shape yet.*keras.Input"),
     "strings": (lambda: chain((4,), layers.Identity(), dtype="string"), r"has dtype string"),
@@ -147,6 +187,14 @@ def test_what_has_no_counterpart_is_refused_with_a_way_out(why: str) -> None:
     except (ValueError, RuntimeError, ImportError) as error:        # what Keras itself cannot build on torch
         pytest.skip(f"Keras on torch cannot build it: {str(error).splitlines()[0]}")
     with pytest.raises(ConversionError, match=f"(?s){message}"):
+        to_graph(model, verify=False)
+
+
+def test_a_cap_of_scores_is_refused() -> None:
+    """Keras itself takes one on a TPU only, so it is set behind its back."""
+    model = function(lambda x: ops.dot_product_attention(x, x, x), (4, 2, 3))
+    model.operations[-1].attn_logits_soft_cap = 1.0
+    with pytest.raises(ConversionError, match=r"caps its scores. To do: leave attn_logits_soft_cap out"):
         to_graph(model, verify=False)
 
 

@@ -14,6 +14,7 @@ from sklearn import discriminant_analysis, ensemble, feature_selection, linear_m
 from sklearn.base import BaseEstimator, TransformerMixin  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
 from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline  # noqa: E402
 from sklearn.preprocessing import (  # noqa: E402
     FunctionTransformer,
@@ -296,6 +297,7 @@ REFUSED = {
     "forest": (lambda: make_pipeline(StandardScaler(), ensemble.RandomForestClassifier(3)).fit(X, TWO), r"RandomForestClassifier \(step 'randomforestclassifier'\).*trees"),
     "kernel": (lambda: svm.SVC().fit(X, TWO), r"sklearn\.svm\.SVC has no counterpart: a kernel compares with stored training samples; fit a LinearSVC"),
     "neighbours": (lambda: neighbors.KNeighborsClassifier().fit(X, TWO), "stored training samples"),
+    "search": (lambda: GridSearchCV(linear_model.Ridge(), {"alpha": [1.0]}, cv=2).fit(X, Y), r"GridSearchCV has no counterpart: convert its best_estimator_"),
     "encoder": (lambda: OneHotEncoder().fit(X), "apply it to the data before the model"),
     "function": (lambda: FunctionTransformer(np.log1p).fit(X), r"calls the Python function 'log1p', which cannot be read"),
     "unknown": (lambda: Own().fit(X), r"Own has no counterpart: .*Known: StandardScaler, "),
