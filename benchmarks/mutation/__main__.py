@@ -16,6 +16,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
     known["verdicts"] = verdicts = known.get("verdicts", {})
     known.setdefault("drawn", {}).update({s: [len(found), sum(len(mutants(m)) for m in sources(s, args.only)), args.seed]
                                           for s, found in planned.items()})
-    _hunt([m for found in planned.values() for m in found], verdicts, args)
-    if args.keep:
-        args.keep.write_text(json.dumps(known, indent=1), encoding="utf-8")
+
+    def keep() -> None:
+        if args.keep:
+            args.keep.write_text(json.dumps(known, indent=1), encoding="utf-8")
+
+    _hunt([m for found in planned.values() for m in found], verdicts, args, keep)
+    keep()
     print(json.dumps(known, indent=1) if args.json else summary(known))
     return 0
 
@@ -62,11 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _drawn(found: list[Mutant], count: int | None, seed: int) -> list[Mutant]:
     if count is None or count >= len(found):
         return found
-    kept = set(random.Random(seed).sample(range(len(found)), count))
-    return [m for k, m in enumerate(found) if k in kept]
+    return random.Random(seed).sample(found, count)                    # in the order drawn: whatever is stopped has judged a sample
 
 
-def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namespace) -> None:
+def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namespace, keep: Callable[[], None]) -> None:
     end = time.monotonic() + args.seconds
     wanted = [m for m in planned if m.key not in verdicts or (args.tests and _alive(verdicts[m.key]) and verdicts[m.key]["stage"] == 1)]
     hunt = Hunt(list(dict.fromkeys(m.source for m in wanted)))
@@ -75,6 +79,8 @@ def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namesp
             return
         if m.key not in verdicts:
             _note(verdicts, hunt.judge(m), m)
+            if len(verdicts) % 50 == 0:
+                keep()
     if not args.tests:
         return
     from benchmarks.mutation.by_tests import by_tests, files
@@ -87,6 +93,7 @@ def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namesp
         early = [m for m in left if hunt.early(m)]
         for verdict in by_tests([m for m in left if m not in early], early, files(module)):
             _note(verdicts, verdict, next(m for m in left if m.key == verdict.key))
+        keep()
 
 
 def _alive(verdict: dict[str, Any]) -> bool:

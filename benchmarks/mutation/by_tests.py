@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.mutation.hunt import PATIENCE, Verdict, in_child
 from benchmarks.mutation.mutants import ROOT, Mutant
-from benchmarks.mutation.plant import VARIABLE, exchange, functions
+from benchmarks.mutation.plant import VARIABLE, exchange, living
 from benchmarks.mutation.watch import traced
 
 TESTS: dict[str, tuple[str, ...]] = {
@@ -38,8 +38,8 @@ def files(module: str) -> list[str]:
 class Loop:
     """A plugin of pytest, whose loop over the tests is: each once, watched; then for every change those that meet it."""
 
-    def __init__(self, changes: Sequence[Mutant], early: Sequence[str] = ()):
-        self.changes, self.early = changes, set(early)
+    def __init__(self, changes: Sequence[Mutant]):
+        self.changes = changes
         self.verdicts: list[Verdict] = []
         self.failed: list[str] = []
 
@@ -56,14 +56,15 @@ class Loop:
             seconds[item] = time.process_time() - start
         if self.failed:
             raise SystemExit(f"without a change these tests fail already: {', '.join(self.failed[:5])}")
-        living = functions()
+        all = living()
         for m in self.changes:
             path = str(m.source.path)
-            meets = [i for i in session.items if any(m.lines[0] <= k <= m.lines[1] for k in lines[i].get(path, ()))]
+            first, last = m.body if m.default else m.lines
+            meets = [i for i in session.items if any(first <= k <= last for k in lines[i].get(path, ()))]
             hit = sorted(meets, key=lambda i: seconds[i])
 
             def ask(m: Mutant = m, hit: list[Any] = hit) -> str:
-                if not exchange(m, living):
+                if not exchange(m, all):
                     return "same code"
                 for item in hit:
                     self._run(item)

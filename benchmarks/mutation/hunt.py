@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -9,11 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import CodeType, FunctionType
 from typing import Literal
 
 from benchmarks.mutation.mutants import Mutant, Source
-from benchmarks.mutation.plant import anew, exchange, functions
+from benchmarks.mutation.plant import Living, anew, exchange, living
 from benchmarks.mutation.watch import traced
 
 Status = Literal["killed", "survived", "not executed", "same code"]
@@ -49,16 +49,23 @@ class Hunt:
             start = time.process_time()
             self.lines[name] = traced(ask, self.files)
             self.seconds[name] = time.process_time() - start
-        self.living = functions()
+        self.living = living()
+        gc.freeze()                                                          # children share the memory that nobody collects
 
     def early(self, m: Mutant) -> bool:
-        """Whether the import of xaicore itself executes the place: then exchanging a function afterwards would come too late."""
-        return _meets(self.at_import, m)
+        """Whether the import of xaicore itself executes the place: then exchanging a function afterwards would come too late. The default
+        of an argument is such a place where the import calls the function."""
+        lines = self.at_import.get(str(m.source.path), ())
+        return any(k in lines for k in range(m.body[0], m.body[1] + 1)) if m.default else _meets(self.at_import, m)
 
     def relevant(self, m: Mutant) -> list[str]:
         """The questions that execute the place, the cheapest first; those that execute anything of its module where the import does."""
         name = str(m.source.path)
-        hit = [q for q, lines in self.lines.items() if _meets(lines, m) or (self.early(m) and name in lines)]
+        if self.early(m):
+            hit = [q for q, lines in self.lines.items() if name in lines]
+        else:
+            first, last = m.body if m.default else m.lines
+            hit = [q for q, lines in self.lines.items() if any(first <= k <= last for k in lines.get(name, ()))]
         return sorted(hit, key=lambda q: self.seconds[q])
 
     def judge(self, m: Mutant) -> Verdict:
@@ -72,14 +79,14 @@ class Hunt:
 
 
 def noticed_by(m: Mutant, names: Iterable[str], early: bool, asked: Mapping[str, Callable[[], None]],
-               living: Mapping[CodeType, Sequence[FunctionType]]) -> str:
+               all: Living) -> str:
     """Plants a change in this process, which has to be a child, and gives the first question that notices, or ""."""
     if early:
         anew(m)
         from benchmarks.mutation.questions import questions
 
         asked = questions()
-    elif not exchange(m, living):
+    elif not exchange(m, all):
         return "same code"
     for name in names:
         ask = asked[name]
@@ -97,6 +104,7 @@ def in_child(key: str, ask: Callable[[], str], seconds: float, stage: int = 1) -
     if child == 0:
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
+            gc.disable()
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
             signal.signal(signal.SIGPROF, signal.SIG_DFL)

@@ -48,7 +48,10 @@ class Source:
 
 @dataclass(eq=False)
 class Mutant:
-    """One change: ``before`` becomes ``after`` in a function (or a class, or the module). ``key`` does not move with the lines."""
+    """One change: ``before`` becomes ``after`` in a function (or a class, or the module). ``key`` does not move with the lines.
+
+    lines  of the statement;  body  of the function whose default changes;  nested  in how many functions the place is
+    """
 
     source: Source
     where: str
@@ -61,7 +64,14 @@ class Mutant:
     place: tuple[str, int | None]
     old: Any
     new: Any
+    nested: int = 0
+    body: tuple[int, int] = (0, 0)
     key: str = ""
+
+    @property
+    def default(self) -> bool:
+        """Whether it is the default of an argument that changes, of a function in no other."""
+        return self.place[0] in ("defaults", "kw_defaults") and self.nested < 2 and isinstance(self.parent, ast.arguments)
 
     @contextmanager
     def made(self) -> Iterator[CodeType]:
@@ -102,7 +112,8 @@ def mutants(source: Source) -> list[Mutant]:
     return found
 
 
-def _inside(source: Source, node: ast.AST, names: list[str], lines: tuple[int, int]) -> Iterator[Mutant]:
+def _inside(source: Source, node: ast.AST, names: list[str], lines: tuple[int, int], nested: int = 0,
+            body: tuple[int, int] = (0, 0)) -> Iterator[Mutant]:
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "ctx", "type_params"):
             continue
@@ -115,9 +126,11 @@ def _inside(source: Source, node: ast.AST, names: list[str], lines: tuple[int, i
                     ast.fix_missing_locations(ast.copy_location(new, child))
                 shown = new.body if isinstance(new, ast.IfExp) and not isinstance(child, ast.IfExp) else new
                 yield Mutant(source, ".".join(names) or "the module", kind, _text(child), _text(shown), at, child.lineno, node,
-                             (name, k), child, new)
+                             (name, k), child, new, nested, body)
             inner = [*names, child.name] if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else names
-            yield from _inside(source, child, inner, at)
+            deeper = nested + isinstance(child, (ast.FunctionDef, ast.Lambda))
+            own = (child.body[0].lineno, child.end_lineno or 0) if isinstance(child, ast.FunctionDef) else body
+            yield from _inside(source, child, inner, at, deeper, own)
 
 
 def _untouched(parent: ast.AST, name: str, child: ast.AST) -> bool:

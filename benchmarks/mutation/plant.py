@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import gc
 import importlib.abc
@@ -10,6 +11,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -19,33 +21,53 @@ VARIABLE = "XAICORE_MUTANT"
 """``scope:module:number``: what a new interpreter with this plugin of pytest plants, ``-p benchmarks.mutation.plant``."""
 
 
-def functions() -> dict[CodeType, list[FunctionType]]:
-    """All living functions of xaicore by their code, closures and methods among them."""
+@dataclass(frozen=True)
+class Living:
+    """All functions of xaicore in this process by their code, closures and methods among them, and what remembers answers."""
+
+    functions: Mapping[CodeType, Sequence[FunctionType]]
+    memories: Sequence[Any]
+
+
+def living() -> Living:
+    """What lives now."""
     found: dict[CodeType, list[FunctionType]] = defaultdict(list)
+    memories = []
     for f in gc.get_objects():
-        if type(f) is FunctionType and f.__code__.co_filename.replace("\\", "/").find("/xaicore/") >= 0:
+        if type(f) is FunctionType and "/xaicore/" in f.__code__.co_filename.replace("\\", "/"):
             found[f.__code__].append(f)
-    return found
+        elif isinstance(f, functools._lru_cache_wrapper) and (f.__module__ or "").startswith("xaicore.") and ".oracle" not in f.__module__:
+            memories.append(f)
+    return Living(found, memories)
 
 
-def exchange(mutant: Mutant, living: Mapping[CodeType, Sequence[FunctionType]]) -> bool:
-    """Exchanges the code of every living function that the change touches. False where the compiler makes the same code of both."""
+def exchange(mutant: Mutant, all: Living) -> bool:
+    """Exchanges the code (or the default) of every living function that the change touches, and empties what remembers answers. False
+    where the compiler makes the same code of both."""
     changed = False
     with mutant.made() as new:
         for old, other in _pairs(mutant.source.code, new):
             if old != other:
                 changed = True
-                for f in living.get(old, ()):
+                for f in all.functions.get(old, ()):
                     f.__code__ = other
-    forget()
+    if mutant.default:
+        for f in (f for several in all.functions.values() for f in several):
+            if f.__code__.co_filename == str(mutant.source.path) and f.__qualname__ == mutant.where:
+                _default(f, mutant)
+    for f in all.memories:
+        f.cache_clear()
     return changed
 
 
-def forget() -> None:
-    """Empties what functions of the engine remember."""
-    for f in gc.get_objects():
-        if isinstance(f, functools._lru_cache_wrapper) and (f.__module__ or "").startswith("xaicore.") and ".oracle" not in f.__module__:
-            f.cache_clear()
+def _default(f: FunctionType, mutant: Mutant) -> None:
+    name, k = mutant.place
+    assert k is not None
+    value = ast.literal_eval(mutant.new)
+    if name == "defaults":
+        f.__defaults__ = tuple(value if j == k else v for j, v in enumerate(f.__defaults__ or ()))
+    else:
+        f.__kwdefaults__ = {**(f.__kwdefaults__ or {}), mutant.parent.kwonlyargs[k].arg: value}
 
 
 def anew(mutant: Mutant) -> None:

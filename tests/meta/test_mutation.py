@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.mutation.hunt import in_child, noticed_by
 from benchmarks.mutation.mutants import Source, mutants, sources
-from benchmarks.mutation.plant import functions
+from benchmarks.mutation.plant import Living, living
 from benchmarks.mutation.questions import questions
 from benchmarks.mutation.report import interval
 from benchmarks.mutation.watch import traced
@@ -21,13 +21,14 @@ NAMES = ("worked lrp.epsilon:net-a", "vector lrp.epsilon/net-a")
 
 def verdict(module: str, key: str, early: bool = False, names: tuple[str, ...] = NAMES):
     (m,) = [m for m in mutants(sources("rules", module)[0]) if m.key == key]
-    living, asked = ({}, {}) if early else (functions(), questions())
-    return in_child(key, lambda: noticed_by(m, names, early, asked, living), 20)
+    all, asked = (Living({}, ()), {}) if early else (living(), questions())
+    return in_child(key, lambda: noticed_by(m, names, early, asked, all), 20)
 
 
 @pytest.mark.parametrize(("early", "key"), [
     (False, "rules.lrp:ratio: eps -> not eps"),
     (False, "rules.linear:Affine.back: on -> not on"),
+    (False, "rules.lrp:lrp_epsilon: 'absorb' -> 'absorb?'"),                  # a default
     (True, "rules.lrp:lrp_epsilon: 'absorb' -> 'absorb?'"),
 ])
 def test_what_is_wrong_is_noticed(early, key):
