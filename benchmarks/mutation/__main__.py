@@ -83,17 +83,17 @@ def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namesp
                 keep()
     if not args.tests:
         return
-    from benchmarks.mutation.by_tests import by_tests, files
+    from benchmarks.mutation.by_tests import by_tests
 
-    for source in hunt.sources:
-        module = source.name.removeprefix("xaicore.")
-        left = [m for m in wanted if m.source is source and _alive(verdicts[m.key])]
-        if not left or time.monotonic() > end:
-            continue
-        early = [m for m in left if hunt.early(m)]
-        for verdict in by_tests([m for m in left if m not in early], early, files(module)):
-            _note(verdicts, verdict, next(m for m in left if m.key == verdict.key))
+    left = [m for m in wanted if m.key in verdicts and _alive(verdicts[m.key])]
+    early = [m for m in left if hunt.early(m)]
+    by_key = {m.key: m for m in left}
+
+    def note(verdict: Verdict) -> None:
+        _note(verdicts, verdict, by_key[verdict.key])
         keep()
+
+    by_tests([m for m in left if m not in early], early, note)
 
 
 def _alive(verdict: dict[str, Any]) -> bool:

@@ -36,7 +36,7 @@ def living() -> Living:
     for f in gc.get_objects():
         if type(f) is FunctionType and "/xaicore/" in f.__code__.co_filename.replace("\\", "/"):
             found[f.__code__].append(f)
-        elif isinstance(f, functools._lru_cache_wrapper) and (f.__module__ or "").startswith("xaicore.") and ".oracle" not in f.__module__:
+        elif type(f) is functools._lru_cache_wrapper and (f.__module__ or "").startswith("xaicore.") and ".oracle" not in f.__module__:
             memories.append(f)
     return Living(found, memories)
 

@@ -16,7 +16,7 @@ from xaicore.rules.select import first, op, weighted
 CONVOLUTIONS = op(Conv, ConvTranspose)
 
 
-def hidden_rule(hidden: str, eps: Number, bias: Bias, variant: str = "weights", layer_eps: Number = 0) -> Rule:
+def hidden_rule(hidden: str, eps: Number, bias: Bias, variant: str, layer_eps: Number) -> Rule:
     """The rule of the layers above the first, by name; "w_square" and "flat" there make it the rule of every layer (zennit's rules)."""
     rules = {"zero": lambda: epsilon(0, bias), "epsilon": lambda: epsilon(eps, bias), "z_plus": lambda: z_plus(layer_eps, bias),
              "gamma": lambda: gamma_rule(0.25, layer_eps, bias), "w_square": lambda: w_square(variant, layer_eps),
@@ -27,18 +27,17 @@ def hidden_rule(hidden: str, eps: Number, bias: Bias, variant: str = "weights", 
 
 
 def first_then(
-    name: str, rule: Rule, hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-    attention: str = "attnlrp", gates: str = "signal", **settings: Any,
+    name: str, rule: Rule, hidden: str, eps: Number, bias: Bias, pool: str, attention: str, gates: str, layer_eps: Number, **settings: Any,
 ) -> RuleSet:
     """``rule`` at the first layer, the rule called ``hidden`` above."""
-    above = hidden_rule(hidden, eps, bias, settings.get("variant", "weights"), settings.get("layer_eps", 0))
+    above = hidden_rule(hidden, eps, bias, settings.get("variant", "weights"), layer_eps)
     return compose(name, (first(weighted), rule), (weighted, above), eps=eps, bias=bias, pool=pool,
-                   attention=attention, gates=gates, source=rule.source, hidden=hidden, **settings)
+                   attention=attention, gates=gates, source=rule.source, hidden=hidden, layer_eps=layer_eps, **settings)
 
 
 def composite(
-    name: str, conv: Rule, input_rule: Rule | None = None, eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "winner",
-    attention: str = "attnlrp", gates: str = "signal", source: str = "kohlbrenner2020", **settings: Any,
+    name: str, conv: Rule, input_rule: Rule | None, eps: Number, bias: Bias, pool: str, attention: str, gates: str,
+    source: str = "kohlbrenner2020", **settings: Any,
 ) -> RuleSet:
     """``conv`` on convolutions and ε on dense layers, with ``input_rule`` at the first layer when there is one."""
     rows: list[Row] = [] if input_rule is None else [(first(weighted), input_rule)]
@@ -46,7 +45,7 @@ def composite(
     return compose(name, *rows, eps=eps, bias=bias, pool=pool, attention=attention, gates=gates, source=source, **settings)
 
 
-def box(low: Any, high: Any, who: str, eps: Number = 0) -> Rule:
+def box(low: Any, high: Any, who: str, eps: Number) -> Rule:
     """The z-box rule, once its bounds are known."""
     if low is None or high is None:
         raise InputError(f"{who} needs the range of the input: low=..., high=... (numbers, or one for each channel of shape (C, 1, 1))")

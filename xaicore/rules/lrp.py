@@ -243,7 +243,7 @@ def flat(eps: Number = 0) -> Rule:
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
         a.check_uniform()
-        return share_bias(a, r, eps) if eps else share_bias(a, r)
+        return share_bias(a, r, eps)
 
     at_least("eps", eps, 0)
     return Rule("flat", apply, "lapuschkin2017")

@@ -37,6 +37,8 @@ REJECTED: tuple[tuple[str, str, Mapping[str, Any], str], ...] = (
     ("lrp.epsilon", "negative-epsilon", {"eps": -1}, "a stabiliser below 0 moves denominators towards 0"),
     ("lrp.gamma", "negative-gamma", {"gamma": -1}, "gamma favours positive contributions; below 0 it would favour negative ones"),
     ("lrp.z_box", "empty-box", {"low": 1, "high": 0}, "no input lies between 1 and 0"),
+    ("lrp.z_box", "half-a-box", {"low": 0}, "a box has two sides"),
+    ("deep_taylor", "half-a-box", {"input": "z_box", "low": 0}, "a box has two sides"),
     ("lrp.epsilon", "unknown-bias-policy", {"bias": "spread"}, "there is no such convention"),
     ("integrated_gradients", "no-steps", {"steps": 0}, "an average over no point has no value"),
     ("smoothgrad", "no-samples", {"samples": 0}, "an average over no sample has no value"),

@@ -10,12 +10,26 @@ from collections.abc import Mapping
 from itertools import chain
 from types import MappingProxyType
 
-from xaicore.oracle.worked import answers, composites, contrast, games, gradients, lines, lrp, maps, masks, nodes, occlusion, references
+from xaicore.oracle.worked import (
+    answers,
+    composites,
+    contrast,
+    games,
+    gradients,
+    lifting,
+    lines,
+    lrp,
+    maps,
+    masks,
+    nodes,
+    occlusion,
+    references,
+)
 from xaicore.oracle.worked.example import Worked
 
 _ALL: tuple[Worked, ...] = tuple(chain(
-    gradients.EXAMPLES, lrp.EXAMPLES, composites.EXAMPLES, references.EXAMPLES, contrast.EXAMPLES, lines.EXAMPLES, nodes.EXAMPLES,
-    occlusion.EXAMPLES, games.EXAMPLES, maps.EXAMPLES, masks.EXAMPLES,
+    gradients.EXAMPLES, lrp.EXAMPLES, composites.EXAMPLES, references.EXAMPLES, lifting.EXAMPLES, contrast.EXAMPLES,
+    lines.EXAMPLES, nodes.EXAMPLES, occlusion.EXAMPLES, games.EXAMPLES, maps.EXAMPLES, masks.EXAMPLES,
     answers.EXAMPLES,
 ))
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from fractions import Fraction as F
 from typing import Any
 
+import numpy as np
+
 from xaicore.oracle.worked.example import Worked
 from xaicore.oracle.worked.nets import Net, net_a, net_b
-from xaicore.oracle.worked.networks import convolution, neuron, normalised, padded, pooled, residual, reused
+from xaicore.oracle.worked.networks import convolution, mixed_colours, neuron, normalised, padded, pooled, residual, reused
 
 X, A, B, C = [[1, -2, 3]], [[3, 1]], [[2, 1]], [[[3, -1, 2]]]
 NEURON = "Contributions x w = 1, 1, -3/4 and the bias 1/2: z = f = 7/4. "
@@ -191,6 +193,8 @@ EXAMPLES = (
     one("lrp.flat", "net-a", net_a, A, [[F(1, 2), F(1, 2)]], "LRP-0 above: R_h = (6, -5, 0), each halved: 3 - 5/2.", "lapuschkin2017",
         hidden="zero"),
     one("lrp.flat", "neuron", neuron(), X, [[F(7, 12)] * 3], "f = 7/4 in three equal parts.", "lapuschkin2017"),
+    one("lrp.flat", "stabilised", neuron(), X, [[F(7, 13)] * 3], "f = 7/4 over the number of inputs and ε: 3 + 1/4.", "lapuschkin2017",
+        layer_eps=F(1, 4)),
     one("lrp.flat", "convolution", convolution(1), C, [[[2, 4, 2]]], CONV + "Each halved: 2, 2 + 2, 2.", "lapuschkin2017"),
     one("lrp.flat", "padding-is-no-input", padded, [[[1, 2, 3]]], [[[F(7, 2), 6, F(9, 2)]]],
         "z = (3, 6, 5) with zeros at the ends, f = 14 = ΣR_z. The outer units have two inputs: 3/2, 3/2 and 5/2, 5/2; the middle one "
@@ -204,6 +208,9 @@ EXAMPLES = (
     one("lrp.z_box", "empty-box", neuron(), X, [[F(7, 5), F(7, 5), F(-21, 20)]],
         "Box [0, 0] leaves x w alone: 1, 1, -3/4 of 5/4, times f = 7/4; LRP-0 without the bias.", "montavon2017 section 4.1", low=0,
         high=0),
+    one("lrp.z_box", "own-box-for-each-channel", mixed_colours, [[[[1, 1]], [[0, 1]]]], [[[[F(2, 9), F(2, 9)]], [[F(2, 3), F(8, 9)]]]],
+        "Boxes [0, 2] and [-1, 1], weights 1, -1 and -3, 2: (1 - 0)·1, (1 - 2)·(-1), (0 - 1)·(-3), (1 + 1)·2, sum 9, of f = 2.",
+        "montavon2017 section 4.1", low=np.array([[[0]], [[-1]]]), high=np.array([[[2]], [[1]]])),
     one("lrp.z_box", "convolution", convolution(1), C, [[[4, 0, 4]]],
         CONV + "Box [-1, 3], all weights positive, (x + 1) w: 4 and 0, then 0 and 6.", "montavon2017 section 4.1", low=-1, high=3),
 )

@@ -145,6 +145,13 @@ def colours(second: Sequence[Any] = (-3, 2)) -> Net:
     return build
 
 
+def mixed_colours() -> Graph:
+    """The same Σ w x, w = (1, -1) and (-3, 2), as one convolution over both channels; x is (N, 2, 1, 2)."""
+    b = Builder("mixed_colours")
+    z = b.add(Conv(), b.input("x", (None, 2, 1, 2)), b.param("k", [[[[1, -1]], [[-3, 2]]]]), name="conv")
+    return b.build(b.add(Flatten(), z, name="f"))
+
+
 def saturating() -> Graph:
     """f = 1 - relu(1 - x): rises to 1 at x = 1 and stays there."""
     return mlp([[[-1]], [[-1]]], [[1], [1]], name="saturating")
@@ -285,6 +292,12 @@ def gated() -> Graph:
     return b.build(b.add(Mul(), signal, b.add(HardSigmoid(), z, name="gate"), name="f"))
 
 
+def gated_constant() -> Graph:
+    """f = 3 g with the gate g = clip(x / 6 + 1/2, 0, 1)."""
+    b = Builder("gated_constant")
+    return b.build(b.add(Mul(), b.add(HardSigmoid(), b.input("x", (None, 1)), name="gate"), b.constant(3.0), name="f"))
+
+
 def mixing() -> Graph:
     """O = A V of two inputs a (N, 1, 2) and v (N, 2, 1)."""
     b = Builder("mixing")
@@ -302,6 +315,13 @@ def standardised() -> Graph:
     """y = (x - mean) / deviation, without eps, f = 2 y2 - y1."""
     b = Builder("standardised")
     y = b.add(LayerNorm(1, 0), b.input("x", (None, 2)), name="norm")
+    return b.build(b.add(Dense(), y, b.param("w", [[-1, 2]]), name="f"))
+
+
+def shifted_norm() -> Graph:
+    """y = (2, 1) (x - mean) / deviation + (1, 1), without eps, f = 2 y2 - y1."""
+    b = Builder("shifted_norm")
+    y = b.add(LayerNorm(1, 0), b.input("x", (None, 2)), b.param("scale", [2, 1]), b.param("shift", [1, 1]), name="norm")
     return b.build(b.add(Dense(), y, b.param("w", [[-1, 2]]), name="f"))
 
 
