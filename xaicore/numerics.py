@@ -36,6 +36,31 @@ def unbroadcast(g: Array, shape: Sequence[int]) -> Array:
     return g.sum(axis=stretched, keepdims=True) if stretched else g
 
 
+# ----- products ---------------------------------------------------------------------------------------------------
+
+THREADED = 2**13
+"""Multiplications above which a BLAS library may share a product among its threads."""
+
+
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b, as np.matmul; where overflow is an error (np.errstate) also when another thread of the BLAS library saw it.
+
+    NumPy reads the floating-point flags of its own thread alone, so that np.matmul with two threads gives infinity without a word.
+    """
+    y: Array = np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
+    return y if a.size * b.shape[-1] < THREADED else in_range(y)
+
+
+def in_range(y: Array) -> Array:
+    """y; FloatingPointError where it is not finite and overflow is an error."""
+    if y.dtype.kind == "f" and np.geterr()["over"] == "raise":
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(np.add.reduce(y, axis=None)) or np.isfinite(y).all()   # the sum is faster, and may itself overflow
+        if not finite:
+            raise FloatingPointError("overflow encountered in a product")
+    return y
+
+
 # ----- signs and division -----------------------------------------------------------------------------------------
 
 
@@ -250,8 +275,8 @@ def along(x: Array, matrices: Sequence[Array]) -> Array:
     for axis, matrix in enumerate(matrices, start=x.ndim - len(matrices)):
         before, after = x.shape[:axis], x.shape[axis + 1 :]
         if after:
-            x = np.matmul(matrix, x.reshape(prod(before), x.shape[axis], prod(after)))
+            x = matmul(matrix, x.reshape(prod(before), x.shape[axis], prod(after)))
         else:
-            x = np.matmul(x.reshape(prod(before), x.shape[axis]), matrix.T)  # one product instead of many by a vector
+            x = matmul(x.reshape(prod(before), x.shape[axis]), matrix.T)  # one product instead of many by a vector
         x = x.reshape(*before, len(matrix), *after)
     return x

@@ -158,7 +158,7 @@ def run_node(node: Node, xs: Sequence[Array], dtype: str) -> Array:
                          f"number. Check the scale of the input{wider}") from error
     except XaicoreError as error:
         raise type(error)(f"node {node.name!r}{_from(node)}: {error}") from error
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, ZeroDivisionError, RuntimeWarning) as error:      # the last: the mean of nothing
         shapes = ", ".join(str(x.shape) for x in xs)
         raise ShapeError(f"node {node.name!r}{_from(node)}: {node.op} cannot take inputs of shape {shapes}: {error}") from error
     if y.dtype.kind in "fO":

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, filled, pad_spatial, taps
+from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -197,7 +197,7 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
     y = np.empty((len(x), *count, len(w)), dtype=x.dtype)
     matrix = _last(w).reshape(len(w), -1).T  # (K * C, O)
     for block, columns in _columns(seen, count):
-        np.matmul(columns, matrix, out=y[block].reshape(-1, len(w)))
+        matmul(columns, matrix, out=y[block].reshape(-1, len(w)))
     return _channels_first(y)
 
 
@@ -229,7 +229,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         matrix = _last(w).reshape(len(w), -1)  # (O, K * C)
         for n, rows in _blocks(len(g), count, matrix.shape[1] * g.itemsize):
             part = g[n, rows]
-            columns = np.matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
+            columns = matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
             seen = out[n, rows.start * at.stride[0] :]
             for k, slices in taps(kernel, at.stride, at.dilation, part.shape[1:-1]):
                 seen[(slice(None), *slices)] += columns[(slice(None),) * (1 + len(count)) + k]
@@ -244,7 +244,7 @@ def _convolve_planes(x: Array, w: Array, at: Geometry) -> Array:
     taps_first = seen.transpose(0, *range(1 + rank, 1 + 2 * rank), *range(1, 1 + rank))  # (N, *K, *S')
     y, matrix = np.empty((len(x), len(w), prod(count)), dtype=x.dtype), w.reshape(len(w), -1)
     for n in _samples(len(x), prod(kernel) * prod(count) * x.itemsize):
-        np.matmul(matrix, taps_first[n].reshape(-1, prod(kernel), prod(count)), out=y[n])
+        matmul(matrix, taps_first[n].reshape(-1, prod(kernel), prod(count)), out=y[n])
     return y.reshape(len(x), len(w), *count)
 
 
@@ -254,7 +254,7 @@ def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> A
     out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True))), 0, g)
     matrix = w.reshape(len(w), -1).T  # (K, O)
     for n in _samples(len(g), prod(kernel) * prod(count) * g.itemsize):
-        columns = np.matmul(matrix, g[n].reshape(-1, len(w), prod(count))).reshape(-1, *kernel, *count)
+        columns = matmul(matrix, g[n].reshape(-1, len(w), prod(count))).reshape(-1, *kernel, *count)
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             out[(n, *slices)] += columns[(slice(None), *k)]
     return pad_spatial(out, [(-a, -b) for a, b in at.pads])[:, None]
@@ -283,7 +283,7 @@ def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
     seen = _windows(padded, kernel, at)
     total = filled((outputs, prod(kernel) * x.shape[1]), 0, g)
     for block, columns in _columns(seen, count):
-        total += np.matmul(g[block].reshape(-1, outputs).T, columns)
+        total += matmul(g[block].reshape(-1, outputs).T, columns)
     return _channels_first(total.reshape(outputs, *kernel, x.shape[1]))
 
 
@@ -320,7 +320,7 @@ def _windows(x: Array, kernel: Sequence[int], at: Geometry) -> Array:
 def _blocks(samples: int, count: Sequence[int], bytes_each: int) -> Iterator[tuple[slice, slice]]:
     """Pieces of about BLOCK_BYTES: some rows of one sample or all rows of some, so that each piece of y is contiguous."""
     rows = max(1, max(BLOCK_BYTES // max(1, bytes_each), BLOCK_ROWS) // max(1, prod(count[1:])))
-    several = max(1, rows // count[0])
+    several = max(1, rows // max(1, count[0]))
     for n in range(0, samples, several):
         for r in range(0, count[0], rows):
             yield slice(n, n + several), slice(r, r + rows)

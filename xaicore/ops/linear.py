@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, filled, unbroadcast
+from xaicore.numerics import Array, filled, in_range, matmul, unbroadcast
 from xaicore.ops.op import Op
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Dense(Weighted):
                 f"Dense: x has shape {x.shape}, but (N, ..., {w.shape[1]}) is expected, since w has shape {w.shape}; "
                 f"flatten x, or transpose w if it is stored as (I, O)"
             )
-        y: Array = np.matmul(_rows(x), w.T).reshape(*x.shape[:-1], len(w))
+        y: Array = matmul(_rows(x), w.T).reshape(*x.shape[:-1], len(w))
         if len(xs) == 2:
             return y
         check_bias(xs[2], len(w), "Dense")
@@ -81,9 +81,9 @@ class Dense(Weighted):
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         x, w = xs[0], xs[1]
         if i == 0:
-            return np.asarray(np.matmul(_rows(g), w).reshape(x.shape))
+            return np.asarray(matmul(_rows(g), w).reshape(x.shape))
         if i == 1:
-            return np.asarray(np.matmul(_rows(g).T, _rows(x)))
+            return np.asarray(matmul(_rows(g).T, _rows(x)))
         return unbroadcast(g, xs[2].shape)
 
 
@@ -126,13 +126,13 @@ class MatMul(Op):
         for one, two in zip(a.shape[-3::-1], b.shape[-3::-1]):
             if one != two and 1 not in (one, two):
                 raise ShapeError(f"MatMul: the leading axes of {a.shape} and {b.shape} do not broadcast ({one} against {two})")
-        return np.asarray(np.matmul(a, b))
+        return np.asarray(matmul(a, b))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         a, b = xs
         if i == 0:
-            return unbroadcast(np.matmul(g, np.swapaxes(b, -1, -2)), a.shape)
-        return unbroadcast(np.matmul(np.swapaxes(a, -1, -2), g), b.shape)
+            return unbroadcast(matmul(g, np.swapaxes(b, -1, -2)), a.shape)
+        return unbroadcast(matmul(np.swapaxes(a, -1, -2), g), b.shape)
 
 
 @final
@@ -226,4 +226,5 @@ class Einsum(Op):
 
 def _einsum(equation: str, xs: Sequence[Array]) -> Array:
     y = np.einsum(equation.replace(" ", ""), *xs, optimize=True)
+    in_range(y)                                                         # einsum reads no floating-point flags at all
     return y.copy() if any(y is x for x in xs) else np.asarray(y)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaicore.errors import GraphError, InputError, ShapeError
-from xaicore.numerics import Array, filled, scalar, unbroadcast
+from xaicore.numerics import Array, filled, matmul, scalar, unbroadcast
 from xaicore.ops.op import Op, need_rank
 from xaicore.ops.shape import Identity
 
@@ -88,9 +88,9 @@ class Recurrence(Op):
         a, v, d = self._through(g, tapes, olds, xs)
         x, w = xs[:2]
         if i == 0:
-            return unbroadcast(np.matmul(a, w), x.shape)
+            return unbroadcast(matmul(a, w), x.shape)
         if i == 1:
-            return np.asarray(np.matmul(_rows(a).T, _rows(np.broadcast_to(x, (len(a), *x.shape[1:])))))
+            return np.asarray(matmul(_rows(a).T, _rows(np.broadcast_to(x, (len(a), *x.shape[1:])))))
         if i == 2:
             return self._recurrent_weights(v, tapes, olds)
         if i in (3, 4):
@@ -120,7 +120,7 @@ class Recurrence(Op):
         parts = []
         for k, one in enumerate(np.split(v, len(self.GATES), axis=2)):
             seen = np.stack([self.seen(k, tape, old) for tape, old in zip(tapes, olds)], axis=1)
-            parts.append(np.matmul(_rows(one).T, _rows(seen)))
+            parts.append(matmul(_rows(one).T, _rows(seen)))
         return np.concatenate(parts)
 
     def seen(self, gate: int, tape: Tape, old: State) -> Array:
@@ -130,7 +130,7 @@ class Recurrence(Op):
     def _steps(self, *xs: Array) -> Iterator[tuple[int, State, Tape, State]]:
         """For every time step, in the direction's order: its number, the old state, what was remembered, the new state."""
         x, w, u, b, c, state, mask = self._checked(xs)
-        a = np.matmul(x, w.T) + b
+        a = matmul(x, w.T) + b
         for t in self._times(x.shape[1]):
             old = state
             state, tape = self.step(a[:, t], u, c, old)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 import numpy as np
 
 from xaicore.errors import GraphError
-from xaicore.numerics import Array
+from xaicore.numerics import Array, matmul
 from xaicore.ops.elementwise import Sigmoid, Tanh
 from xaicore.ops.op import Op
 from xaicore.ops.recurrence import Recurrence, State, Tape
@@ -44,14 +44,14 @@ class RNN(Recurrence):
     GATES: ClassVar[tuple[str, ...]] = ("h",)
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
-        z = a + np.matmul(state[0], u.T) + c
+        z = a + matmul(state[0], u.T) + c
         h = self.activation.forward(z)
         return (h,), (z, h)
 
     def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
         z, h = tape
         dz = self.activation.vjp(0, d[0], h, z)
-        return dz, dz, (np.matmul(dz, u),)
+        return dz, dz, (matmul(dz, u),)
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         return unroll_rnn(b, self.activation, self.reverse, *inputs)
@@ -86,11 +86,11 @@ class GRU(Recurrence):
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         (h,) = state
-        (a_r, a_z, a_n), (v_r, v_z, v_n) = np.split(a, 3, 1), np.split(np.matmul(h, u.T) + c, 3, 1)
+        (a_r, a_z, a_n), (v_r, v_z, v_n) = np.split(a, 3, 1), np.split(matmul(h, u.T) + c, 3, 1)
         z_r, z_z = a_r + v_r, a_z + v_z
         r, z = self.gate.forward(z_r), self.gate.forward(z_z)
         size = h.shape[1]
-        inner = v_n if self.reset == "after" else np.matmul(r * h, u[2 * size :].T) + c[2 * size :]
+        inner = v_n if self.reset == "after" else matmul(r * h, u[2 * size :].T) + c[2 * size :]
         z_n = a_n + (r * inner if self.reset == "after" else inner)
         n = self.activation.forward(z_n)
         return ((1 - z) * n + z * h,), (z_r, r, z_z, z, inner, z_n, n)
@@ -103,12 +103,12 @@ class GRU(Recurrence):
         d_n = self.activation.vjp(0, dh * (1 - z), n, z_n)
         if self.reset == "after":
             d_r, d_inner = self.gate.vjp(0, d_n * inner, r, z_r), d_n * r
-            d_h = np.matmul(d_inner, u_n)
+            d_h = matmul(d_inner, u_n)
         else:
-            d_rh = np.matmul(d_n, u_n)
+            d_rh = matmul(d_n, u_n)
             d_r, d_inner = self.gate.vjp(0, d_rh * h, r, z_r), d_n
             d_h = d_rh * r
-        d_h = d_h + np.matmul(d_r, u_r) + np.matmul(d_z, u_z) + dh * z
+        d_h = d_h + matmul(d_r, u_r) + matmul(d_z, u_z) + dh * z
         return np.concatenate((d_r, d_z, d_n), 1), np.concatenate((d_r, d_z, d_inner), 1), (d_h,)
 
     def seen(self, gate: int, tape: Tape, old: State) -> Array:
@@ -153,7 +153,7 @@ class LSTM(Recurrence):
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         h, cell = state
-        z_i, z_f, z_g, z_o = np.split(a + np.matmul(h, u.T) + c, 4, 1)
+        z_i, z_f, z_g, z_o = np.split(a + matmul(h, u.T) + c, 4, 1)
         i, f, o = self.gate.forward(z_i), self.gate.forward(z_f), self.gate.forward(z_o)
         g = self.activation.forward(z_g)
         new = f * cell + i * g
@@ -170,7 +170,7 @@ class LSTM(Recurrence):
             self.activation.vjp(0, dc * i, g, z_g),
             self.gate.vjp(0, dh * s, o, z_o),
         ), axis=1)
-        return dz, dz, (np.matmul(dz, u), dc * f)
+        return dz, dz, (matmul(dz, u), dc * f)
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         return unroll_lstm(b, self.gate, self.activation, self.squash, self.output, self.reverse, *inputs)

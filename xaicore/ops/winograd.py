@@ -15,7 +15,7 @@ from fractions import Fraction as Q
 
 import numpy as np
 
-from xaicore.numerics import Array
+from xaicore.numerics import Array, matmul
 
 Matrix = tuple[tuple[Q | int, ...], ...]
 
@@ -70,7 +70,7 @@ def _block(x: Array, u: Array, m: int, out: Array) -> None:
     d = np.empty((size, size, len(x), down, across, x.shape[3]), x.dtype)
     for band, into in zip(bands, d):
         _combined(B[m], [band[:, :, j : j + (across - 1) * m + 1 : m] for j in range(size)], into)
-    p = np.matmul(d.reshape(size * size, -1, x.shape[3]), u).reshape(size, size, len(x), down, across, -1)
+    p = matmul(d.reshape(size * size, -1, x.shape[3]), u).reshape(size, size, len(x), down, across, -1)
     for i, band in enumerate(_combined(A[m], list(p))):                                        # (size, n, down, across, O)
         for j, part in enumerate(_combined(A[m], list(band))):
             into = out[:, i::m, j::m]
