@@ -2,7 +2,8 @@
 
 captum changes gradients with hooks on tensors. Where one module's output is the next one's input, both hooks are on the same
 tensor; the first module's runs first and reads the gradient before the second has changed it. So in Conv - ReLU - MaxPool, or
-ReLU - Sigmoid, the second rule is never used and the plain gradient stands there.
+ReLU - Sigmoid, the second rule is never used and the plain gradient stands there. Releases 0.6.0 to 0.9.0; 0.2.0 to 0.5.0 are
+right.
 Definition: summation to delta, sum C = f(x) - f(x0) (Shrikumar et al. 2017, section 3.1).
 Derivation: the pool of two values hands on max(1, 0) - max(3, 5) = -4. By the cross-maximum, M = 5: the winner of x0, unit 2,
 gets y - M = -4 and the winner of x, unit 1, gets M - y0 = 0; ReLU's multiplier of unit 2 is (0 - 5) / (-2 - 5), so its

@@ -1,6 +1,7 @@
 """captum KernelShap: a model of one feature crashes.
 
-The distribution of the size of a subset has no support where there is no size between 0 and 1, and torch refuses it.
+The distribution of the size of a subset has no support where there is no size between 0 and 1, and torch refuses it. Releases
+0.4.1 to 0.9.0; 0.3.1 is right.
 Definition: the Shapley value of the only player is f(x) - f(x0).
 Derivation: f = 2 x at 3: 6.
 """

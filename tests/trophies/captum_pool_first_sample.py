@@ -1,6 +1,7 @@
 """captum DeepLift: where a pooled unit does not differ from the baseline, the gradient of the batch's first sample is used.
 
-The fall-back of the max-pool rule indexes the gradient with [0], which is the first sample, and broadcasts it to all.
+The fall-back of the max-pool rule indexes the gradient with [0], which is the first sample, and broadcasts it to all. Releases
+0.6.0 to 0.9.0; 0.3.1 to 0.5.0 are right.
 Definition: a sample's attribution does not depend on its batch.
 Derivation: multipliers (multiply_by_inputs=False) of the second sample alone: its winner is unit 2, with no difference, so the
 gradient of the pool, (0, 1), stands there.
@@ -31,7 +32,7 @@ def given():
 
 
 def expected():
-    return (X.max(-1, keepdims=True) == X) * 1.0                        # y = y0 in both windows: the derivative of the maximum
+    return (X == X.max(-1, keepdims=True)) * 1.0                        # y = y0 in both windows: the derivative of the maximum
 
 
 if __name__ == "__main__":

@@ -156,3 +156,68 @@ def caught(trophy):
 
     return examine(subject, Scene(trophy.model, trophy.X, trophy.TARGET, ours, {"a module for each call": lambda: emit(graph)}, total,
                                   1e-4, state))
+
+
+CONTROLS = [("captum_adjacent_modules", "captum", "0.5.0"), ("captum_pool_first_sample", "captum", "0.5.0"),
+            ("captum_kernel_shap_one", "captum", "0.3.1")]
+"""Scripts with a release of the same library that is right: the defect came later."""
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize(("script", "name", "version"), CONTROLS)
+def test_a_release_that_is_right_stays_quiet(script, name, version):
+    folder = environments().get((name, version))
+    if folder is None:
+        pytest.skip(f"python -m benchmarks.peers make {name}=={version}")
+    done = subprocess.run([sys.executable, "-W", "ignore", str(HERE / f"{script}.py")], capture_output=True, text=True, timeout=300, check=False,
+                          env={**os.environ, "PYTHONPATH": str(folder)})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+QUIET = ["captum:Saliency", "captum:InputXGradient", "captum:IntegratedGradients", "captum:DeepLift", "captum:GuidedBackprop", "captum:LRP",
+         "zennit:Gradient", "zennit:Epsilon", "zennit:ZPlus", "zennit:AlphaBeta", "zennit:Gamma", "zennit:GuidedBackprop",
+         "shap:DeepExplainer", "saliency:GradientSaliency"]
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("subject", QUIET)
+def test_a_plain_network_gives_no_finding(subject):
+    """Convolution, ReLU, average pool, convolution, ReLU, dense, a module for each call: all of these are right there."""
+    import torch
+    from torch import nn
+
+    from xaicore.oracle.subjects import SUBJECTS
+
+    name, _, method = subject.partition(":")
+    try:
+        library = peer(name)
+    except BackendError as error:
+        pytest.skip(str(error))
+
+    class Plain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv1, self.relu1, self.pool = nn.Conv2d(1, 2, 2, bias=False), nn.ReLU(), nn.AvgPool2d(2)
+            self.conv2, self.relu2, self.fc = nn.Conv2d(2, 2, 1, bias=False), nn.ReLU(), nn.Linear(8, 2, bias=False)
+
+        def forward(self, x):
+            return self.fc(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(x))))).flatten(1))
+
+    def model():
+        return Plain().double().eval()
+
+    beside = SUBJECTS[subject]
+    x, base = np.random.default_rng(5).normal(size=(2, 1, 5, 5)), np.random.default_rng(6).normal(size=(1, 1, 5, 5))
+    extra = {"baseline": base} if beside.baseline else {}
+    graph = xc.from_model(model(), torch.tensor(x), verify=False)
+    ours = xc.explain(graph, x, beside.ours, target=1, **beside.settings, **extra)
+    total = None if not beside.total else ours.output - (0 if beside.total == "value" else ours.baseline_output)
+
+    def call(net, rows, target):
+        return library.explain(method, net, rows, target, base if beside.baseline else None, **beside.given)
+
+    twins = {"a module for each call": lambda: import_module("xaicore_torch").emit(graph)}
+    ignore = {"LRP"} & {method}                                         # it leaves an attribute on every layer: a trophy of its own
+    found = examine(call, Scene(model, x, 1, ours, twins, total, 1e-3, None if ignore else state))
+    assert found == []

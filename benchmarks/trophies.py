@@ -1,0 +1,80 @@
+"""Writes docs/trophies.md: runs every script of tests/trophies in an interpreter that has its peer, and tells what came out.
+
+    XAICORE_PEERS=.peers python -m benchmarks.trophies
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from xaicore_peers import LIBRARIES, environments
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {**{k: v.package for k, v in LIBRARIES.items()}, "quantus": "quantus", "innvestigate": "innvestigate"}
+NAMES = {**{k: v.distribution for k, v in LIBRARIES.items()}, "quantus": "quantus", "innvestigate": "innvestigate"}
+
+
+def interpreter(peer: str) -> tuple[str, str] | None:
+    """(python, folder for its path) that can import a peer; None without one."""
+    if importlib.util.find_spec(PACKAGES[peer]):
+        return sys.executable, ""
+    root = Path(os.environ.get("XAICORE_PEERS", ".peers"))
+    made = [folder for (name, _), folder in environments().items() if name == peer] or sorted(root.glob(f"{peer}-*"))
+    if not made:
+        return None
+    own = made[-1] / "bin" / "python"
+    return (str(own), "") if own.exists() else (sys.executable, str(made[-1]))
+
+
+def ran(path: Path, where: tuple[str, str]) -> tuple[int, str, str]:
+    """(exit code, given, expected) of a script."""
+    done = subprocess.run([where[0], "-W", "ignore", str(path)], capture_output=True, text=True, timeout=300, check=False,
+                          env={**os.environ, "PYTHONPATH": where[1], "TF_CPP_MIN_LOG_LEVEL": "3"})
+    found = dict(re.findall(r"^(given|expected) +(.*)$", done.stdout, re.M))
+    return done.returncode, found.get("given", done.stderr.strip()[-100:]), found.get("expected", "")
+
+
+def main() -> int:
+    """Runs all and writes the page; 1 when a script does not show its defect any more."""
+    scripts = sorted(p for p in (ROOT / "tests" / "trophies").glob("*.py") if not p.name.startswith("test_"))
+    page: list[str] = []
+    gone, counted, peers = [], 0, set()
+    last = ""
+    for path in scripts:
+        text = path.read_text(encoding="utf-8")
+        said = re.search(r'^PEER, SUBJECT, KIND = "(.*?)", "(.*?)", "(.*?)"\nVERSION, UPSTREAM = "(.*?)", "(.*?)"$', text, re.M)
+        assert said is not None, path
+        peer, _, kind, version, upstream = said.groups()
+        where = interpreter(peer)
+        code, given, expected = ran(path, where) if where else (-1, "not run here", "")
+        print(path.stem, code, sep="\t", flush=True)
+        if code == 0:
+            gone.append(path.stem)
+        if peer != last:
+            page += [f"## {NAMES[peer]} {version}", ""]
+            last = peer
+        title, _, rest = (ast.get_docstring(ast.parse(text)) or "").partition("\n\n")
+        page += [f"### {title.rstrip('.')}", "", f"*{kind}* · [{path.name}](../tests/trophies/{path.name}) · upstream: {upstream}", "",
+                 *rest.splitlines(), "", "```", f"given     {given[:300]}", f"expected  {expected[:300]}", "```", ""]
+        counted += 1
+        peers.add(peer)
+    head = ["# Trophies: confirmed defects of other libraries", "",
+            f"{counted} defects of {len(peers)} libraries, in the releases that were current on {datetime.date.today()}; each was run (`python -m benchmarks.trophies`",
+            "wrote this page). A script needs the library, its framework and NumPy; it prints both numbers and ends with exit code 1 while the defect is there.",
+            "Expected values follow from the method's definition or from the library's own documentation, or are the library's own answer for the same function",
+            "written otherwise. What is a convention is in [conformance.md](conformance.md), not here. Where the documentation of a library names a limitation, and the library",
+            "answers with a wrong number without a word, it stands here as a *silent fall-back*.", ""]
+    (ROOT / "docs" / "trophies.md").write_text("\n".join(head + page), encoding="utf-8")
+    print(f"not there any more: {', '.join(gone)}" if gone else "all are there")
+    return bool(gone)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
