@@ -2,8 +2,8 @@
 
     XAICORE_PEERS=.peers python -m benchmarks.conformance [PEER ...]
 
-A cell says: agrees to 1e-x (of the largest value) under the profile; differs by convention, and which; defect, and what shows it; refuses, with
-the peer's own words; not offered. A peer that is neither installed nor in an environment has no rows.
+A cell says: agrees to 1e-x (of the largest value) under the profile; differs by convention, and which; defect, and what shows it;
+refuses, with the peer's own words; not offered. A peer that is neither installed nor in an environment has no rows.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from xaicore_peers import LIBRARIES, peer
 
 from benchmarks.conformance_models import FAMILIES, made
 from xaicore import compare, explain, from_model
 from xaicore.errors import BackendError, XaicoreError
 from xaicore.oracle.examine import refusal
-from xaicore_peers import LIBRARIES, peer
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,17 @@ SCALED = {"relu": True, "normalize": "min_max_first"}
 DROP = {"score": "difference", "mode": "drop", "window": (2, 2), "stride": (1, 1)}
 ROWS: dict[str, dict[str, Row]] = {
     "captum": {
-        "Saliency": Row("saliency"), "InputXGradient": Row("gradient_x_input"), "IntegratedGradients": Row("integrated_gradients", baseline=True),
+        "Saliency": Row("saliency"), "InputXGradient": Row("gradient_x_input"),
+        "IntegratedGradients": Row("integrated_gradients", baseline=True),
         "GuidedBackprop": Row("guided_backprop"), "Deconvolution": Row("deconvnet"),
         "DeepLift": Row("deeplift.rescale", baseline=True, total="difference"), "LRP": Row("lrp.epsilon", CAPTUM_LRP, total="value"),
-        "Occlusion": Row("occlusion", {**DROP, "overlap": "mean", "border": "crop"}, {"window": [2, 2, 2], "strides": [2, 1, 1]}, images=True),
+        "Occlusion": Row("occlusion", {**DROP, "overlap": "mean", "border": "crop"}, {"window": [2, 2, 2], "strides": [2, 1, 1]},
+                         images=True),
         "FeatureAblation": Row("feature_ablation", baseline=True), "LayerGradCam": Row("grad_cam", {"relu": False}, **MAP),
     },
     "zennit": {
-        "Gradient": Row("gradient"), "IntegratedGradients": Row("integrated_gradients", {"quadrature": "right", "steps": 20}, baseline=True),
+        "Gradient": Row("gradient"),
+        "IntegratedGradients": Row("integrated_gradients", {"quadrature": "right", "steps": 20}, baseline=True),
         "GuidedBackprop": Row("guided_backprop"), "DeconvNet": Row("deconvnet"),
         "Epsilon": Row("lrp.epsilon", {"eps": 1e-6, **PASS}, total="value"), "ZPlus": Row("lrp.z_plus", LAYERS),
         "AlphaBeta": Row("lrp.alpha_beta", LAYERS), "Gamma": Row("lrp.gamma", LAYERS),
@@ -62,8 +65,9 @@ ROWS: dict[str, dict[str, Row]] = {
                                   total="difference")},
     "grad_cam": {
         "GradCAM": Row("grad_cam", SCALED, **MAP), "GradCAMPlusPlus": Row("grad_cam_plus_plus", {"score": "linear", **SCALED}, **MAP),
-        "HiResCAM": Row("hires_cam", SCALED, **MAP), "XGradCAM": Row("xgrad_cam", SCALED, **MAP), "LayerCAM": Row("layer_cam", SCALED, **MAP),
-        "AblationCAM": Row("ablation_cam", SCALED, **MAP), "EigenCAM": Row("eigen_cam", SCALED, **MAP), "GuidedBackprop": Row("guided_backprop", images=True),
+        "HiResCAM": Row("hires_cam", SCALED, **MAP), "XGradCAM": Row("xgrad_cam", SCALED, **MAP),
+        "LayerCAM": Row("layer_cam", SCALED, **MAP), "AblationCAM": Row("ablation_cam", SCALED, **MAP),
+        "EigenCAM": Row("eigen_cam", SCALED, **MAP), "GuidedBackprop": Row("guided_backprop", images=True),
     },
     "torchcam": {
         "GradCAM": Row("grad_cam", **MAP), "GradCAMpp": Row("grad_cam_plus_plus", {"score": "linear"}, **MAP),
@@ -87,9 +91,14 @@ ROWS: dict[str, dict[str, Row]] = {
 
 UNSEEN = "defect: what is no module with a rule is explained by its gradient, without a word (tests/trophies/zennit_functional_tanh.py)"
 
+LEGEND = ("- *agrees to 1e-x*: the largest difference from the reference under the peer's profile, relative to the largest value.",
+          "- *differs by convention*: a named setting of ours gives the peer's number.",
+          "- *defect*: against the method's own definition, or against the peer itself on the same function.",
+          "- *refuses*: the peer's own words.")
 KNOWN = {
-    ("captum", "DeepLift", "max pool"): "defect: the rule of a pool right behind a ReLU is lost (tests/trophies/captum_adjacent_modules.py)",
+    ("captum", "DeepLift", "max pool"): "defect: the rule of a pool behind a ReLU is lost (tests/trophies/captum_adjacent_modules.py)",
     ("captum", "DeepLift", "overlapping pool"): "defect: the same",
+    ("grad_cam", "GradCAMPlusPlus", ""): "differs by convention: 1e-6 is added to alpha's denominator, beside squared gradients of 1e-5",
     ("torchcam", "GradCAMpp", ""): "defect: the division of alpha is lost (tests/trophies/torchcam_gradcampp_alpha.py)",
     ("xplique", "GradCAMPP", ""): "defect: the mean of a map for its sum (tests/trophies/xplique_gradcampp_mean.py)",
     ("grad_cam", "AblationCAM", ""): "defect: a channel is not set to 0 (tests/trophies/grad_cam_ablation_value.py)",
@@ -101,7 +110,7 @@ KNOWN = {
 def cell(library: Any, name: str, method: str, row: Row, family: str) -> str:
     """The verdict on one explainer and one family."""
     net, shape = made(family), FAMILIES[family][1]
-    if row.images and len(shape) != 4 or name == "lime" and family != "MLP":
+    if (row.images and len(shape) != 4) or (name == "lime" and family != "MLP"):
         return "not offered"
     x = np.random.default_rng(3).normal(size=shape)
     target = np.array([0, 2])
@@ -180,9 +189,7 @@ def main() -> int:
     """Runs what can be run and writes the page."""
     wanted = sys.argv[1:] or list(ROWS)
     page = ["# Conformance: what peers compute, network by network", "",
-            f"Written on {datetime.date.today()} by `python -m benchmarks.conformance`; every number was run. *agrees to 1e-x*: the largest difference",
-            "from the reference under the peer's profile, relative to the largest value. *differs by convention*: a named setting of ours gives the peer's",
-            "number. *defect*: against the method's own definition, or against the peer itself on the same function. *refuses*: the peer's own words.", ""]
+            f"Written on {datetime.date.today()} by `python -m benchmarks.conformance`; every number was run.", "", *LEGEND, ""]
     for name in wanted:
         try:
             library = peer(name)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 IMAGE, ROW, SEQUENCE = (2, 2, 6, 6), (2, 5), (2, 4, 6)
 
@@ -67,7 +67,7 @@ class Functional(nn.Module):
         self.conv1, self.conv2, self.fc = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 3)
 
     def forward(self, x: Any) -> Any:
-        h = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        h = functional.max_pool2d(functional.relu(self.conv1(x)), 2)
         return self.fc(torch.relu(self.conv2(h)).mean((2, 3)))
 
 

@@ -21,6 +21,13 @@ PACKAGES = {**{k: v.package for k, v in LIBRARIES.items()}, "quantus": "quantus"
 NAMES = {**{k: v.distribution for k, v in LIBRARIES.items()}, "quantus": "quantus", "innvestigate": "innvestigate"}
 
 
+HEAD = ("`python -m benchmarks.trophies` writes this page. A script needs the library, its framework and NumPy; it prints both numbers and",
+        "ends with exit code 1 while the defect is there. Expected values follow from the method's definition or from the library's own",
+        "documentation, or are the library's own answer for the same function written otherwise. What is a convention is in",
+        "[conformance.md](conformance.md), not here. Where the documentation of a library names a limitation, and the library answers with",
+        "a wrong number without a word, it stands here as a *silent fall-back*.")
+
+
 def interpreter(peer: str) -> tuple[str, str] | None:
     """(python, folder for its path) that can import a peer; None without one."""
     if importlib.util.find_spec(PACKAGES[peer]):
@@ -66,11 +73,8 @@ def main() -> int:
         counted += 1
         peers.add(peer)
     head = ["# Trophies: confirmed defects of other libraries", "",
-            f"{counted} defects of {len(peers)} libraries, in the releases that were current on {datetime.date.today()}; each was run (`python -m benchmarks.trophies`",
-            "wrote this page). A script needs the library, its framework and NumPy; it prints both numbers and ends with exit code 1 while the defect is there.",
-            "Expected values follow from the method's definition or from the library's own documentation, or are the library's own answer for the same function",
-            "written otherwise. What is a convention is in [conformance.md](conformance.md), not here. Where the documentation of a library names a limitation, and the library",
-            "answers with a wrong number without a word, it stands here as a *silent fall-back*.", ""]
+            f"{counted} defects of {len(peers)} libraries, in the releases that were current on {datetime.date.today()}; each was run.", "",
+            *HEAD, ""]
     (ROOT / "docs" / "trophies.md").write_text("\n".join(head + page), encoding="utf-8")
     print(f"not there any more: {', '.join(gone)}" if gone else "all are there")
     return bool(gone)

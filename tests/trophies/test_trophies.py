@@ -158,7 +158,8 @@ def caught(trophy):
                                   1e-4, state))
 
 
-CONTROLS = [("captum_adjacent_modules", "captum", "0.5.0"), ("captum_pool_first_sample", "captum", "0.5.0"),
+CONTROLS = [("captum_adjacent_modules", "captum", "0.5.0"), ("captum_branch_lost", "captum", "0.5.0"),
+            ("captum_pool_first_sample", "captum", "0.5.0"),
             ("captum_kernel_shap_one", "captum", "0.3.1")]
 """Scripts with a release of the same library that is right: the defect came later."""
 

@@ -1,0 +1,31 @@
+"""The pages say what was run: no cell of docs/conformance.md is unclassified, and docs/trophies.md has every script."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+VERDICTS = ("agrees to 1e-", "differs by convention: ", "defect: ", "refuses: ", "not offered", "not compared: ")
+
+
+def test_every_cell_of_the_conformance_page_is_a_verdict():
+    text = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| |")]
+    cells = [cell.strip() for row in rows for cell in row.strip("|").split(" | ")[1:]]
+    assert len(rows) >= 40
+    assert [c for c in cells if not c.startswith(VERDICTS)] == []
+    assert len(re.findall(r"^## \S+ [0-9.]+$", text, re.M)) >= 8        # peers, with their versions
+    assert re.search(r"Written on \d{4}-\d{2}-\d{2}", text)
+
+
+def test_a_defect_that_a_cell_names_has_its_script():
+    text = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"tests/trophies/\w+\.py", text))
+    assert named
+    assert [n for n in named if not (ROOT / n).exists()] == []
+
+
+def test_the_trophies_page_has_every_script():
+    text = (ROOT / "docs" / "trophies.md").read_text(encoding="utf-8")
+    scripts = {p.name for p in (ROOT / "tests" / "trophies").glob("*.py") if not p.name.startswith("test_")}
+    assert set(re.findall(r"\.\./tests/trophies/(\w+\.py)", text)) == scripts
+    assert "not run here" not in text
