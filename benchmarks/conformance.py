@@ -67,7 +67,7 @@ ROWS: dict[str, dict[str, Row]] = {
         "GradCAM": Row("grad_cam", SCALED, **MAP), "GradCAMPlusPlus": Row("grad_cam_plus_plus", {"score": "linear", **SCALED}, **MAP),
         "HiResCAM": Row("hires_cam", SCALED, **MAP), "XGradCAM": Row("xgrad_cam", SCALED, **MAP),
         "LayerCAM": Row("layer_cam", SCALED, **MAP), "AblationCAM": Row("ablation_cam", SCALED, **MAP),
-        "EigenCAM": Row("eigen_cam", SCALED, **MAP), "GuidedBackprop": Row("guided_backprop", images=True),
+        "EigenCAM": Row("eigen_cam", {"center": True, **SCALED}, **MAP), "GuidedBackprop": Row("guided_backprop", images=True),
     },
     "torchcam": {
         "GradCAM": Row("grad_cam", **MAP), "GradCAMpp": Row("grad_cam_plus_plus", {"score": "linear"}, **MAP),
@@ -102,7 +102,7 @@ KNOWN = {
     ("torchcam", "GradCAMpp", ""): "defect: the division of alpha is lost (tests/trophies/torchcam_gradcampp_alpha.py)",
     ("xplique", "GradCAMPP", ""): "defect: the mean of a map for its sum (tests/trophies/xplique_gradcampp_mean.py)",
     ("grad_cam", "AblationCAM", ""): "defect: a channel is not set to 0 (tests/trophies/grad_cam_ablation_value.py)",
-    ("grad_cam", "EigenCAM", ""): "defect: the sign is left to the routine (tests/trophies/grad_cam_eigen_sign.py)",
+    ("grad_cam", "EigenCAM", ""): "defect: the sign of a singular vector is left to the routine (tests/trophies/grad_cam_eigen_sign.py)",
 }
 """What was worked out by hand, for cells that differ; each names the script that shows it."""
 

@@ -2,7 +2,8 @@
 
 The hook on the module's input replaces the gradient of that tensor, which autograd has added up over all its readers, by the
 module's part alone. So the other branch of a skip connection over an activation, or the convolutions beside the pool of an
-Inception block, get nothing. Releases 0.6.0 to 0.9.0; 0.2.0 to 0.5.0 are right.
+Inception block, get nothing. GuidedBackprop and LRP use the same helper and lose it as well. Releases 0.6.0 to 0.9.0; 0.2.0 to
+0.5.0 are right.
 Definition: summation to delta.
 Derivation: f = x + 0 relu(x) at 0.5 against 0: all of Δf = 0.5 is x's.
 """

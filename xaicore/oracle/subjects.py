@@ -68,7 +68,7 @@ SUBJECTS: Mapping[str, Beside] = {
     "shap:ExactExplainer": Beside("shapley.exact", **_DIFFERENCE),
     "grad_cam:GradCAM": Beside("grad_cam", _SCALED, blocks=()),
     "grad_cam:AblationCAM": Beside("ablation_cam", _SCALED, blocks=()),
-    "grad_cam:EigenCAM": Beside("eigen_cam", _SCALED, blocks=()),
+    "grad_cam:EigenCAM": Beside("eigen_cam", {"center": True, **_SCALED}, blocks=()),
     "torchcam:GradCAM": Beside("grad_cam", blocks=()),
     "torchcam:GradCAMpp": Beside("grad_cam_plus_plus", {"score": "linear"}, blocks=()),
     "saliency:GradientSaliency": Beside("gradient"),
