@@ -96,7 +96,8 @@ def _block(draw: Any, b: Builder, block: str, h: str, name: str, bias: bool) -> 
     if block in ("Residual", "Product", "Shared"):
         return _branch(draw, b, block, h, name, shape, bias)
     if block == "BatchNorm":
-        fields = [_whole(draw, (shape[0],), 1, 3), _whole(draw, (shape[0],), -1, 1), _whole(draw, (shape[0],), -1, 1),
+        limit = int(bias)                                               # an offset is a bias: none where biases are left out
+        fields = [_whole(draw, (shape[0],), 1, 3), _whole(draw, (shape[0],), -limit, limit), _whole(draw, (shape[0],), -limit, limit),
                   _whole(draw, (shape[0],), 1, 4)]
         return b.add(ops.BatchNorm(eps=0.0), h, *(b.param(f"{name}_{k}", v) for k, v in zip("gbmv", fields)), name=name)
     if not signal:
