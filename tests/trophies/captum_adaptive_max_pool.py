@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:DeepLift", "silent fall-back"
-VERSION, UPSTREAM = "0.9.0", "not known there"
+VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = "deeplift.rescale", {}
 
 

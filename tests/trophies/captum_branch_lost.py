@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:DeepLift", "violated axiom"
-VERSION, UPSTREAM = "0.9.0", "not known there"
+VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = "deeplift.rescale", {}
 
 

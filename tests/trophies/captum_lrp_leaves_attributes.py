@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:LRP", "mutated model"
-VERSION, UPSTREAM = "0.9.0", "not known there"
+VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = None, {}
 
 

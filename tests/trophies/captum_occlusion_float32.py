@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:Occlusion", "wrong number"
-VERSION, UPSTREAM = "0.9.0", "not known there"
+VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = None, {"window": 1}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "zennit", "zennit:Occlusion", "wrong number"
-VERSION, UPSTREAM = "0.5.1", "not known there"
+VERSION, UPSTREAM = "0.5.1", "not looked up"
 OURS, SETTINGS = None, {"window": [2], "stride": [2]}
 
 
