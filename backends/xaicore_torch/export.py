@@ -224,6 +224,11 @@ def _check_module(model: Any) -> None:
                 f"module {name!r} is quantised ({kind.__module__}.{kind.__name__}); attribution needs the floating-point model: "
                 f"convert the model as it was before quantisation"
             )
+        if isinstance(part, nn.CrossMapLRN2d):
+            raise ConversionError(
+                f"module {name!r} is a CrossMapLRN2d, which in torch is neither its formula (channel 0 never leaves its windows) nor has its own "
+                f"derivative (its backward lets it leave); use LocalResponseNorm({part.size}, {part.alpha}, {part.beta}, {part.k}), the same formula"
+            )
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         if value.device.type != "cpu":
             raise ConversionError(

@@ -72,12 +72,12 @@ def _reasons(
 ) -> dict[str, str]:
     """For each method that differs, what of these makes it the same; "" if nothing does.
 
-    "float32"  the numbers that stand in the model's code (a scale, the slope of a hard sigmoid, the ε of a norm), which the file holds in
-               float32, are rounded so in the graph too
+    "float32"  the numbers that stand in the model's code (a scale, the slope of a hard sigmoid, the ε of a norm, the deviations of a
+               Rescaling), which the file holds in float32, are rounded so in the graph too
     "eps"      the stabiliser is 1e-12: one graph has several operators where the other has one, and each stabilises its sum
     """
     found = dict.fromkeys(far, "")
-    singles = [_single(graph, *which) for which in ((True, False), (False, True), (True, True))]
+    singles = [_single(graph, other, *which) for which in ((True, False), (False, True), (True, True))]
     small = {"eps": 1e-12}
     for reason, mine, eps in (
         *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
@@ -89,11 +89,17 @@ def _reasons(
     return found
 
 
-def _single(graph: Graph, settings: bool, numbers: bool) -> Graph:
-    """The graph with settings of its operators, or parameters that are a single number, as float32 has them."""
-    single = {k: x.astype(np.float32).astype(np.float64) for k, x in graph.params.items() if numbers and x.size == 1 and x.dtype.kind == "f"}
+def _single(graph: Graph, other: Graph, settings: bool, numbers: bool) -> Graph:
+    """The graph with settings of its operators, or parameters that are a single number or that the other has so, as float32 has them."""
+    held = {_bytes(x) for x in other.params.values() if x.dtype.kind == "f" and x.size <= 16}
+    single = {k: y for k, x in graph.params.items() if numbers and x.dtype.kind == "f" and x.size <= 16
+              for y in (x.astype(np.float32).astype(np.float64),) if x.size == 1 or _bytes(y) in held}
     nodes = tuple(replace(n, op=_rounded(n.op)) for n in graph.nodes) if settings else graph.nodes
     return replace(graph, params={**graph.params, **single}, nodes=nodes)
+
+
+def _bytes(x: Array) -> bytes:
+    return np.ascontiguousarray(x, np.float64).tobytes()
 
 
 def _rounded(op: Op) -> Op:
