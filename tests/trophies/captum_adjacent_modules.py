@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:DeepLift", "violated axiom"
-VERSION, UPSTREAM = "0.9.0", "not looked up"
+VERSION, UPSTREAM = "0.9.0", "issue 1104 there; pull request 1843, after 0.9.0"
 OURS, SETTINGS = "deeplift.rescale", {}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:DeepLift", "violated axiom"
-VERSION, UPSTREAM = "0.9.0", "not looked up"
+VERSION, UPSTREAM = "0.9.0", "not found there by a search; tangermeme's issue 49 is the same"
 OURS, SETTINGS = "deeplift.rescale", {}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "captum", "captum:DeepLift", "wrong number"
-VERSION, UPSTREAM = "0.9.0", "not looked up"
+VERSION, UPSTREAM = "0.9.0", "issue 1276 there; pull request 1847, after 0.9.0"
 OURS, SETTINGS = None, {"multiply_by_inputs": False}
 
 

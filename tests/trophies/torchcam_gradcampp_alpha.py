@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "torchcam", "torchcam:GradCAMpp", "wrong number"
-VERSION, UPSTREAM = "0.5.0", "not looked up"
+VERSION, UPSTREAM = "0.5.0", "not found there by a search"
 OURS, SETTINGS = None, {"layer": "conv"}
 
 
