@@ -4,7 +4,7 @@
     python -m benchmarks.mutation ops --sample 800 --tests       800 drawn ones of xaicore/ops, then the tests of the family
     python -m benchmarks.mutation ops --only pool                one module
     python -m benchmarks.mutation rules --keep FILE              remembers verdicts in FILE and goes on where it stopped
-    python -m benchmarks.mutation rules --keep FILE --again      asks of the survivors in FILE again
+    python -m benchmarks.mutation rules --keep FILE --again      asks of the survivors in FILE again, after the oracle has grown
     python -m benchmarks.mutation --write FILE ...               docs/mutation.md from such files
 """
 
@@ -47,18 +47,24 @@ def main(arguments: list[str] | None = None) -> int:
         write([json.loads(p.read_text(encoding="utf-8")) for p in args.write])
         return 0
     known: dict[str, Any] = json.loads(args.keep.read_text(encoding="utf-8")) if args.keep and args.keep.exists() else {}
-    planned = {s: _drawn([m for source in sources(s, args.only) for m in mutants(source)], args.sample, args.seed) for s in args.scopes}
-    if args.again:
-        known["verdicts"] = {k: v for k, v in known.get("verdicts", {}).items() if v["status"] in ("killed", "same code")}
     known["verdicts"] = verdicts = known.get("verdicts", {})
-    known.setdefault("drawn", {}).update({s: [len(found), sum(len(mutants(m)) for m in sources(s, args.only)), args.seed]
-                                          for s, found in planned.items()})
+    known.setdefault("of", {})
+    planned = []
+    for scope in args.scopes:
+        found = [m for source in sources(scope, args.only) for m in mutants(source)]
+        known["of"][scope] = [len(found), args.seed]
+        if args.again:
+            found = [m for m in found if m.key in verdicts] if args.sample else found
+            gone = [k for k in verdicts if k.split(":")[0].split(".")[0] == scope and k not in {m.key for m in found}]
+            for k in [*gone, *(m.key for m in found if m.key in verdicts and _alive(verdicts[m.key]))]:
+                del verdicts[k]
+        planned += found if args.again else _drawn(found, args.sample, args.seed)
 
     def keep() -> None:
         if args.keep:
             args.keep.write_text(json.dumps(known, indent=1), encoding="utf-8")
 
-    _hunt([m for found in planned.values() for m in found], verdicts, args, keep)
+    _hunt(planned, verdicts, args, keep)
     keep()
     print(json.dumps(known, indent=1) if args.json else summary(known))
     return 0

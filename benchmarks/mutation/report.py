@@ -32,9 +32,9 @@ def interval(hits: int, total: int) -> tuple[float, float]:
 def summary(known: Mapping[str, Any]) -> str:
     """One line for each package, one for each of its modules."""
     lines = []
-    for scope, (drawn, of, seed) in known.get("drawn", {}).items():
+    for scope, (of, seed) in known.get("of", {}).items():
         mine = {k: v for k, v in known["verdicts"].items() if k.startswith((scope + ".", scope + ":"))}
-        lines.append(_line(scope, mine, drawn, of, seed))
+        lines.append(_line(scope, mine, len(mine), of, seed))
         for module in sorted({k.split(":")[0] for k in mine}):
             oracle, tests, alive = counts(v for k, v in mine.items() if k.split(":")[0] == module)
             lines.append(f"  {module:24} {oracle:4} {tests:4} {alive:4}")
@@ -53,13 +53,13 @@ def _line(scope: str, mine: Verdicts, drawn: int, of: int, seed: int) -> str:
 def write(found: Sequence[Mapping[str, Any]]) -> None:
     """docs/mutation.md from verdicts."""
     verdicts = {k: v for known in found for k, v in known["verdicts"].items()}
-    drawn = {k: v for known in found for k, v in known["drawn"].items()}
-    total = {"verdicts": verdicts, "drawn": drawn}
+    of = {k: v for known in found for k, v in known["of"].items()}
+    total = {"verdicts": verdicts, "of": of}
     alive = {k: v for k, v in verdicts.items() if v["status"] in ("survived", "not executed")}
     said = {k: reason(k) for k in alive}
     harmless = [k for k, r in said.items() if r and not r.startswith(GAP)]
     lines = [HEAD, "```text", *(line for line in summary(total).splitlines() if not line.startswith(" ")), "```", ""]
-    for scope in drawn:
+    for scope in of:
         mine = {k: v for k, v in verdicts.items() if k.startswith((scope + ".", scope + ":"))}
         oracle, tests, left = counts(mine.values())
         free = sum(k in mine for k in harmless)
