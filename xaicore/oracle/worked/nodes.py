@@ -53,6 +53,8 @@ EXAMPLES = (
            "1/2, (-3/2, 3/2), times (1, 3).", CP),
     Worked("lrp.zero", "softmax-of-two-samples", weighing, [[LN3, 0], [0, LN3]], [[0.75 * LN3, 0], [0, -0.75 * LN3]],
            "Each sample alone: 3/4 ln 3 as above; then s = (1/4, 3/4), f = 1 = R_s1: x2 (0 - 3/4·1) = -3/4 ln 3.", ATTNLRP),
+    Worked("lrp.zero", "softmax-of-unlike-samples", weighing, [[LN3, 0], [LN3, 2 * LN3]], [[0.75 * LN3, 0], [0.75 * LN3, -1.5 * LN3]],
+           "The first as above; then s = (3, 9)/12, f = 1 = R_s1: ln 3 (1 - 1/4·1) and 2 ln 3 (0 - 3/4·1).", ATTNLRP),
     Worked("lrp.epsilon", "attention-halves-stabilised", mixing, A_AND_V,
            {"a": [[[F(20, 21), F(10, 7)]]], "v": [[[F(20, 21)], [F(10, 7)]]]},
            "O = 5: 5 over 2·(5 + 1/4) is 10/21, times the parts 2 and 3.", ATTNLRP, target=(0, 0), settings={"eps": F(1, 4)}, exact=True),
