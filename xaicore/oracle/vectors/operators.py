@@ -122,6 +122,13 @@ BLOCK = [[[[[1, -2], [3, 4]], [[0, 5], [-1, 2]]]]]
 GRID = [[[[-0.5, -0.75], [0.25, 0.5]], [[1.25, -1.5], [0.125, 0.875]]]]
 UNITS = [[1, 0.5], [-1, 1]], [[0.5, -0.25], [0.25, 1]], [0.25, 0], [0, 0.5]              # w, u, b, c of a recurrent layer
 
+RESIZES: tuple[dict[str, Any], ...] = (
+    {"mode": "nearest", "coordinates": "asymmetric", "rounding": "floor"},
+    {"mode": "nearest", "coordinates": "align_corners", "rounding": "ceil"},
+    {"mode": "nearest", "coordinates": "tf_half_pixel_for_nn", "rounding": "round_prefer_ceil"},
+    {"mode": "linear", "coordinates": "align_corners"}, {"mode": "linear", "coordinates": "pytorch_half_pixel"},
+    {"mode": "cubic", "coordinates": "half_pixel"}, {"mode": "cubic", "coordinates": "align_corners"})
+
 CASES: tuple[Small, ...] = (
     Small("dense", one(Dense(), [[1, 2, 0, -1], [0, 1, 1, 3]], [2, -1]), BATCH, BENT),
     Small("dense-no-bias", one(Dense(), [[1, 2, 0, -1], [0, 1, 1, 3]]), BATCH),
@@ -184,11 +191,7 @@ CASES: tuple[Small, ...] = (
     Small("where", lambda b, x: b.add(Where(), b.param("on", np.array([1, 0, 1, 0], bool)), x, b.param("c", [9.0] * 4), name="op"), VECTOR),
     Small("resize-nearest", one(Resize((4,), mode="nearest")), [[[1, -2]]]),
     Small("resize-linear", one(Resize((4,), mode="linear")), [[[1, -2]]]),
-    *(Small(f"resize-{'-'.join(map(str, how.values()))}".replace("_", "-").lower(), one(Resize((5, 2), **how)), IMAGE) for how in (
-        {"mode": "nearest", "coordinates": "asymmetric", "rounding": "floor"}, {"mode": "nearest", "coordinates": "align_corners",
-         "rounding": "ceil"}, {"mode": "nearest", "coordinates": "tf_half_pixel_for_nn", "rounding": "round_prefer_ceil"},
-        {"mode": "linear", "coordinates": "align_corners"}, {"mode": "linear", "coordinates": "pytorch_half_pixel"},
-        {"mode": "cubic", "coordinates": "half_pixel"}, {"mode": "cubic", "coordinates": "align_corners"})),
+    *(Small(f"resize-{'-'.join(map(str, how.values()))}".replace("_", "-"), one(Resize((5, 2), **how)), IMAGE) for how in RESIZES),
     Small("resize-by-scales", one(Resize((5, 2), mode="linear", coordinates="half_pixel_symmetric", scales=(1.75, 0.75))), IMAGE),
     Small("resize-antialiased", one(Resize((2, 2), mode="linear", antialias=True)), IMAGE),
     Small("resize-cubic-within", one(Resize((5, 2), mode="cubic", exclude_outside=True)), IMAGE),
