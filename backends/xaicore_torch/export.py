@@ -226,8 +226,9 @@ def _check_module(model: Any) -> None:
             )
         if isinstance(part, nn.CrossMapLRN2d):
             raise ConversionError(
-                f"module {name!r} is a CrossMapLRN2d, which in torch is neither its formula (channel 0 never leaves its windows) nor has its own "
-                f"derivative (its backward lets it leave); use LocalResponseNorm({part.size}, {part.alpha}, {part.beta}, {part.k}), the same formula"
+                f"{f'module {name!r}' if name else 'the model'} is a CrossMapLRN2d, which in torch is neither its formula (channel 0 never "
+                f"leaves its windows) nor has its own derivative (its backward lets it leave); use LocalResponseNorm({part.size}, "
+                f"{part.alpha}, {part.beta}, {part.k}), the same formula"
             )
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         if value.device.type != "cpu":
