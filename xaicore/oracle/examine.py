@@ -22,8 +22,8 @@ REFUSALS = ("not supported", "unsupported", "no rule", "notimplemented", "more t
 Subject = Callable[[Any, Array, Any], Array]
 """(model, x, target) -> attribution, with everything else fixed."""
 
-ROUNDING = 1e-6
-"""Of the largest value: peers stabilise with 1e-6 at most where a profile does not say it, and some keep their books in float32 (2e-7)."""
+ROUNDING = 5e-6
+"""Of the largest value: peers add 1e-6 to sums of 1/4 and more where a profile does not say it, and some keep float32 (2e-7)."""
 
 
 @dataclass(frozen=True)
