@@ -60,6 +60,7 @@ NPY = {
     "empty": feed("x.npy", b"", "not an .npy array, or it is truncated"),
     "header cut off": feed("x.npy", npy(X)[:40], "not an .npy array, or it is truncated"),
     "data cut off": feed("x.npy", npy(X)[:-9], "is truncated"),
+    "a header twice": feed("x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order'" + npy(X)[:128], "not an .npy array"),
     "code in the header": feed("x.npy", npy_header(f"__import__('{MODULE}')"), "not an .npy array"),
     "code in the shape": feed("x.npy", npy_header(header(f"(__import__('{MODULE}'),)")), "not an .npy array"),
     "nested header": feed("x.npy", npy_header("(" * 9000 + ")" * 9000), "not an .npy array"),
@@ -124,6 +125,7 @@ SAFETENSORS = {
     "rational bomb": side("a.json", dumped({"a": ["1e999999999"]}), "", (2, 4)),
     "rational by zero": side("a.json", dumped({"a": ["1/0"]}), "", (2, 4)),
     "integer of 10^400": side("a.json", b"[1" + b"0" * 400 + b", 1.5]", "", (2, 4)),
+    "null": side("a.json", b'{"a": null}', "holds NoneType", (2, 4)),
     "deep list": side("a.json", b"[" * 10**5, "nested more than 100"),
 }
 ATTACKS = {**{f"npy: {k}": v for k, v in NPY.items()}, **{f"npz: {k}": v for k, v in NPZ.items()},

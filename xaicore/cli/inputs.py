@@ -236,7 +236,9 @@ def _npy(stream: IO[bytes], size: int, name: str) -> Array:
         if version not in readers:
             raise FileRefused(f"{name} has the .npy version {version}; 1.0 and 2.0 are read")
         shape, fortran, dtype = readers[version](head)
-    except (ValueError, EOFError, RecursionError, MemoryError) as error:
+    except FileRefused:
+        raise
+    except Exception as error:                                          # NumPy parses the header as Python literals: errors of any kind
         raise FileRefused(f"{name} is not an .npy array, or it is truncated: {str(error)[:300]}") from None
     if len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in shape):
         raise FileRefused(f"{name} has the shape {shape!s:.200}; at most 32 sizes of at least 0 are expected")

@@ -77,9 +77,9 @@ def array(value: Any, who: str) -> Array:
     if x.dtype.kind in "SU" or (x.dtype == object and any(isinstance(v, str) for v in x.reshape(-1))):
         x = _fractions(x, who)
     if x.dtype == object:
-        wrong = next((v for v in x.reshape(-1) if not isinstance(v, (Fraction, int))), None)
-        if wrong is not None:
-            raise SubjectFault(f"{who} holds {type(wrong).__name__} ({wrong!r:.40}), which is no number")
+        wrong = [v for v in x.reshape(-1) if not isinstance(v, (Fraction, int))]            # None among them
+        if wrong:
+            raise SubjectFault(f"{who} holds {type(wrong[0]).__name__} ({wrong[0]!r:.40}), which is no number")
         return np.vectorize(Fraction, otypes=[object])(x) if x.size else x
     if x.dtype.kind in "iub":
         return x.astype(np.float64)
