@@ -43,6 +43,9 @@ RECIPES = {
     "saliency": Recipe("saliency", "0.2.1", ("scikit-image",)),
     "lime": Recipe("lime", "0.2.0.1", ("tqdm", "scikit-image", *PLOTS)),
     "tf_keras_vis": Recipe("tf-keras-vis", "0.8.7", (*TENSORFLOW, *CORE), own=True),
+    "quantus": Recipe("quantus", "0.6.0", ("torchvision", "opencv-python-headless", "pandas", "pytz", "tqdm", "scikit-learn",
+                                            "scikit-image", *PLOTS)),
+    "innvestigate": Recipe("innvestigate", "2.1.2", ("tensorflow-cpu==2.14.1",), own=True),
     "xplique": Recipe("xplique", "2.0.2", (*TENSORFLOW, *CORE), own=True),
 }
 
