@@ -203,7 +203,7 @@ CASES = {
     "alpha": (explain(method="lrp.alpha_beta", alpha=0.5), InputError, "alpha=0.5 must be a finite number of at least 1: alpha - beta = 1 with beta >= 0"),
     "alpha, text": (explain(method="lrp.alpha_beta", alpha="2"), InputError, "alpha='2' must be a finite number of at least 1"),
     "threshold": (explain(method="deeplift.rescale", threshold=-1), InputError, "threshold=-1 must be a finite number of at least 0"),
-    "bias policy": (explain(method="lrp.zero", bias="keep"), InputError, "bias='keep' is not a policy; the three are: 'absorb', 'ignore', 'distribute'"),
+    "bias policy": (explain(method="lrp.zero", bias="keep"), InputError, "bias='keep' is not a policy; there are: 'absorb', 'ignore', 'distribute', 'whole'"),
     "reduction": (explain(method="saliency", reduce="max"), InputError, "reduce='max' does not exist; there are 'none', 'abs', 'max_abs', 'sum_abs', 'l2'"),
     "reduction, a list": (explain(method="saliency", reduce=["abs"]), InputError, "reduce=['abs'] does not exist"),
     "quadrature": (explain(method="integrated_gradients", quadrature="midpont"), UnknownName, "quadrature='midpont' does not exist: did you mean 'midpoint'"),

@@ -16,6 +16,7 @@ from tests.graph.graphs import assert_same
 from xaicore.data import digits_images, digits_model, digits_path
 from xaicore.errors import InputError, UnknownName
 from xaicore.graph import files
+from xaicore.metrics.train import loss_and_gradients
 from xaicore.ops import Add, Conv, Dense, MaxPool, ReLU, Softmax
 
 NAMES = ("digits.json", "digits.onnx", "digits_heldout.npz")
@@ -176,7 +177,7 @@ def test_the_gradient_of_every_parameter_is_the_central_difference(training: Mod
     rng = np.random.default_rng(0)
     graph = training.network(rng).astype("float64")
     images, labels = rng.random((3, 1, 8, 8)), np.array([1, 4, 4])
-    loss, gradients = training.loss_and_gradients(graph, images, labels)
+    loss, gradients = loss_and_gradients(graph, {"image": images}, labels)
     assert sorted(gradients) == sorted(graph.params)
 
     def loss_at(name: str, at: tuple[int, ...], move: float) -> float:
@@ -211,7 +212,7 @@ def test_two_short_trainings_are_the_same_and_learn(training: ModuleType, capsys
     start = training.network(np.random.default_rng(0))
     runs = [training.train(start, images, labels, 3, np.random.default_rng(1)) for _ in range(2)]
     assert_same(*runs)
-    losses = [training.loss_and_gradients(g, images, labels)[0] for g in (start, runs[0])]
+    losses = [loss_and_gradients(g, {"image": images}, labels)[0] for g in (start, runs[0])]
     assert losses[1] < losses[0]
     assert capsys.readouterr().out.count("epoch   3") == 2
 
