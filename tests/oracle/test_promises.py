@@ -137,8 +137,6 @@ UNDECIDED = {
     "lime.submodular_pick sensitivity_a": "as for lime",
     "rate implementation_invariance": "two equal networks may end in other features; those of the construction do not",
     "rate input_shift": "a covariance does not see a shift, projection='linear' does",
-    **{f"vog {a}": "the constructions change the explained model, and only its checkpoints count" for a in (
-        "dummy", "implementation_invariance", "input_shift", "symmetry")},
     "excitation_backprop input_shift": "the construction shifts in a node of its own, through which a walk passes unchanged",
 }
 """What is not promised, because it does not hold in general, and yet holds in every construction here."""

@@ -7,7 +7,7 @@ verdict is about this model. Nothing is assumed from a method's name: what its r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -94,8 +94,9 @@ def _sensitivity_a(case: Case, tries: int = 6) -> Finding:
     if case.a.settings.get("background") is not None:
         raise Inapplicable("the method compares with a set of samples, and the axiom speaks of one baseline")
     one = case.rows([0])
-    x = one.feeds[name]
-    start = (case.a.baseline or {}).get(name, filled(x.shape, 0, x))[:1]
+    starts = {k: (case.a.baseline or {}).get(k, filled(one.feeds[k].shape, 0, one.feeds[k]))[:1] for k in case.graph.float_inputs}
+    x, start = one.feeds[name], starts[name]
+    one = replace(one, feeds={**one.feeds, **{k: v for k, v in starts.items() if k != name}})     # the other inputs do not differ at all
     different = np.flatnonzero(x.reshape(-1) != start.reshape(-1))
     if not different.size:
         raise Inapplicable("the input equals the baseline")
