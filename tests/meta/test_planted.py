@@ -303,7 +303,7 @@ def swap_signs(patch):
 
 def padding_counts(patch):
     """Equal shares of the whole window, with the padding as if it were inputs."""
-    def shares(a, amount):
+    def shares(a, amount, eps=0):
         count = a.apply(a.actives(linear.ones), linear.ones)
         return a.back(amount / count.max(), linear.ones)
 

@@ -94,7 +94,7 @@ def _sensitivity_a(case: Case, tries: int = 6) -> Finding:
     if case.a.settings.get("background") is not None:
         raise Inapplicable("the method compares with a set of samples, and the axiom speaks of one baseline")
     one = case.rows([0])
-    starts = {k: (case.a.baseline or {}).get(k, filled(one.feeds[k].shape, 0, one.feeds[k]))[:1] for k in case.graph.float_inputs}
+    starts = {k: (case.a.baseline or {}).get(k, filled(one.feeds[k].shape, 0, one.feeds[k]))[:1] for k in {name, *case.graph.float_inputs}}
     x, start = one.feeds[name], starts[name]
     one = replace(one, feeds={**one.feeds, **{k: v for k, v in starts.items() if k != name}})     # the other inputs do not differ at all
     different = np.flatnonzero(x.reshape(-1) != start.reshape(-1))
