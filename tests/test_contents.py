@@ -128,4 +128,7 @@ def test_settings_have_the_designs_names():
 
 
 def test_version_is_one_number():
-    assert re.search(rf'^version = "{re.escape(xc.__version__)}"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'dynamic = ["version"]' in text
+    assert '[tool.hatch.version]\npath = "xaicore/__init__.py"' in text
+    assert f"## {xc.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

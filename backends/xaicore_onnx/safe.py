@@ -101,27 +101,40 @@ def checked(model: onnx.ModelProto, source: str = "the model") -> onnx.ModelProt
 
 
 def check_calls(model: onnx.ModelProto, source: str = "the model") -> None:
-    """Refuses local functions that make more than MAX_INLINED nodes of each other: each that calls the next one twice doubles them."""
-    bodies = {(f.domain, f.name): f.node for f in model.functions}
+    """Refuses local functions that call themselves (on which older inliners crash), or that make more than MAX_INLINED nodes of each other.
+
+    Each that calls the next one twice doubles the nodes, so that a file of some kilobytes has 2^24 of them.
+    """
+    bodies = {_called(f.domain, f.name, f): f.node for f in model.functions}
     if not bodies:
         return
-    sizes: dict[tuple[str, str], int] = {}
+    sizes: dict[tuple[str, str, str], int] = {}
 
     def size(nodes: Any) -> int:
-        return sum(1 + called((n.domain, n.op_type)) + sum(size(g.node) for a in n.attribute for g in [a.g, *a.graphs]) for n in nodes)
+        return sum(1 + inlined(_called(n.domain, n.op_type, n)) + sum(size(g.node) for a in n.attribute for g in [a.g, *a.graphs])
+                   for n in nodes)
 
-    def called(name: tuple[str, str]) -> int:
-        if name in bodies and name not in sizes:
-            sizes[name] = 0                                 # a function that calls itself is the checker's to refuse
+    def inlined(name: tuple[str, str, str]) -> int:
+        if name not in bodies:
+            return 0
+        if sizes.get(name) == -1:
+            raise FileRefused(f"{source} is not a valid ONNX model: its local function {name[1]!r} calls itself")
+        if name not in sizes:
+            sizes[name] = -1
             sizes[name] = size(bodies[name])
-        return sizes.get(name, 0)
+        return sizes[name]
 
     try:
-        count = size(model.graph.node)
+        count = size(model.graph.node) + sum(map(inlined, bodies))      # those that nobody calls, too
     except RecursionError:
         raise FileRefused(f"{source}: its local functions call each other too deeply; export the model without them") from None
     if count > MAX_INLINED:
         raise FileRefused(f"{source}: its local functions make {count:,} nodes of each other; at most {MAX_INLINED:,} are read")
+
+
+def _called(domain: str, name: str, proto: Any) -> tuple[str, str, str]:
+    """What a call and a function have in common; the standard domain has two names."""
+    return "" if domain == "ai.onnx" else domain, name, getattr(proto, "overload", "")
 
 
 def opset_of(model: onnx.ModelProto) -> int:
