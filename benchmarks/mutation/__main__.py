@@ -79,7 +79,7 @@ def _drawn(found: list[Mutant], count: int | None, seed: int) -> list[Mutant]:
 def _hunt(planned: list[Mutant], verdicts: dict[str, Any], args: argparse.Namespace, keep: Callable[[], None]) -> None:
     end = time.monotonic() + args.seconds
     wanted = [m for m in planned if m.key not in verdicts or (args.tests and _alive(verdicts[m.key]) and verdicts[m.key]["stage"] == 1)]
-    hunt = Hunt(list(dict.fromkeys(m.source for m in wanted)))
+    hunt = Hunt(list(dict.fromkeys(m.source for m in wanted)), any(m.key not in verdicts for m in wanted))
     for m in wanted:
         if time.monotonic() > end:
             return

@@ -35,7 +35,7 @@ class Verdict:
 class Hunt:
     """The questions, which lines each executes, and how long it takes; ``at_import``: lines that the import of xaicore executes."""
 
-    def __init__(self, sources: Sequence[Source]):
+    def __init__(self, sources: Sequence[Source], ask: bool = True):
         assert not any(k.startswith("xaicore") for k in sys.modules), "the import itself is watched"
         self.sources = list(sources)
         self.files = {str(s.path): s for s in sources}
@@ -44,7 +44,7 @@ class Hunt:
 
         self.lines: dict[str, dict[str, set[int]]] = {}
         self.seconds: dict[str, float] = {}
-        self.asked = questions()
+        self.asked = questions() if ask else {}
         for name, ask in self.asked.items():
             start = time.process_time()
             self.lines[name] = traced(ask, self.files)

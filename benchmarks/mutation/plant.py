@@ -31,6 +31,7 @@ class Living:
 
 def living() -> Living:
     """What lives now."""
+    gc.unfreeze()                                                        # what is frozen is not among the objects of the collector
     found: dict[CodeType, list[FunctionType]] = defaultdict(list)
     memories = []
     for f in gc.get_objects():
