@@ -39,7 +39,7 @@ def test_a_wrong_formula_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> No
     from xaicore.show import arithmetic
 
     right = arithmetic._in_numbers
-    monkeypatch.setattr(arithmetic, "_in_numbers", lambda u, t, digits: f"{right(u, t, digits)} * 1.001")
+    monkeypatch.setattr(arithmetic, "_in_numbers", lambda u, t, *rest: f"{right(u, t, *rest)} * 1.001")
     p = passage_of(explained("lrp.epsilon"))
     u = unit_of(p, "fc", (1,))
     assert not any(line.written for line in backward(u) if line.value)

@@ -62,7 +62,7 @@ class Unit:
     kind      "sum" (y = Σ x w + bias), "function" (y = f(x)), "maximum", "product" (a sum of products of two signals), "input", or
               "other", where y is no sum of its terms
     signal    what arrives: relevance; multiplier times difference (its multiplier apart); gradient
-    seed      what of it starts here, at the explained value
+    seed      what of it starts here, at the explained value;  unlisted: how many units hand something to it where ``most`` left them out
     """
 
     value: str
@@ -77,6 +77,7 @@ class Unit:
     terms: tuple[Term, ...] = ()
     received: tuple[Message, ...] = ()
     seed: Any = 0
+    unlisted: int = 0
     multiplier: Any = None
 
     @property
@@ -233,7 +234,7 @@ def dependents(p: Passage, node: Node, k: int, unit: int) -> list[int]:
             there.reshape(-1)[unit] = there.reshape(-1)[unit] + sign * far
             with np.errstate(all="ignore"):
                 moved |= op.forward(*step.xs[:k], there, *step.xs[k + 1:]) != step.y
-    return [int(j) for j in reached if moved.reshape(-1)[j]]
+    return [int(j) for j in reached[moved.reshape(-1)[reached]]]
 
 
 def _size(signal: Signal) -> Array:
@@ -247,10 +248,11 @@ Known = dict[str, "dict[int, tuple[Array | None, ...]] | None"]
 """Node -> what each of its units hands on, for those who take many units apart; None where that would be too much to keep."""
 
 
-def unit_of(p: Passage, name: str, index: Index, known: Known | None = None) -> Unit:
+def unit_of(p: Passage, name: str, index: Index, known: Known | None = None, most: int | None = None) -> Unit:
     """The arithmetic of the unit ``name``[``index``] of a backward pass: every term, every message.
 
     ``known``: an empty dictionary for many units of one pass, which then work out the messages of a node once.
+    ``most``: entries that the messages which it received may take; where they take more they are counted, not listed (default: no limit).
     Errors: UnknownName where no signal reaches the value, InputError where it has no such index.
     """
     name, index = locate(p, name, index)
@@ -260,32 +262,37 @@ def unit_of(p: Passage, name: str, index: Index, known: Known | None = None) -> 
     raw = p.signals.values[name]
     signal = np.asarray(p.read(name, raw)).reshape(-1)[at]
     seed: Any = signal * 0
-    received = tuple(_received(p, name, at, known))
-    if name == p.trace.graph.outputs[0] or not received:
+    received, unlisted = _received(p, name, at, known, most)
+    if not unlisted and (name == p.trace.graph.outputs[0] or not received):
         seed = signal - sum((m.amount for m in received), start=signal * 0)
     whole = None if p.rules.carrier != "multiplier" or isinstance(raw, Pair) else raw.reshape(-1)[at]
     if name in p.trace.wrt:
-        return Unit(name, index, "input", y, signal, "input", None, p.rules.carrier, received=received, seed=seed, multiplier=whole)
+        return Unit(name, index, "input", y, signal, "input", None, p.rules.carrier, received=received, seed=seed, unlisted=unlisted,
+                    multiplier=whole)
     node = nodes[name]
     step = p.trace.step(node)
     kind, terms, bias = _forward(step, at)
     stored = None if known is None else _stored(p, node, known)
     back = next(messages(p, node, [at])) if stored is None or at not in stored else stored[at]
     return Unit(name, index, kind, y, signal, str(node.op), p.plan.rule(node), p.rules.carrier, bias,
-                tuple(_with_messages(p, step, terms, back)), received, seed, whole)
+                tuple(_with_messages(p, step, terms, back)), received, seed, unlisted, whole)
 
 
 def _stored(p: Passage, node: Node, known: Known) -> dict[int, tuple[Array | None, ...]] | None:
     """The messages of all units of a node that a signal reached, made once."""
     if node.name not in known:
         step = p.trace.step(node)
-        reached = [int(j) for j in np.flatnonzero(_size(p.signals.values[node.name]).reshape(-1))]
+        reached = np.flatnonzero(_size(p.signals.values[node.name]).reshape(-1))
         size = len(reached) * max(x.size for x, on in zip(step.xs, step.active) if on)
-        known[node.name] = dict(zip(reached, messages(p, node, reached))) if size <= ENTRIES else None
+        units = [int(j) for j in reached] if size <= ENTRIES else []
+        known[node.name] = dict(zip(units, messages(p, node, units))) if size <= ENTRIES else None
     return known[node.name]
 
 
-def _received(p: Passage, name: str, at: int, known: Known | None) -> Iterator[Message]:
+def _received(p: Passage, name: str, at: int, known: Known | None, most: int | None) -> tuple[tuple[Message, ...], int]:
+    """The messages to an entry; () and their number where they would take more than ``most`` entries."""
+    found: list[Message] = []
+    unlisted = 0
     for node in p.trace.graph.nodes:
         if node.name not in p.signals.values or node.name in p.trace.wrt:
             continue
@@ -295,10 +302,14 @@ def _received(p: Passage, name: str, at: int, known: Known | None) -> Iterator[M
         shape = p.trace[node.name].shape[1:]
         stored = None if known is None else _stored(p, node, known)
         units = sorted({j for k in uses for j in dependents(p, node, k, at)}) if stored is None else list(stored)
+        if stored is None and most is not None and len(units) * max(p.trace[name].size, p.trace[node.name].size) > most:
+            unlisted += len(units)
+            continue
         for j, parts in zip(units, messages(p, node, units) if stored is None else stored.values()):
             amount = sum((g.reshape(-1)[at] for g in (parts[k] for k in uses) if g is not None), start=0)
             if amount != 0:
-                yield Message(node.name, _index(j, shape), amount)
+                found.append(Message(node.name, _index(j, shape), amount))
+    return ((), unlisted + len(found)) if unlisted else (tuple(found), 0)
 
 
 def _index(j: int, shape: Sequence[int]) -> Index:

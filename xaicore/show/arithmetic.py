@@ -7,7 +7,7 @@ share, which does. ``written`` says which it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -75,9 +75,11 @@ def forward(u: Unit, digits: int = 6) -> list[Line]:
     return lines
 
 
-def backward(u: Unit, digits: int = 6) -> list[Line]:
-    """What the unit hands to each entry, by the rule with its numbers."""
-    return [_message(u, t, digits) for t in u.terms]
+def backward(u: Unit, digits: int = 6, most: int | None = None) -> list[Line]:
+    """What the unit hands to each entry, by the rule with its numbers; to the ``most`` entries that get most."""
+    chosen = u.terms if most is None else sorted(u.terms, key=lambda t: -abs(t.passed))[:most]
+    bottoms = _denominators(u)
+    return [_message(u, t, digits, bottoms) for t in chosen]
 
 
 def gathered(u: Unit, digits: int = 6) -> list[Line]:
@@ -101,10 +103,10 @@ def _rule(u: Unit) -> str:
     return u.rule.label.split("(")[0]
 
 
-def _message(u: Unit, t: Term, digits: int) -> Line:
+def _message(u: Unit, t: Term, digits: int, bottoms: Mapping[str, Any]) -> Line:
     entry = named(t.value, t.index)
-    text = _in_numbers(u, t, digits)
-    if text is not None and _gives(_in_numbers(u, t, 17), t.passed, u):
+    text = _in_numbers(u, t, digits, bottoms)
+    if text is not None and _gives(_in_numbers(u, t, 17, bottoms), t.passed, u):
         return Line(entry, text, t.passed)
     if u.signal == 0:
         return Line(entry, figure(t.passed, digits), t.passed, written=False)
@@ -143,7 +145,7 @@ def calculated(text: str) -> float:
         raise ValueError(f"{text!r} is no arithmetic") from None
 
 
-def _in_numbers(u: Unit, t: Term, digits: int) -> str | None:
+def _in_numbers(u: Unit, t: Term, digits: int, bottoms: Mapping[str, Any]) -> str | None:
     """The rule's formula with the numbers of this term; None for a rule that is not written out here."""
     assert u.rule is not None
     name, s = _rule(u), u.rule.settings
@@ -159,7 +161,7 @@ def _in_numbers(u: Unit, t: Term, digits: int) -> str | None:
     if name == "linear" and u.multiplier is not None and t.difference is not None:
         return f"{figure(t.difference, digits)} * {w} * {factor(u.multiplier, digits)}"
     if name == "w_square":
-        return f"{w} * {w} * {r} / {factor(sum(v.weight * v.weight for v in u.terms), digits)}"
+        return f"{w} * {w} * {r} / {factor(bottoms['squares'], digits)}"
     if name == "flat":
         return f"{figure(u.signal, digits)} / {len(u.terms)}"
     if u.kind != "sum" or t.added is None:
@@ -171,12 +173,35 @@ def _in_numbers(u: Unit, t: Term, digits: int) -> str | None:
     if name in ("alpha_beta", "z_plus") and s.get("variant") == "contributions":
         alpha = s.get("alpha", 1)
         up = t.added > 0
-        total = sum(v.added for v in u.terms if v.added is not None and (v.added > 0) == up and v.added != 0) + _kept(u, s, up)
         weight = figure(alpha, digits) if up else factor(-(alpha - 1), digits)
-        return f"{weight} * {x} * {w} * {r} / {_stabilised(total, eps, digits)}"
+        return f"{weight} * {x} * {w} * {r} / {_stabilised(bottoms['positive' if up else 'negative'], eps, digits)}"
     if name == "gamma" and u.y != 0:
-        return _gamma(u, t, s, digits)
+        return _gamma(u, t, s, digits, bottoms)
     return None
+
+
+def _denominators(u: Unit) -> dict[str, Any]:
+    """The sums over all terms that a rule divides by, once for all its lines."""
+    if u.rule is None:
+        return {}
+    name, s = _rule(u), u.rule.settings
+    if name == "w_square":
+        return {"squares": sum(t.weight * t.weight for t in u.terms)}
+    if u.kind != "sum" or name not in ("alpha_beta", "z_plus", "gamma"):
+        return {}
+    added = [(t.added, t.weight) for t in u.terms if t.added is not None]
+    if name == "gamma":
+        grown = 1 + s.get("gamma", 0)
+        bias = {"ignore": 0, "whole": u.bias}.get(str(s.get("bias")), u.bias * (grown if _favoured(u, s, u.bias, u.bias) else 1))
+        return {"gamma": sum(v * (grown if _favoured(u, s, v, w) else 1) for v, w in added) + bias}
+    return {"positive": sum(v for v, _ in added if v > 0) + _kept(u, s, True),
+            "negative": sum(v for v, _ in added if v < 0) + _kept(u, s, False)}
+
+
+def _favoured(u: Unit, settings: Mapping[str, Any], contribution: Any, weight: Any) -> bool:
+    """Does the gamma rule count this contribution more?"""
+    z = u.y - u.bias if settings.get("bias") == "ignore" else u.y
+    return bool(weight > 0) if settings.get("variant") == "original" else bool((contribution > 0) == (z > 0))
 
 
 def _kept(u: Unit, settings: dict[str, Any], up: bool) -> Any:
@@ -185,18 +210,10 @@ def _kept(u: Unit, settings: dict[str, Any], up: bool) -> Any:
     return 0 if policy == "ignore" else u.bias if policy == "whole" else u.bias if (u.bias > 0) == up else 0
 
 
-def _gamma(u: Unit, t: Term, settings: dict[str, Any], digits: int) -> str:
-    grown = 1 + settings.get("gamma", 0)
-    z = u.y - u.bias if settings.get("bias") == "ignore" else u.y
-
-    def favoured(v: Any, w: Any) -> bool:
-        return bool(w > 0) if settings.get("variant") == "original" else bool((v > 0) == (z > 0))
-
-    bias = {"ignore": 0, "whole": u.bias}.get(str(settings.get("bias")), u.bias * (grown if favoured(u.bias, u.bias) else 1))
-    total = sum(v.added * (grown if favoured(v.added, v.weight) else 1) for v in u.terms if v.added is not None) + bias
-    more = f" * {figure(grown, digits)}" if favoured(t.added, t.weight) else ""
+def _gamma(u: Unit, t: Term, settings: Mapping[str, Any], digits: int, bottoms: Mapping[str, Any]) -> str:
+    more = f" * {figure(1 + settings.get('gamma', 0), digits)}" if _favoured(u, settings, t.added, t.weight) else ""
     return f"{figure(t.x, digits)} * {factor(t.weight, digits)}{more} * {factor(u.signal, digits)} / " \
-           f"{_stabilised(total, settings.get('eps', 0), digits)}"
+           f"{_stabilised(bottoms['gamma'], settings.get('eps', 0), digits)}"
 
 
 def _stabilised(z: Any, eps: Any, digits: int) -> str:

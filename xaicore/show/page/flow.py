@@ -35,7 +35,7 @@ TEXT = 1_000_000                                      # bytes of arithmetic on a
 UNIT = 1_600                                          # bytes of one unit, about
 MAPS = 900_000                                        # bytes of maps within the layers, above which they are summed in blocks
 SIDE = 32                                             # and to how many cells a side
-WORK = 2**27                                          # entries that the messages of one row may take
+WORK = 2**20                                          # entries that the units of one row may take, and the messages to one unit
 ROWS = 48                                             # of more nodes only those that share a signal out anew have a row
 
 WORDS = {"relevance": ("relevance", "R"), "probability": ("probability", "P"), "cotangent": ("gradient", "g"),
@@ -201,11 +201,11 @@ def units_of(c: Column, name: str, grid: Grid, most: int, known: Known) -> list[
     rest = order[~np.isin(order, lead)]
     shape = c.p.trace[name].shape[1:]
     near = [c.p.trace[i].size for n in c.p.trace.graph.nodes if n.name == name or name in n.inputs for i in (*n.inputs, n.name)]
-    most = min(most, max(1, WORK // (max([size.size, *near]) * 64)))
+    most = min(most, WORK // max([size.size, *near]))
     out = []
     for at in np.concatenate([lead, rest])[:most]:
         index = tuple(int(i) for i in np.unravel_index(int(at), shape)) if shape else ()
-        out.append({"cell": int(grid.cell[at]), **unit_data(unit_of(c.p, name, index, known))})
+        out.append({"cell": int(grid.cell[at]), **unit_data(unit_of(c.p, name, index, known, WORK // most))})
     return out
 
 
@@ -217,10 +217,18 @@ def unit_data(u: Unit) -> dict[str, Any]:
 
     out: dict[str, Any] = {"unit": clean(arithmetic.named(u.value, u.index)), "y": float(u.y), "signal": float(u.signal), "kind": u.kind,
                            "in": lines(arithmetic.gathered(u, DIGITS))}
+    if u.unlisted:
+        out["in"] = {"lines": [], "left": u.unlisted, "rest": float(u.signal)}
     if u.kind != "input":
-        out |= {"forward": lines(arithmetic.forward(u, DIGITS)), "out": lines(arithmetic.backward(u, DIGITS)), "passed": float(u.passed),
+        out |= {"forward": lines(arithmetic.forward(u, DIGITS)), "out": _passed_on(u), "passed": float(u.passed),
                 "rule": clean(str(u.rule)), "equation": arithmetic.symbols(u), "operator": clean(u.operator)}
     return out
+
+
+def _passed_on(u: Unit) -> dict[str, Any]:
+    shown = arithmetic.backward(u, DIGITS, LINES)
+    return {"lines": [[clean(one.entry), one.expression, float(one.value)] for one in shown], "left": len(u.terms) - len(shown),
+            "rest": float(u.passed - sum(one.value for one in shown))}
 
 
 # ----- all of it --------------------------------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@
   function hide() { panel.hidden = true; places.forEach((p) => { p.mark.hidden = true; }); }
   function sum(title, part, end) {
     const rows = part.lines.map(([entry, text, value]) => entry + ":  " + text + (text === String(value) ? "" : "  =  " + figure(value)));
-    if (part.left) rows.push(part.left + " more, together  " + figure(part.rest));
+    if (part.left) rows.push(part.left + (part.lines.length ? " more" : " units") + ", together  " + figure(part.rest));
     inside.append(make("div", title, "faint"));
     const pre = make("pre", rows.join("\n") + (end ? "\n" + end : ""));
     pre.dataset.lines = JSON.stringify(part.lines);
