@@ -67,6 +67,8 @@ def _members(archive: zipfile.ZipFile, who: str) -> dict[str, zipfile.ZipInfo]:
             raise FileRefused(f"{who} holds {one.filename!r:.100}; {', '.join(MEMBERS)} are expected and nothing else{hint}. {RECIPE}")
         if one.flag_bits & 1:
             raise FileRefused(f"{who}: {one.filename} is encrypted; only plain files are read. {RECIPE}")
+        if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FileRefused(f"{who}: {one.filename} is packed by method {one.compress_type}, which Keras does not write. {RECIPE}")
         limit = max_total() if one.filename.endswith(".h5") else MAX_JSON
         if one.file_size > limit:
             raise FileRefused(f"{who}: {one.filename} declares {one.file_size:,} bytes; at most {limit:,} are read. {RECIPE}")

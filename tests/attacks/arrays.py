@@ -46,6 +46,13 @@ def claims(size: int) -> bytes:
     return data
 
 
+def damaged() -> bytes:
+    """Deflated numbers with a byte of the stream changed: zlib itself complains."""
+    data = bytearray(zipped([("x.npy", npy(np.arange(4096.0)))], zipfile.ZIP_DEFLATED))
+    data[60] ^= 0xFF
+    return bytes(data)
+
+
 def nested() -> bytes:
     data = npy(X)
     for _ in range(20):
@@ -94,7 +101,9 @@ NPZ = {
     "no arrays": feed("x.npz", zipped([(f"{MODULE}.py", b"")]), "holds no array"),
     "cut off": feed("x.npz", zipped([("x.npy", npy(X))])[:-30], "not a readable"),
     "header lie": feed("x.npz", zipped([("x.npy", npy_header(header("(1, 1, 10000, 10000)"), bytes(64)))]), "truncated"),
-    "unknown packing": feed("x.npz", zipped([("x.npy", npy(X))]).replace(b"\x14\x00\x00\x00\x00\x00", b"\x14\x00\x00\x00\x63\x00"), "not a readable"),
+    "damaged packing": feed("x.npz", damaged(), "not a readable"),
+    "another packing": feed("x.npz", zipped([("x.npy", npy(np.zeros((1, 1, 8, 8))))], zipfile.ZIP_LZMA), "packed by method 14"),
+    "unknown packing": feed("x.npz", zipped([("x.npy", npy(X))]).replace(b"\x14\x00\x00\x00\x00\x00", b"\x14\x00\x00\x00\x63\x00"), "not a readable|packed by method"),
 }
 SAFETENSORS = {
     "header of exabytes": side("a.safetensors", safetensors(b"{}", length=2**63), "no safetensors file"),

@@ -268,13 +268,18 @@ def _npz(path: Path, without: tuple[str, ...] = ()) -> dict[str, Array]:
             out: dict[str, Array] = {}
             for m in members:
                 spent.add(m.file_size, f"{path.name}: {m.filename}")
+                if m.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise FileRefused(f"{path.name}: {m.filename} is packed by method {m.compress_type}, which NumPy does not write; "
+                                      f"save it again with numpy.savez")
                 check_ratio(m.compress_size, m.file_size, f"{path.name}: {m.filename}")
                 if m.filename[:-4] in out:
                     raise FileRefused(f"{path.name} holds {m.filename!r} twice, so which one counts is not known")
                 with archive.open(m) as stream:
                     out[m.filename[:-4]] = _npy(stream, m.file_size, f"{path.name}: {m.filename}")
             return out
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:      # damaged, or encrypted
+    except FileRefused:
+        raise
+    except Exception as error:                                          # damaged or encrypted: zipfile and zlib each raise their own
         raise FileRefused(f"{path.name} is not a readable .npz file: {error}") from None
 
 
