@@ -35,7 +35,8 @@ TEXT = 1_000_000                                      # bytes of arithmetic on a
 UNIT = 1_600                                          # bytes of one unit, about
 MAPS = 900_000                                        # bytes of maps within the layers, above which they are summed in blocks
 SIDE = 32                                             # and to how many cells a side
-WORK = 2**20                                          # entries that the units of one row may take, and the messages to one unit
+WORK = 2**18                                          # entries that the units of one row may take
+MESSAGES = 2**19                                      # and the messages to one of them
 ROWS = 48                                             # of more nodes only those that share a signal out anew have a row
 
 WORDS = {"relevance": ("relevance", "R"), "probability": ("probability", "P"), "cotangent": ("gradient", "g"),
@@ -205,7 +206,7 @@ def units_of(c: Column, name: str, grid: Grid, most: int, known: Known) -> list[
     out = []
     for at in np.concatenate([lead, rest])[:most]:
         index = tuple(int(i) for i in np.unravel_index(int(at), shape)) if shape else ()
-        out.append({"cell": int(grid.cell[at]), **unit_data(unit_of(c.p, name, index, known, WORK // most))})
+        out.append({"cell": int(grid.cell[at]), **unit_data(unit_of(c.p, name, index, known, MESSAGES))})
     return out
 
 
