@@ -74,7 +74,9 @@ def write(found: Sequence[Mapping[str, Any]]) -> None:
         oracle, tests, left = counts(v for v in verdicts.values() if v["kind"] == kind)
         lines.append(f"| {kind} | {oracle + tests} | {left} |")
     lines += ["", "## Survivors that were read", "", *_listed({k: r for k, r in said.items() if r})]
-    lines += ["", "## Survivors that nobody has read", "", "Each may be a gap of the oracle, or change nothing; that is not known.", "",
+    waiting = sum(v["stage"] == 1 for v in alive.values())
+    lines += ["", "## Survivors that nobody has read", "", "Each may be a gap of the oracle, or change nothing; that is not known. "
+              f"{waiting} survivors met no test of the family, or were not asked of it.", "",
               *_listed({k: "" for k, r in said.items() if not r})]
     (ROOT / "docs/mutation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
