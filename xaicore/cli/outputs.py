@@ -90,7 +90,7 @@ def render(path: Path, product: Product) -> bytes:
     about = json.dumps(plain_data(document(product, values=False)), allow_nan=False)
     if kind == ".npz":
         out = io.BytesIO()
-        np.savez_compressed(out, allow_pickle=False, **{**arrays(product.results), "about": np.array(about)})
+        np.savez_compressed(out, **{**arrays(product.results), "about": np.array(about)})
         return out.getvalue()
     return safetensors(arrays(product.results), {"about": about})
 
