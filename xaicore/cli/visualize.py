@@ -193,5 +193,5 @@ def _arrays(made: Sequence[tuple[str, Rendering]]) -> bytes:
     import numpy as np
 
     out = io.BytesIO()
-    np.savez_compressed(out, allow_pickle=False, **{words.replace(" ", "_"): r.images for words, r in made})
+    np.savez_compressed(out, **{words.replace(" ", "_"): r.images for words, r in made})
     return out.getvalue()
