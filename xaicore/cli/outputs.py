@@ -90,7 +90,8 @@ def render(path: Path, product: Product) -> bytes:
     about = json.dumps(plain_data(document(product, values=False)), allow_nan=False)
     if kind == ".npz":
         out = io.BytesIO()
-        np.savez_compressed(out, **{**arrays(product.results), "about": np.array(about)})
+        packed: dict[str, Any] = {**arrays(product.results), "about": np.array(about)}
+        np.savez_compressed(out, **packed)                              # NumPy before 2.1 would store an allow_pickle as an array
         return out.getvalue()
     return safetensors(arrays(product.results), {"about": about})
 

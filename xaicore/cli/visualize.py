@@ -193,5 +193,6 @@ def _arrays(made: Sequence[tuple[str, Rendering]]) -> bytes:
     import numpy as np
 
     out = io.BytesIO()
-    np.savez_compressed(out, **{words.replace(" ", "_"): r.images for words, r in made})
+    packed: dict[str, Any] = {words.replace(" ", "_"): r.images for words, r in made}
+    np.savez_compressed(out, **packed)
     return out.getvalue()
