@@ -96,7 +96,8 @@ def information(image: Array, low: float, high: float, format: str) -> int:
     """The bytes of a picture (C, H, W) in 8 bits between low and high, compressed without loss."""
     from xaicore.metrics.complexity import packed
 
-    grey = np.rint(255 * np.clip((image - low) / (high - low or 1), 0, 1)).astype(np.uint8)
+    levels = np.round(255 * np.clip((image - low) / (high - low or 1), 0, 1), 9)          # so that no rounding decides a half
+    grey = np.rint(levels).astype(np.uint8)
     if format == "zlib":
         return len(zlib.compress(grey.tobytes(), 9))
     return len(packed(grey[0] if len(grey) == 1 else np.moveaxis(grey, 0, -1), "png"))

@@ -283,7 +283,7 @@ def pic(s: Subject, accuracy: bool, thresholds: tuple[float, ...], keep: float, 
             z = s.task.graph(shown[None, None])[0]
             p = math.exp(z[label]) / sum(math.exp(v) for v in z)
             file = io.BytesIO()
-            grey = [round(255 * min(max((v - low) / (high - low), 0), 1)) for v in shown.reshape(-1)]
+            grey = [round(round(255 * float(min(max((v - low) / (high - low), 0), 1)), 9)) for v in shown.reshape(-1)]
             Image.frombytes("L", shown.shape[::-1], bytes(grey)).save(file, "PNG", optimize=True)
             return float(len(file.getvalue())), float(z.argmax() == label), p
 
