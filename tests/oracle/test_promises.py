@@ -52,12 +52,19 @@ def networks(method: str) -> st.SearchStrategy:
     return st.one_of(*kinds, *([] if method == BENT else [mlps("any", activations=SMOOTH)]))
 
 
+SHARES = {"ablation_cam"}
+"""Weights that are shares of f(x): where the terms of f, of about 1 here, cancel to less than 1e-2 of themselves, float32 has lost the
+digits that the tolerance counts on. (Found: f = 1e-4, weights of 1e4.)"""
+
+
 def keeps_its_promises(method: str, graph, x, target) -> Counter:
     try:
         case = Case.of(graph, x, method, target, SETTINGS.get(method))
     except XaicoreError as error:
         if MAY_REFUSE.get(method, error) not in str(error):
             raise
+        reject()
+    if method in SHARES and graph.dtype == "float32" and np.abs(case.a.output).min() < 1e-2:
         reject()
     found = [AXIOMS[k].check(case, promised=True) for k in METHODS[method].promises]
     broken = [v for v in found if v.broken]
