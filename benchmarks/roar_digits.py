@@ -145,7 +145,7 @@ def main() -> None:
                 shown = {k: v for k, v in every.items() if k != "anti-oracle"} | {"random": common(every["random"])}
             done = retrain(network(), d, shown, SHARES, keep, args.repeats, trainer=fit, per=per)
             how = "one mask for all images" if per == "set" else "each image by its own map"
-            pages.append(f"### {'KAR' if keep else 'ROAR'}, {name}, {how}\n\n{table(done)}\n")
+            pages.append(f"## {'KAR' if keep else 'ROAR'}, {name}, {how}\n\n{table(done)}\n")
             print(pages[-1], flush=True)
         print(f"{time.process_time() - started:.0f} CPU s\n", flush=True)
     if args.out is not None:

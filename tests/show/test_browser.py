@@ -1,6 +1,6 @@
 """The page of xaicore view in a headless Chromium: slider, hover, click, toggles, keyboard, phone; no console message, no request.
 
-Run with ``pytest -m real tests/show/test_browser.py`` where chromium is installed (Debian: apt-get install chromium).
+Run with ``pytest -m browser`` where chromium is installed (Debian: apt-get install chromium).
 $XAICORE_SCREENSHOTS names a folder for pictures to look at.
 """
 
@@ -24,7 +24,7 @@ from xaicore.ops import Conv, Dense, Flatten, GlobalMaxPool, ReLU, Transpose
 from xaicore.show.arithmetic import calculated
 from xaicore.show.page.viewer import viewer
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed: apt-get install chromium")]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed: apt-get install chromium")]
 METHODS = ("lrp.epsilon", "lrp.gamma", "deeplift.rescale", "integrated_gradients")
 WORDS = "it is not a bad film <b>at</b> all".split()
 

@@ -1,0 +1,144 @@
+"""What Sphinx is told about this project: how docstrings are written, and pages that are made of tables of the package.
+
+    .. public:: xaicore.methods        every public name of a package, from its docstring
+    .. sources::                       the bibliography: xaicore/rules/sources.py and xaicore/metrics/sources.py
+
+and ``pictures``, which takes the Pillow images of a course script into its page.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+
+LITERAL = re.compile(r"(``.+?``)")
+COLUMNS = re.compile(r"^\S+( \S+)*   +\S")
+
+
+def prose(text: str) -> str:
+    """Plain text as reStructuredText: nothing in it is markup but ``literals``."""
+    parts = LITERAL.split(" ".join(text.split()))
+    out = "".join(p if k % 2 else re.sub(r"([\\*`|_<>])", r"\\\1", p) for k, p in enumerate(parts))
+    out = re.sub(r"(?<=\w)(``.+?``)|(``.+?``)(?=\w)", lambda m: m[0], out)
+    if re.match(r"(?:[-+•*:.#(]|\w+[.)]\s|>>>|[=~^\"'])", out):
+        out = "\\" + out
+    return re.sub(r"::\s*$", ":", out)
+
+
+def as_rst(lines: list[str]) -> list[str]:
+    """A docstring of this project as reStructuredText: paragraphs; indented lines and columns as they stand; examples as examples."""
+    out: list[str] = []
+    block: list[str] = []
+
+    def finish() -> None:
+        if not block:
+            return
+        if block[0].lstrip().startswith(">>>"):
+            indent = len(block[0]) - len(block[0].lstrip())
+            out.extend([line[indent:] for line in block])
+        elif any(line.startswith("    ") or COLUMNS.match(line) for line in block):
+            first = next((k for k, line in enumerate(block) if line.startswith("    ") or COLUMNS.match(line)), 0)
+            last = max(k for k, line in enumerate(block) if line.startswith(" ") or COLUMNS.match(line))
+            for part, literal in ((block[:first], False), (block[first:last + 1], True), (block[last + 1:], False)):
+                if part and literal:
+                    out.extend(["::", "", *("    " + line for line in part), ""])
+                elif part:
+                    out.extend([prose(" ".join(part)), ""])
+        else:
+            out.append(prose(" ".join(block)))
+        out.append("")
+        block.clear()
+
+    for line in lines:
+        if line.strip():
+            if line.lstrip().startswith(">>>") and block and not block[0].lstrip().startswith(">>>"):
+                finish()
+            block.append(line.rstrip())
+        else:
+            finish()
+    finish()
+    return out
+
+
+def written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """The handler of autodoc."""
+    lines[:] = as_rst(lines)
+
+
+def outside(app: Any, docname: str, source: list[str]) -> None:
+    """Links to Markdown files outside the site are files to download, as links to programs are."""
+    source[0] = re.sub(r"\]\((\.\./[^)#\s]+\.md)(#[^)]*)?\)", r"](<path:\1>)", source[0])
+
+
+class Public(Directive):
+    """Every name in a package's ``__all__`` (else: that a module defines): tables, classes with their methods, functions."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        import xaicore
+
+        module = importlib.import_module(self.arguments[0])
+        lines: list[str] = []
+        classes, functions, tables = [], [], []
+        own = [k for k, v in vars(module).items() if k[0] != "_" and (getattr(v, "__module__", None) == module.__name__
+               if inspect.isclass(v) or inspect.isroutine(v) else k.isupper() and k in module.__annotations__)]
+        for name in sorted(getattr(module, "__all__", own), key=str.lower):
+            value = getattr(module, name)
+            (classes if inspect.isclass(value) else functions if inspect.isroutine(value) else tables).append(name)
+        path = module.__name__
+        for title, names, kind in (("Tables", tables, "data"), ("Classes", classes, "class"), ("Functions", functions, "function")):
+            if not names:
+                continue
+            lines += [f".. rubric:: {title}", ""]
+            for name in names:
+                known = path != "xaicore" and getattr(xaicore, name, None) is getattr(module, name)       # described on the first page
+                options = {"class": ["   :members:"], "data": ["   :no-value:"]}.get(kind, []) + ["   :no-index:"] * known
+                lines += [f".. auto{kind}:: {path}.{name}", *options, ""]
+        node = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=path), self.content_offset, node)
+        return node.children
+
+
+class Sources(Directive):
+    """The bibliography, from the package's own table."""
+
+    def run(self) -> list[nodes.Node]:
+        from xaicore.rules.sources import SOURCES
+
+        out: list[nodes.Node] = []
+        for key, s in sorted(SOURCES.items()):
+            term = nodes.term("", key, ids=[f"source-{key}"])
+            out.append(nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", str(s)))))
+        return [nodes.definition_list("", *out)]
+
+
+def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+    """Every Pillow image that a block of a script has bound to a name, in the order of the names' first use."""
+    from PIL import Image
+    from sphinx_gallery.scrapers import figure_rst
+
+    shown = block_vars.setdefault("shown_pictures", block_vars["example_globals"].setdefault("__shown_pictures__", {}))
+    made = []
+    for name, value in list(block_vars["example_globals"].items()):
+        if isinstance(value, Image.Image) and not name.startswith("_") and shown.get(name) is not value:
+            path = Path(next(block_vars["image_path_iterator"]))
+            value.save(path)
+            shown[name] = value
+            made.append(str(path))
+    return str(figure_rst(made, gallery_conf["src_dir"])) if made else ""
+
+
+def setup(app: Any) -> dict[str, Any]:
+    app.connect("autodoc-process-docstring", written)
+    app.connect("source-read", outside)
+    app.add_directive("public", Public)
+    app.add_directive("sources", Sources)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
