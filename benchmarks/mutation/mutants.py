@@ -127,6 +127,8 @@ def _inside(source: Source, node: ast.AST, names: list[str], lines: tuple[int, i
                 shown = new.body if isinstance(new, ast.IfExp) and not isinstance(child, ast.IfExp) else new
                 yield Mutant(source, ".".join(names) or "the module", kind, _text(child), _text(shown), at, child.lineno, node,
                              (name, k), child, new, nested, body)
+            if _free(node, child):
+                continue
             inner = [*names, child.name] if isinstance(child, (ast.FunctionDef, ast.ClassDef)) else names
             deeper = nested + isinstance(child, (ast.FunctionDef, ast.Lambda))
             own = (child.body[0].lineno, child.end_lineno or 0) if isinstance(child, ast.FunctionDef) else body
@@ -152,6 +154,12 @@ def _untouched(parent: ast.AST, name: str, child: ast.AST) -> bool:
     if isinstance(child, ast.Call):
         return isinstance(child.func, ast.Name) and child.func.id in ("cast", "TypeVar")
     return isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+
+
+def _free(parent: ast.AST, child: ast.AST) -> bool:
+    """The -1 of a ``reshape``, whose 1 stays: NumPy reads any number below 0 alike."""
+    return (isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "reshape"
+            and isinstance(child, ast.UnaryOp) and isinstance(child.op, ast.USub))
 
 
 def _lines(node: ast.AST, outer: tuple[int, int]) -> tuple[int, int]:

@@ -191,7 +191,7 @@ def _new(campaign: Campaign, found: list[Finding], style: str, blocks: tuple[str
 
 def findings(drawn: Drawn, style: str, what: Beside, peer: Any, method: str) -> list[Finding]:
     """What the explainer does wrong with a drawn network in a style; [] also where nothing can be said."""
-    reference = referred(drawn, what)
+    reference = None if what.most and drawn.x[0].size > what.most else referred(drawn, what)
     if reference is None:
         return []
     total = None

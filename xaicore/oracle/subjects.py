@@ -20,6 +20,7 @@ class Beside:
 
     No blocks: for models that one gives, with a layer; networks are not drawn for it.
     total  "difference": Σ = f(x) - f(baseline); "value": Σ = f(x) where no layer has a bias; "": nothing is promised
+    most   entries of a sample, where the explainer asks about every subset or order of them; 0: any
     """
 
     ours: str
@@ -28,6 +29,7 @@ class Beside:
     total: Literal["difference", "value", ""] = ""
     baseline: bool = False
     blocks: tuple[str, ...] = BLOCKS
+    most: int = 0
 
 
 SMOOTH = ("Tanh", "Sigmoid", "LeakyReLU", "Softplus", "ELU", "GELU", "SiLU", "ReLU6", "Softmax")
@@ -49,8 +51,8 @@ SUBJECTS: Mapping[str, Beside] = {
     "captum:GuidedBackprop": Beside("guided_backprop", blocks=RECTIFIED),
     "captum:Deconvolution": Beside("deconvnet", blocks=RECTIFIED),
     "captum:LRP": Beside("lrp.epsilon", _CAPTUM_LRP, total="value", blocks=(*RECTIFIED, "Tanh")),
-    "captum:FeatureAblation": Beside("feature_ablation", baseline=True),
-    "captum:ShapleyValues": Beside("shapley.exact", **_DIFFERENCE),
+    "captum:FeatureAblation": Beside("feature_ablation", {"mask": "entries"}, baseline=True),
+    "captum:ShapleyValues": Beside("shapley.exact", {"mask": "entries"}, **_DIFFERENCE, most=5),
     "captum:NeuronConductance": Beside("conductance", {"quadrature": "midpoint"}, baseline=True, blocks=()),
     "captum:LayerConductance": Beside("conductance", **_DIFFERENCE, blocks=()),
     "captum:Occlusion": Beside("occlusion", {"window": (1,), "stride": (1,), **_DROP}, {"window": 1}, blocks=()),
@@ -65,7 +67,7 @@ SUBJECTS: Mapping[str, Beside] = {
     "zennit:Occlusion": Beside("occlusion", {"window": (2,), "stride": (2,), "score": "raw", "mode": "keep", "overlap": "sum",
                                              "border": "crop"}, {"window": [2], "stride": [2]}, blocks=()),
     "shap:DeepExplainer": Beside("deeplift.rescale", {"threshold": 1e-6, "fallback": "reference", "softmax": "rescale"}, **_DIFFERENCE),
-    "shap:ExactExplainer": Beside("shapley.exact", **_DIFFERENCE),
+    "shap:ExactExplainer": Beside("shapley.exact", {"mask": "entries"}, **_DIFFERENCE),
     "grad_cam:GradCAM": Beside("grad_cam", _SCALED, blocks=()),
     "grad_cam:AblationCAM": Beside("ablation_cam", _SCALED, blocks=()),
     "grad_cam:EigenCAM": Beside("eigen_cam", {"center": True, **_SCALED}, blocks=()),

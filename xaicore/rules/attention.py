@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from xaicore.errors import InputError
-from xaicore.numerics import Array, divide, scalar, stabilize
+from xaicore.numerics import Array, divide, filled, scalar, stabilize
 from xaicore.ops import (
     Einsum,
     GroupNorm,
@@ -68,8 +68,7 @@ taylor_softmax = Rule("taylor_softmax", _taylor_softmax, "achtibat2024")
 
 
 def _stop(step: Step, r: Array) -> Parts:
-    return tuple(np.asarray(x * scalar(0, x)) if on else None for x, on in zip((np.where(np.isfinite(x), x, 0).astype(x.dtype)
-                 for x in step.xs), step.active))
+    return tuple(filled(x.shape, 0, x) if on else None for x, on in zip(step.xs, step.active))
 
 
 stop = Rule("stop", _stop, "ali2022")
@@ -85,7 +84,7 @@ def detached_normalisation(eps: float | int | Fraction, bias: str = "absorb") ->
     def apply(step: Step, r: Array) -> Parts:
         o = step.node.op
         assert isinstance(o, (LayerNorm, GroupNorm, InstanceNorm, RMSNorm, LocalResponseNorm))
-        z = o.forward(*step.xs[:2]) if bias == "ignore" and len(step.xs) > 2 else step.y
+        z = o.forward(*step.xs[:2]) if bias == "ignore" else step.y
         s = divide(r, stabilize(z, eps) if eps else z)
         return (step.xs[0] * o.vjp_detached(s, step.y, *step.xs), *(None for _ in step.xs[1:]))
 

@@ -40,7 +40,7 @@ from xaicore.ops import (
     Sub,
     Variance,
 )
-from xaicore.rules.linear import Affine
+from xaicore.rules.linear import Affine, plus
 from xaicore.rules.ruleset import Pair, Parts, Rule, RuleSet, sign_parts
 from xaicore.rules.select import Selector, View, affine, anything, bilinear, elementwise, op, routes
 from xaicore.trace import Step
@@ -99,8 +99,8 @@ def same_rest(rule: Rule) -> Rule:
         moved = [not on and x is not x0 and not np.array_equal(x, x0) for on, x, x0 in zip(step.active, step.xs, ref.xs)]
         if any(moved):
             alike = o.forward(*(x0 if on else x for on, x, x0 in zip(step.active, step.xs, ref.xs)))
-            carried = m.plus + m.minus if isinstance(m, Pair) else m
-            if ((alike != ref.y) & (carried != 0)).any():
+            carried = (m.plus != 0) | (m.minus != 0) if isinstance(m, Pair) else m != 0
+            if ((alike != ref.y) & carried).any():
                 where = f"node {step.node.name!r} ({type(o).__name__}; layer {step.node.layer or '?'})"
                 raise Inapplicable(f"{where} chooses otherwise on the baseline than on the input, or has other weights there, so DeepLIFT "
                                    f"cannot share the difference; choose a baseline that is masked where the input is, or lies on the same "
@@ -144,22 +144,19 @@ def rescale(threshold: float | Fraction = 1e-10, fallback: str = "input") -> Rul
 
 def _cross_max(step: Step, m: Array) -> Parts:
     ref = baseline_of(step)
-    top = step.node.op.candidates(*step.xs)
-    bottom = step.node.op.candidates(*ref.xs)
-    if top is None or bottom is None:
+    if step.node.op.candidates(*step.xs) is None:
         raise Inapplicable(f"node {step.node.name!r}: {step.node.op} is no maximum")
-    sign = -1 if isinstance(step.node.op, (ReduceMin, Minimum)) else 1
-    y, y0 = sign * step.y, sign * ref.y
-    cross = np.maximum(y, y0)
-    here = step.vjp(m * sign * (cross - y0))                            # to the winner of the input's trace
-    there = tuple(None if g is None else g for g in ref.vjp(m * sign * (y - cross)))
+    extreme = np.minimum if isinstance(step.node.op, (ReduceMin, Minimum)) else np.maximum
+    cross = extreme(step.y, ref.y)
+    here = step.vjp(m * (cross - ref.y))                                # to the winner of the input's trace
+    there = ref.vjp(m * (step.y - cross))
     parts: list[Array | None] = []
     for k, on in enumerate(step.active):
         if not on:
             parts.append(None)
             continue
         a, b = here[k], there[k]
-        amount = (a if b is None else b if a is None else a + b)
+        amount = a if b is None else b if a is None else a + b
         parts.append(None if amount is None else divide(amount, difference(step.xs[k], ref.xs[k])))
     return tuple(parts)
 
@@ -265,18 +262,14 @@ def _linear_pair(step: Step, m: Multiplier) -> Parts:
     a, ref = Affine(step), baseline_of(step)
     if step.node.op.weights(step.active) is None:
         return a.back(merged(m, difference(step.y, ref.y)))
-    same_sign = [_sum(p, q) for p, q in zip(a.back(m.plus, positive), a.back(m.minus, negative))]
-    other_sign = [_sum(p, q) for p, q in zip(a.back(m.plus, negative), a.back(m.minus, positive))]
+    same_sign = plus(a.back(m.plus, positive), a.back(m.minus, negative))
+    other_sign = plus(a.back(m.plus, negative), a.back(m.minus, positive))
     half = a.back((m.plus + m.minus) / 2)
     parts: list[Array | None] = []
     for x, x0, up, down, both in zip(step.xs, ref.xs, same_sign, other_sign, half):
         parts.append(None if up is None or down is None or both is None
                      else either(x > x0, up, either(x < x0, down, both)))
     return tuple(parts)
-
-
-def _sum(p: Array | None, q: Array | None) -> Array | None:
-    return None if p is None or q is None else p + q
 
 
 def _routes_pair(step: Step, m: Multiplier) -> Parts:

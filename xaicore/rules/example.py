@@ -24,6 +24,7 @@ def neuron(rule: Rule, x: Sequence[float], w: Sequence[float], b: float = 0, r: 
 def product(rule: Rule, a: float, b: float, relevance: float = 1) -> list[float]:
     """The relevances that ``rule`` gives to the factors of y = a b for ``relevance`` at y, rounded to six decimals."""
     g = Builder()
-    out = g.add(Mul(), g.input("a", (None, 1)), g.input("b", (None, 1)))
-    trace = forward(g.build(out), {"a": np.array([[float(a)]]), "b": np.array([[float(b)]])})
-    return [round(float(v[0, 0]), 6) + 0.0 for v in rule(trace.step(trace.graph.nodes[0]), np.array([[float(relevance)]])) if v is not None]
+    out = g.add(Mul(), g.input("a", (None,)), g.input("b", (None,)))
+    trace = forward(g.build(out), {"a": np.array([float(a)]), "b": np.array([float(b)])})
+    parts = rule(trace.step(trace.graph.nodes[0]), np.array([float(relevance)]))
+    return [round(float(v[0]), 6) + 0.0 for v in parts if v is not None]

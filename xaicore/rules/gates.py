@@ -44,7 +44,7 @@ def gated(k: int) -> Selector:
         if not isinstance(node.op, Mul) or not all(view.active[node.name]):
             return False
         found = [came_through_a_sigmoid(i, view) for i in node.inputs]
-        return found[k] and not found[1 - k]
+        return found[k] and sum(found) == 1
 
     return Selector(f"gated({'left' if k == 0 else 'right'})", test)
 
@@ -93,8 +93,8 @@ def gate_rule(gates: str, k: int) -> Rule:
     share = SHARES[gates]
 
     def apply(step: Step, r: Array) -> Parts:
-        parts = share(step.xs[k], step.xs[1 - k])
-        pair = parts if k == 0 else parts[::-1]
+        gate, signal = step.xs if k == 0 else step.xs[::-1]
+        pair = share(gate, signal) if k == 0 else share(gate, signal)[::-1]
         return tuple(unbroadcast(r * part, x.shape) for part, x in zip(pair, step.xs))
 
     return Rule(f"gates({gates})", apply, "arras2017" if gates == "signal" else "arras2019")

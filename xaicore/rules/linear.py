@@ -85,7 +85,7 @@ class Affine:
 
     def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
         """Wᵀ s for each active input, None at the others."""
-        xs, op, active = self.inputs(None, weights, zeros), self.step.node.op, self.step.active
+        xs, op, active = self.inputs(None, weights, same), self.step.node.op, self.step.active
         factor = self._factor(weights)
         s = s if factor is None else factor * s
         return tuple(op.vjp(k, s, self.step.y, *xs) if on else None for k, on in enumerate(active))

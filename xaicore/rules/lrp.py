@@ -47,9 +47,9 @@ BIASES = ("absorb", "ignore", "distribute", "whole")
 MAXIMA = op(MaxPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin, Maximum, Minimum)
 
 
-def ratio(r: Array, z: Array, eps: Number) -> Array:
-    """R / (z + eps sign(z)); for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
-    return divide(r, stabilize(z, eps) if eps else z)
+def ratio(r: Array, z: Array, eps: Number, stabilizer: str = "sign") -> Array:
+    """R / (z + eps sign(z)), or with another stabiliser; for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
+    return divide(r, stabilize(z, eps, stabilizer) if eps else z)
 
 
 def check_bias(bias: str) -> None:
@@ -96,11 +96,10 @@ def epsilon(eps: Number = 1e-6, bias: Bias = "absorb", stabilizer: str = "sign")
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
-        without = bias in ("ignore", "distribute") and a.has_bias
-        z = a.apply() if without and bias == "ignore" else step.y
-        s = ratio(r, z, eps) if stabilizer == "sign" or not eps else divide(r, stabilize(z, eps, stabilizer))
+        z = a.apply() if bias == "ignore" and a.has_bias else step.y
+        s = ratio(r, z, eps, stabilizer)
         parts = times(step.xs, a.back(s))
-        if without and bias == "distribute":
+        if bias == "distribute" and a.has_bias:
             parts = plus(parts, share_bias(a, product(s, step.y - a.apply())))
         return parts
 

@@ -66,7 +66,7 @@ def fit_patterns(graph: Graph, x: Any, estimator: str = "relu") -> Patterns:
         raise InputError("patterns are covariances over data, and one sample has none; give a batch of training samples")
     found = {}
     for step in trace:
-        if isinstance(step.node.op, LAYERS) and step.active[0] and not any(step.active[1:]):
+        if isinstance(step.node.op, LAYERS) and step.active[0]:
             found[step.node.name] = _pattern(step, estimator)
     if not found:
         raise Inapplicable("the graph has no dense layer or convolution, so there are no weights to find patterns for")
@@ -82,7 +82,7 @@ def _pattern(step: Step, estimator: str) -> Array:
 
     def along(v: Array) -> Array:
         """One entry for each neuron, shaped to broadcast against y."""
-        return v.reshape(tuple(-1 if k == outputs else 1 for k in range(y.ndim)))
+        return v.reshape(tuple(len(v) if k == outputs else 1 for k in range(y.ndim)))
 
     mask = y > scalar(0, y) if estimator == "relu" else np.ones(y.shape, bool)
     share = np.where(mask, scalar(1, y), scalar(0, y))

@@ -219,11 +219,6 @@ class Pair:
         """``f`` of both."""
         return Pair(f(self.plus), f(self.minus))
 
-    @property
-    def sum(self) -> Array:
-        """plus + minus."""
-        return self.plus + self.minus
-
 
 def sign_parts(delta: Array) -> Pair:
     """Δ split by its sign: (max(Δ, 0), min(Δ, 0))."""

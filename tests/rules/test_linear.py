@@ -1,0 +1,74 @@
+"""An affine step taken apart, asked directly: what no whole rule asks of sums, of paddings with a value, and of resizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xaicore import Builder
+from xaicore.errors import Inapplicable
+from xaicore.ops import Add, AvgPool, Dense, Pad, Resize
+from xaicore.rules.linear import Affine, negative, positive, same, square, zeros
+from xaicore.rules.lrp import epsilon, flat, gamma, w_square
+from xaicore.trace import forward
+
+C = np.array([[4.0, -8.0]])
+
+
+def taken(op, x, *params) -> Affine:
+    b = Builder()
+    x = np.asarray(x, dtype=float)
+    graph = b.build(b.add(op, b.input("x", (None, *x.shape[1:])), *(b.param(f"p{k}", p) for k, p in enumerate(params))))
+    return Affine(forward(graph, {"x": x}).step(graph.nodes[0]))
+
+
+def test_a_constant_summand_is_a_bias_and_takes_no_factor():
+    """f(1) x + bias(c): a change of weights acts on what is explained alone."""
+    a = taken(Add(), [[2.0, 3.0]], C)
+    for weights, factor in ((same, 1), (lambda w: 3 * w, 3), (negative, 0), (square, 1)):
+        assert a.apply(None, weights).tolist() == [[2 * factor, 3 * factor]]
+        assert a.apply(None, weights, same).tolist() == [[2 * factor + 4, 3 * factor - 8]]
+        assert a.apply(None, weights, positive).tolist() == [[2 * factor + 4, 3 * factor]]
+        assert a.back(np.array([[5.0, 7.0]]), weights)[0].tolist() == [[5 * factor, 7 * factor]]
+    assert a.has_bias
+    assert a.back(C)[1] is None
+
+
+def test_what_is_padded_with_a_value_is_an_offset():
+    a = taken(Pad(((1, 0),), value=5.0), [[2.0, 3.0]])
+    assert a.has_bias
+    assert a.apply().tolist() == [[0, 2, 3]]
+    assert a.apply(None, same, same).tolist() == [[5, 2, 3]]
+    assert a.apply((np.array([[1.0, -1.0]]),)).tolist() == [[0, 1, -1]]
+    assert epsilon(0, "ignore")(a.step, np.array([[7.0, 8.0, 9.0]]))[0].tolist() == [[8, 9]]
+
+
+def test_a_layer_without_a_constant_has_none():
+    for a in (taken(AvgPool((2,)), [[[1.0, 3.0]]]), taken(Dense(), [[2.0, 3.0]], [[1.0, 1.0]])):
+        assert not a.has_bias
+        assert not a._offset()
+
+
+def test_the_second_term_is_for_negative_inputs():
+    """Inputs of 0 and above need one; so does a constant below 0, which is no input."""
+    assert [len(taken(Add(), [x], C).terms(positive, negative)) for x in ([0.0, 0.5], [3.0, 0.0], [0.0, -0.5])] == [1, 1, 2]
+
+
+def test_weights_that_are_no_inputs():
+    """An interpolation's weights are not equal, so that they can be neither squared nor set to one; a sum's and a product's can."""
+    linear = taken(Resize((4,), "linear"), [[[1.0, 3.0]]])
+    for rule in (w_square(), flat()):
+        with pytest.raises(Inapplicable, match="cannot be squared or set to one"):
+            rule(linear.step, np.ones((1, 1, 4)))
+    linear_in = taken(Dense(), [[2.0, 3.0]], [[1.0, 2.0]])
+    assert w_square()(linear_in.step, np.array([[5.0]]))[0].tolist() == [[1, 4]]
+    assert w_square()(taken(AvgPool((2,)), [[[1.0, 3.0]]]).step, np.array([[[4.0]]]))[0].tolist() == [[[2, 2]]]
+
+
+def test_signs_of_an_unknown_linear_part():
+    """A cubic interpolation has weights of either sign inside itself."""
+    cubic = taken(Resize((4,), "cubic"), [[[1.0, 3.0]]])
+    with pytest.raises(Inapplicable, match="cannot split its weights by sign"):
+        gamma(0.25)(cubic.step, np.ones((1, 1, 4)))
+    assert cubic._offset()
+    assert cubic.apply(None, same, zeros).tolist() == cubic.step.y.tolist()
