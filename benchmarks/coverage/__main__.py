@@ -19,6 +19,7 @@ import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"no set is called {unknown[0]!r}; there are {', '.join(SETS)}")
     measure, wrong = (routes.measure, differing) if asked.routes else (one.measure, failing)
-    bad = 0
+    bad, commit = 0, code()
     for name in asked.sets:
         backend, module = SETS[name]
         zoo = importlib.import_module(f"benchmarks.coverage.{module}")
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
                 wanted = asked.fresh or m not in known
             if not wanted:
                 continue
-            row = {**run(zoo, m, backend, asked, measure), "set_size": len(zoo.MODELS)}
+            row = {**run(zoo, m, backend, asked, measure), "set_size": len(zoo.MODELS), "code": commit}
             known[m] = row
             with open(RESULTS / f"{results}.jsonl", "a") as lines:
                 lines.write(json.dumps(row) + "\n")
@@ -79,6 +80,15 @@ def main(argv: list[str] | None = None) -> int:
     if not asked.list:
         write_table({s: list(read(s).values()) for s in SETS}, {s: list(read(f"{s}.routes").values()) for s in SETS})
     return int(bool(bad))
+
+
+def code() -> str:
+    """The commit of what is measured, with a + where the sources differ from it."""
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+
+    sources = git("status", "--porcelain", "--", ":/xaicore/*.py", ":/backends/*.py", ":/benchmarks/coverage/*.py")
+    return git("rev-parse", "--short=7", "HEAD") + "+" * bool(sources)
 
 
 def read(name: str) -> dict[str, dict[str, Any]]:

@@ -63,19 +63,28 @@ def keras_subject(model: Any, inputs: Sequence[Array], *, leaf: str = "", reduce
         grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
         return {k: np.zeros(tuple(t.shape)) if g is None else g.numpy() for (k, t), g in zip(leaves.items(), grads)}
 
-    def through_torch() -> Graph:
-        from xaicore_torch import to_graph as of_a_module
+    known: dict[str, Any] = {}
 
-        return of_a_module(model, tuple(torch.from_numpy(x) for x in inputs))
+    def exported() -> Any:
+        from benchmarks.coverage.torch_subject import program_of
+
+        if "program" not in known:
+            known["program"] = program_of(model, tuple(torch.from_numpy(x) for x in inputs))
+        return known["program"]
+
+    def through_torch() -> Graph:
+        from xaicore_torch import to_graph as of_a_program
+
+        return of_a_program(exported(), tuple(torch.from_numpy(x) for x in inputs), verify=False)
 
     def through_onnx() -> Graph:
         from benchmarks.coverage.torch_subject import through_onnx as written
 
-        return written(model, tuple(torch.from_numpy(x) for x in inputs))
+        return written(exported(), tuple(torch.from_numpy(x) for x in inputs))
 
     return Subject(
         convert, feeds, outputs, gradient, leaf=leaf, reduced=reduced, routes={"torch": through_torch, "torch, ONNX": through_onnx},
-        facts={"parameters": int(model.count_params())})
+        facts={"parameters": int(model.count_params()), **({"side": inputs[0].shape[1]} if inputs[0].ndim == 4 else {})})
 
 
 def call(model: Any, tensors: Sequence[Any]) -> list[Any]:

@@ -48,6 +48,7 @@ class Subject:
     rounding   from the seeds to how far the framework's own outputs and gradient move, over their largest entry, when inputs and
                parameters move by one unit in the last place: asked for where a limit is exceeded
     limit      of the forward pass, where the framework computes in float32 and the graph in float64
+    plain      the graph as ``benchmarks.coverage.routes`` takes it, where that is cheaper: unverified, for the batch that is fed; None: ``convert``
     routes     name -> other ways to a graph of the same function, for ``benchmarks.coverage.routes``
     zeros      are zeros in the domain of the model, or does DeepLIFT need the other sample as baseline?
     leaf       for models whose inputs are whole numbers: the layer at whose value everything is explained
@@ -64,6 +65,7 @@ class Subject:
     zeros: bool = True
     float32: bool = False
     reduced: str = ""
+    plain: Callable[[], Graph] | None = None
     routes: Mapping[str, Callable[[], Graph]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 

@@ -38,6 +38,16 @@ def torch_subject(
         known["names"] = list(graph.inputs)
         return graph
 
+    def exported() -> Any:
+        if "program" not in known:
+            known["program"] = program_of(model, inputs)
+        return known["program"]
+
+    def plain() -> Graph:
+        graph = to_graph(exported(), inputs, verify=False)
+        known["fed"], known["names"] = inputs, list(graph.inputs)
+        return graph
+
     def feeds() -> Mapping[str, Array]:
         if isinstance(known["fed"], Mapping):
             return {k: v.numpy() for k, v in known["fed"].items()}
@@ -85,18 +95,32 @@ def torch_subject(
         return worst[0], worst[1]
 
     return Subject(
-        convert, feeds, outputs, gradient, rounding, leaf, float32=float32, reduced=reduced, routes={"ONNX": lambda: through_onnx(model, inputs)},
-        facts={"parameters": sum(p.numel() for p in model.parameters()), **facts})
+        convert, feeds, outputs, gradient, rounding, leaf, float32=float32, reduced=reduced, plain=plain,
+        routes={"ONNX": lambda: through_onnx(exported(), inputs)}, facts={"parameters": sum(p.numel() for p in model.parameters()), **facts})
 
 
-def through_onnx(model: nn.Module, inputs: Any) -> Graph:
-    """The graph of the ONNX file that torch writes of the model with its defaults."""
+def program_of(model: nn.Module, inputs: Any) -> Any:
+    """What torch exports of the model for the batch of these inputs: the first step of ``torch.onnx.export``, too."""
+    from xaicore_torch.export import quiet
+
+    args, named = by_position(inputs)
+    with quiet():
+        return torch.export.export(model, args, named, strict=False)
+
+
+def by_position(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments by position and by name."""
+    return ((), dict(inputs)) if isinstance(inputs, Mapping) else (inputs if isinstance(inputs, tuple) else (inputs,), {})
+
+
+def through_onnx(program: Any, inputs: Any) -> Graph:
+    """The graph of the ONNX file that torch writes of an exported program, with its defaults."""
     from xaicore_onnx import to_graph
     from xaicore_torch.export import quiet
 
-    args, named = ((), dict(inputs)) if isinstance(inputs, Mapping) else (inputs if isinstance(inputs, tuple) else (inputs,), {})
+    args, named = by_position(inputs)
     with quiet():
-        written = torch.onnx.export(model, args, kwargs=named, dynamo=True)
+        written = torch.onnx.export(program, dynamo=True)
     return to_graph(written.model_proto, pytree.tree_map(lambda t: t.numpy(), named or args), verify=False)
 
 
