@@ -78,7 +78,8 @@ class Layer:
         """The name of the layer's dtype policy: "float32", "mixed_float16", "int8_from_float32"."""
         given = self.config.get("dtype")
         while isinstance(given, Mapping):
-            given = given.get("config", {}).get("name", given.get("class_name"))
+            config, kind = given.get("config"), given.get("class_name")
+            given = config.get("name", kind) if isinstance(config, Mapping) else kind
         return given if isinstance(given, str) else "float32"
 
 

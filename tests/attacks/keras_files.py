@@ -141,6 +141,7 @@ ATTACKS = {
     "an activation by name": keras("activation|canary", (3, 4), config=dense(activation=f"{MODULE}.run")),
     "an initialiser of a module": keras("", (0, 3, 4), config=dense(kernel_initializer={"module": MODULE, "class_name": "run", "config": {}})),
     "a policy of a module": keras("", (0, 3, 4), config=dense(dtype={"module": MODULE, "class_name": "run", "config": {}})),
+    "a policy without settings": keras("", (0, 3, 4), config=dense(dtype={"class_name": "DTypePolicy", "config": None})),
     "units of 10^15": keras("call for|entries", (4,), config=dense(units=10**15)),
     "units of nothing": keras("", (4,), config=dense(units=-3)),
     "units of text": keras("", (4,), config=dense(units="3; import os")),

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 pytest.importorskip("onnx")
 pytest.importorskip("h5py")
 
-from tests.fuzz.targets import TARGETS, tried
+from tests.fuzz.__main__ import plain
+from tests.fuzz.seeds import CORPUS
+from tests.fuzz.targets import TARGETS, Target, tried
 
 EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25
 STRANGE: list[Any] = [None, True, -1, 0, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, 1e308, "", "x", "1e999999999", "1/0", "\x00", [], {}, [[]], [None], {"op": "ReLU"}, {"number": "inf"}]
@@ -106,3 +108,22 @@ def test_sound_files_are_read(tmp_path: Path) -> None:
     """So that the changes above begin with something: at least the first of each."""
     said = {name: tried(t, t.seeds()[0], tmp_path) for name, t in TARGETS.items()}
     assert [name for name in ("m.json", "m.onnx", "m.keras", "x.npy", "x.npz", "x.png", "a.safetensors", "a.json", "v.json") if said[name]] == []
+
+
+def test_what_was_found_once_stays_found(tmp_path: Path) -> None:
+    """corpus/ keeps the files that the fuzzers found, each of which raised something else than an XaicoreError."""
+    for path in sorted(CORPUS.glob("*/*")):
+        tried(TARGETS[path.parent.name], path.read_bytes(), tmp_path)
+
+
+def test_the_search_finds_a_reader_that_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted bug behind a checksum: a changed number in a sound archive reaches it, and is kept once with its traceback."""
+    def breaks(path: str) -> None:
+        from xaicore.cli.inputs import _npz
+
+        for x in _npz(Path(path)).values():
+            _ = 1 // int(bool((x == 1).all()))
+
+    monkeypatch.setitem(TARGETS, "x.npz", Target("x.npz", breaks, TARGETS["x.npz"].seeds))
+    assert plain("x.npz", 60, tmp_path, most=300) == "300 executions without coverage, 1 findings"
+    assert sorted(p.suffix for p in (tmp_path / "x.npz.found").iterdir()) == [".npz", ".txt"]
