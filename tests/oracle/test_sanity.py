@@ -81,6 +81,78 @@ def test_sums_and_jumps():
     assert report.of("gradient", "stability").status == "passes"
 
 
+def test_complete_maps_do_not_tell_the_slope():
+    """N12 on a network of two inputs, -1 and 2: h has slope 1 at x and is 0 at both ends, so complete maps give it nothing, by hand:
+    integrated gradients ∫ h' = 0, DeepLIFT 2 (1/4) - 1/2 = 0, LRP h(1) = 0. The gradient hears all of it."""
+    g = mlp([[[1.0, -1.0], [0.5, 1.0]], [[1.0, 2.0], [0.0, 1.0]]], [[0.5, 0.25], None])
+    x = [[-1.0, 2.0], [3.0, 1.0]]
+    complete = ["integrated_gradients.exact", "deeplift.rescale", "lrp.zero"]
+    report = sanity(g, x, [*complete, "gradient", "gradient_x_input", "occlusion"], [0, 1], ["slope"], controls=False)
+    for method in complete:
+        assert report.of(method, "slope").figure == pytest.approx(0, abs=1e-12)
+        assert report.of(method, "slope").status == "fails"
+    for method in ("gradient", "gradient_x_input"):
+        assert report.of(method, "slope").figure == pytest.approx(1)
+    # t falls to 4/5 and 1/5 without the first and the second input: h there is -1/5 and 0, t loses 1/5 and 4/5
+    assert report.of("occlusion", "slope").figure == pytest.approx((0.2 + 0.0) / (0.2 + 0.8))
+    other = sanity(g, x, {"mine": lambda graph, feeds, target: feeds["x"] * 0, "gradient": "gradient"}, [0, 1], ["slope"], output="probability", controls=False)
+    assert "logits" in other.of("gradient", "slope").words
+    assert "goes around" in sanity(g, x, {"mine": lambda graph, feeds, target: feeds["x"] * 0}, [0, 1], ["slope"], controls=False).of("mine", "slope").words
+
+
+def test_completeness_leaves_the_path_open():
+    """N13: min(x1, x2) = x1 - relu(x1 - x2) at (2, ½): on the straight line x2 is the smaller, (0, ½), as when x1 goes first; when x2 goes
+    first it is (½, 0), at a right angle. An additive f has one complete map."""
+    g = mlp([[[1.0, 0.0], [1.0, -1.0]], [[1.0, -1.0]]], [None, None])
+    methods = ["integrated_gradients.exact", "saliency"]
+    report = sanity(g, [[2.0, 0.5]], methods, 0, ["path"], controls=False)
+    assert report.of(methods[0], "path").figure == pytest.approx(0, abs=1e-12)
+    assert report.of(methods[0], "path").status == "fails"
+    assert "complete" in report.of("saliency", "path").words
+    additive = mlp([[[1.0, 0.0], [0.0, 1.0]], [[1.0, -3.0]]], [None, None])
+    assert sanity(additive, [[2.0, 1.0]], methods[:1], 0, ["path"], controls=False).of(methods[0], "path").figure == pytest.approx(1)
+
+
+def test_second_derivatives_of_rectified_networks():
+    """N18: with samples, ace of order 2 is that of order 1 on ReLUs, and is not on a cube (a square's curvature is the same for all values, and cancels); without samples it says what to give."""
+    from xaicore.ops import Mul
+
+    rng = np.random.default_rng(0)
+    background, limits = rng.normal(size=(6, 2)), {"low": -1.0, "high": 1.0}
+    rectified = mlp([rng.normal(size=(5, 2)), rng.normal(size=(1, 5))], [None, None])
+    b = Builder()
+    z = b.add(Dense(), b.input("x", (None, 2)), b.param("w", np.array([[1.0, 2.0]])))
+    cubed = b.build(b.add(Mul(), b.add(Mul(), z, z), z))
+    asked = {"ace": ("ace", {"background": background, **limits}), "bare": ("ace", limits), "first": ("ace", {"order": 1, **limits}), "deletion": ("global_saliency", {}),
+             "gradient": "gradient"}
+    for graph, curved in ((rectified, False), (cubed, True)):
+        report = sanity(graph, [[0.5, -1.5]], asked, 0, ["curvature"], controls=False)
+        for label in ("ace", "deletion"):
+            found = report.of(label, "curvature")
+            assert (found.status == "passes") is curved, (label, found)
+            assert curved or "no curvature" in found.words
+        assert "background=" in report.of("bare", "curvature").words
+        assert "order=1" in report.of("first", "curvature").words
+        assert "no second derivatives" in report.of("gradient", "curvature").words
+
+
+def test_one_name_and_other_definitions():
+    """N19: α2β1 beside α1β0 by hand on NET A's kind; what has one definition says so; vog without its checkpoints says what to give."""
+    x, y = digits_images()
+    report = sanity(digits_model(), x[:1], ["integrated_gradients", "gradient", ("smoothgrad", {"samples": 2, "seed": 0}), "vog", "rate"], int(y[0]), ["definition"], controls=False)
+    assert "multiply=False" in report.of("integrated_gradients", "definition").words
+    assert report.of("gradient", "definition").status == "does not apply"
+    assert "smoothgrad_squared" in report.of("smoothgrad:samples=2,seed=0", "definition").words
+    assert "checkpoints" in report.of("vog", "definition").words
+    assert "data set" in report.of("rate", "definition").words
+    trained = [mlp([[[1.0, 2.0]]], [None]), mlp([[[3.0, 2.0]]], [None]), mlp([[[8.0, 5.0]]], [None])]
+    found = sanity(trained[-1], [[1.0, 1.0]], [("vog", {"checkpoints": trained})], 0, ["definition"], controls=False)
+    variance = np.array([np.var([1, 3, 8]), np.var([2, 2, 5])])
+    a = np.sqrt(variance)
+    (one,) = found.findings
+    assert one.figure == pytest.approx(a @ variance / np.sqrt(a @ a) / np.sqrt(variance @ variance))
+
+
 def test_all_checks_on_digits(tmp_path):
     x, y = digits_images()
     report = sanity(digits_model(), x[:1], ["gradient_x_input", ("smoothgrad", {"samples": 2, "seed": 0}), ("integrated_gradients", {"steps": 4})], int(y[0]))

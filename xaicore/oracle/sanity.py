@@ -27,11 +27,12 @@ from xaicore.metrics.statistics import cosine, pearson, spearman
 from xaicore.metrics.subject import Subject, subject
 from xaicore.numerics import Array
 from xaicore.oracle.axioms import AXIOMS, Case
+from xaicore.oracle.sanity_theory import ALIKE, again_with, curvature, definition, mean, method_of, path, slope
 
 Status = Literal["passes", "fails", "does not apply"]
-ALIKE, SURVIVES = 0.9, 0.5
-"""The correlation (or cosine) above which two maps count as one picture, and above which a map survived: chosen, not derived. The figure
-stands beside each verdict, so that another line can be drawn."""
+SURVIVES = 0.5
+"""The correlation above which a map survived: chosen, not derived, as ``ALIKE``. The figure stands beside each verdict, so that another
+line can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class SanityReport:
         if any(f.check == "outline" for f in failed):
             rest = [f.check for f in failed if f.check != "outline"]
             return "its outline survives parameter randomisation, its signs do not" + (f"; fails {', '.join(rest)}" if rest else "")
-        if not any(f.method == method and f.status == "passes" for f in self.findings):
+        if not failed and not any(f.method == method and f.status == "passes" for f in self.findings):
             return "was not checked"
         return "passes all that apply" if not failed else "fails " + ", ".join(f.check for f in failed)
 
@@ -121,19 +122,12 @@ class SanityReport:
 # ----- the checks -------------------------------------------------------------------------------------------------------
 
 
-def _mean(values: Array) -> float:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        raise Inapplicable("the maps that are compared do not vary")
-    return float(known.mean())
-
-
 def _blank(s: Subject, seed: int) -> Graph:
     return randomized(s.graph, [n for _, names in weighted_layers(s.graph) for n in names], "normal", seed)
 
 
 def _randomisation(s: Subject, seed: int) -> tuple[float, bool, str]:
-    figure = _mean(np.concatenate([pearson(s.positions(), b) for b in _random_maps(s, seed)]))
+    figure = mean(np.concatenate([pearson(s.positions(), b) for b in _random_maps(s, seed)]))
     return figure, figure <= SURVIVES, "correlation of the map with that of a model whose layers are all random, three draws"
 
 
@@ -142,12 +136,12 @@ def _last_layer(s: Subject, seed: int) -> tuple[float, bool, str]:
         raise Inapplicable("the model has no parameters that could be randomised")
     layer, names = weighted_layers(s.graph)[-1]
     found = [s.positions(values=s.again(graph=randomized(s.graph, names, "normal", seed + k))) for k in range(3)]
-    figure = _mean(np.abs(np.concatenate([pearson(s.positions(), b) for b in found])))
+    figure = mean(np.abs(np.concatenate([pearson(s.positions(), b) for b in found])))
     return figure, figure <= ALIKE, f"|correlation| of the map with that of a model whose last layer {layer!r} is random, three draws"
 
 
 def _outline(s: Subject, seed: int) -> tuple[float, bool, str]:
-    figure = _mean(np.concatenate([spearman(s.positions("absolute"), np.abs(b)) for b in _random_maps(s, seed)]))
+    figure = mean(np.concatenate([spearman(s.positions("absolute"), np.abs(b)) for b in _random_maps(s, seed)]))
     return figure, figure <= SURVIVES, "rank correlation of |map| with that of a model whose layers are all random, three draws"
 
 
@@ -159,11 +153,11 @@ def _random_maps(s: Subject, seed: int) -> list[Array]:
 
 def _recovery(s: Subject, seed: int) -> tuple[float, bool, str]:
     blank = s.positions("absolute", s.again(graph=_blank(s, seed)))
-    found = {"|x|": _mean(np.abs(spearman(blank, s.positions("absolute", {k: s.task.feeds[k] for k in s.values}))))}
+    found = {"|x|": mean(np.abs(spearman(blank, s.positions("absolute", {k: s.task.feeds[k] for k in s.values}))))}
     if all(s.task.feeds[k].ndim == 4 for k in s.values):
         for name, control in (("edges", sobel_map), ("contrast", contrast_map)):
             a = control(s.graph, s.task.feeds, None)
-            found[name] = _mean(np.abs(spearman(blank, np.concatenate([a[k].reshape(s.size, -1) for k in s.values], axis=1))))
+            found[name] = mean(np.abs(spearman(blank, np.concatenate([a[k].reshape(s.size, -1) for k in s.values], axis=1))))
     best = max(found, key=lambda k: found[k])
     return found[best], found[best] <= SURVIVES, f"rank correlation of the map of a random model with the input's {best}"
 
@@ -180,12 +174,12 @@ def _class(s: Subject, seed: int) -> tuple[float, bool, str]:
         other[np.arange(len(own)), (own + int(step)) % k] = 1
         target = (s.target[0], other) if isinstance(s.target, tuple) else other
         found.append(pearson(s.positions(), s.positions(values=s.again(target=target))))
-    figure = _mean(np.concatenate(found))
+    figure = mean(np.concatenate(found))
     return figure, figure <= ALIKE, f"mean correlation of the map with those of {len(found)} other classes"
 
 
 def _collapse(s: Subject, seed: int) -> tuple[float, bool, str]:
-    figure = _mean(csc(s, samples=5, seed=seed).values)
+    figure = mean(csc(s, samples=5, seed=seed).values)
     return figure, figure <= ALIKE, "mean |cos| between the maps of random directions at the output"
 
 
@@ -195,12 +189,12 @@ def _other_input(s: Subject, seed: int) -> tuple[float, bool, str]:
         x = s.task.feeds[k]
         flat = x.reshape(len(x), -1)
         there[k] = flat[:, rng.permutation(flat.shape[1])].reshape(x.shape)
-    figure = _mean(pearson(s.positions(), s.positions(values=s.again(there))))
+    figure = mean(pearson(s.positions(), s.positions(values=s.again(there))))
     return figure, figure <= ALIKE, "correlation of the map with that of the input's entries in random order"
 
 
 def _shift(s: Subject, seed: int) -> tuple[float, bool, str]:
-    figure = _mean(input_invariance(s).values)
+    figure = mean(input_invariance(s).values)
     limit = 1e-2 if s.graph.dtype == "float32" else 1e-6  # x + 1 - 1 is not x, and falls beside a kink
     return figure, figure <= limit, "largest change, relative, when input and first bias are shifted against each other by 1"
 
@@ -245,37 +239,28 @@ def _unstable(s: Subject, seed: int) -> tuple[float, bool, str]:
     return figure, figure <= 1e3, "relative change of the map over that of the input, for noise of 1e-5 of its range, the worst of three"
 
 
-def _again_with(s: Subject, **settings: Any) -> Array:
-    """The map of the same method id with other settings; Inapplicable for functions."""
-    run = getattr(s.ask, "keywords", None)
-    if run is None:
-        raise Inapplicable("a function has no settings that could be varied")
-    made = subject(s.graph, s.task.feeds, run["method"], s.target, **{**run["options"], **settings})
-    return made.positions()
-
-
 def _baseline(s: Subject, seed: int) -> tuple[float, bool, str]:
-    method = _id(s)
+    method = method_of(s)
     if "baseline" not in METHODS[method].settings:
         raise Inapplicable("the method has no baseline")
     x = {k: s.task.feeds[k] for k in s.values}
-    mean = {k: np.array(np.broadcast_to(v.reshape(len(v), -1).mean(axis=1).reshape(-1, *(1,) * (v.ndim - 1)), v.shape)) for k,
-            v in x.items()}
-    figure = _mean(cosine(s.positions(), _again_with(s, baseline=mean)))
+    middle = {k: np.array(np.broadcast_to(v.reshape(len(v), -1).mean(axis=1).reshape(-1, *(1,) * (v.ndim - 1)), v.shape))
+              for k, v in x.items()}
+    figure = mean(cosine(s.positions(), again_with(s, baseline=middle)))
     return figure, figure > ALIKE, "cosine of the map with that for each sample's mean as the baseline"
 
 
 def _seed(s: Subject, seed: int) -> tuple[float, bool, str]:
-    if "seed" not in METHODS[_id(s)].settings:
+    if "seed" not in METHODS[method_of(s)].settings:
         raise Inapplicable("the method draws nothing")
-    figure = min(_mean(cosine(s.positions(), _again_with(s, seed=seed + k))) for k in (1, 2, 3))
+    figure = min(mean(cosine(s.positions(), again_with(s, seed=seed + k))) for k in (1, 2, 3))
     return figure, figure > ALIKE, "smallest cosine of the map with those of three other seeds"
 
 
 def _question(s: Subject, seed: int) -> tuple[float, bool, str]:
     if s.task.output != "logit" or s.task.head is None:
         raise Inapplicable("the output has no softmax that was taken off")
-    figure = _mean(cosine(s.positions(), _again_with(s, output="probability")))
+    figure = mean(cosine(s.positions(), again_with(s, output="probability")))
     return figure, figure > ALIKE, "cosine of the map of the logit with that of the probability"
 
 
@@ -290,13 +275,6 @@ def _rewriting(s: Subject, seed: int) -> tuple[float, bool, str]:
         raise Inapplicable(verdict.reason)
     words = f"largest change of the map in a model that is written another way (allowed {verdict.tolerance:.2g})"
     return float(verdict.residual), verdict.status == "holds", words
-
-
-def _id(s: Subject) -> str:
-    run = getattr(s.ask, "keywords", None)
-    if run is None:
-        raise Inapplicable("a function has no settings that could be varied")
-    return str(run["method"])
 
 
 CHECKS: Mapping[str, Sanity] = MappingProxyType({c.id: c for c in (
@@ -316,10 +294,12 @@ CHECKS: Mapping[str, Sanity] = MappingProxyType({c.id: c for c in (
     Sanity("baseline", "N14", "does another baseline give the same map?", "cosine", "sundararajan2020", _baseline),
     Sanity("seed", "N15", "does another seed give the same map?", "cosine", "ribeiro2016", _seed),
     Sanity("question", "N16", "do logit and probability have the same map?", "cosine", "simonyan2013", _question),
+    Sanity("slope", "N12", "does the map tell two models apart that differ in their slope at the input?", "share", "bilodeau2024", slope),
+    Sanity("path", "N13", "does another path give the same complete map?", "cosine", "lundstrom2022", path),
+    Sanity("curvature", "N18", "do the second derivatives tell anything?", "share", "chattopadhyay2019", curvature),
+    Sanity("definition", "N19", "do other definitions under the method's name give the same map?", "cosine", "agarwal2022", definition),
 )})
-"""What is measured on a model. N12 (complete maps do not tell the slope), N13 (each path has its own answer), N18 (no second
-derivatives in ReLU networks) and
-N19 (names and definitions) are about pairs of functions or about definitions: ``tests/identities/test_impossibility.py`` holds them."""
+"""What is measured on a model."""
 
 
 # ----- running them -----------------------------------------------------------------------------------------------------

@@ -237,6 +237,13 @@ SOURCES: Mapping[str, Source] = MappingProxyType({
     "fong2017": Source(
         "R. C. Fong, A. Vedaldi", "Interpretable explanations of black boxes by meaningful perturbation", 2017,
         "ICCV, arXiv 1704.03296; objective, weights and descent as in the authors' code but for what the docstring says", True),
+    "bilodeau2024": Source(
+        "B. Bilodeau, N. Jaques, P. W. Koh, B. Kim", "Impossibility theorems for feature attribution", 2024,
+        "PNAS 121(2), arXiv 2212.11870; complete and linear methods, local counterfactuals", False),
+    "lundstrom2022": Source(
+        "D. D. Lundstrom, T. Huang, M. Razaviyayn",
+        "A rigorous study of integrated gradients method and extensions to internal neuron attributions", 2022,
+        "ICML, arXiv 2202.11912; what singles out one path", False),
     "chattopadhyay2019": Source(
         "A. Chattopadhyay, P. Manupriya, A. Sarkar, V. N. Balasubramanian", "Neural network attributions: a causal perspective", 2019,
         "ICML, arXiv 1902.02302; expansion and averages as in the authors' code", True),

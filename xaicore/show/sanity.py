@@ -20,7 +20,8 @@ def grid(report: SanityReport) -> Table:
     cell = {(f.method, f.check): None if f.figure is None else f"{f.figure:.3g}{MARKS[f.status]}" for f in report}
     columns = [Column("method"), *(Column(c, f"{c}\n{CHECKS[c].numbers}\n{CHECKS[c].figure}", right=True) for c in checks)]
     return Table(columns, [[m, *(cell[m, c] for c in checks)] for m in methods], report.explained,
-                 ["! fails: survives (over .5), is one map (over .9), is silent, does not add up, moves, or jumps; -: does not apply"])
+                 ["! fails: survives (over .5), is one map (over .9), is silent, does not add up, moves, jumps, does not tell the slope "
+                  "(under .1), or is one of several answers (cosine under .9); -: does not apply"])
 
 
 def reasons(report: SanityReport) -> Table:
