@@ -26,7 +26,7 @@ def verdict(module: str, key: str, early: bool = False, names: tuple[str, ...] =
 
 
 @pytest.mark.parametrize(("early", "key"), [
-    (False, "rules.lrp:ratio: eps -> not eps"),
+    (False, "rules.linear:ratio: eps -> not eps"),
     (False, "rules.linear:Affine.back: on -> not on"),
     (False, "rules.lrp:lrp_epsilon: 'absorb' -> 'absorb?'"),                  # a default
     (True, "rules.lrp:lrp_epsilon: 'absorb' -> 'absorb?'"),

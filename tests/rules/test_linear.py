@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from xaicore import Builder
 from xaicore.errors import Inapplicable
-from xaicore.ops import Add, AvgPool, Dense, Pad, Resize
-from xaicore.rules.linear import Affine, negative, positive, same, square, zeros
-from xaicore.rules.lrp import epsilon, flat, gamma, w_square
+from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize
+from xaicore.rules.linear import Affine, negative, positive, ratio, same, square, zeros
+from xaicore.rules.lrp import alpha_beta, epsilon, flat, gamma, w_square, z_box, z_plus
 from xaicore.trace import forward
 
 C = np.array([[4.0, -8.0]])
 
 
-def taken(op, x, *params) -> Affine:
-    b = Builder()
-    x = np.asarray(x, dtype=float)
+def taken(op, x, *params, dtype="float64") -> Affine:
+    b = Builder(dtype=dtype)
+    x = np.asarray(x, dtype=float) if dtype == "float64" else x
     graph = b.build(b.add(op, b.input("x", (None, *x.shape[1:])), *(b.param(f"p{k}", p) for k, p in enumerate(params))))
     return Affine(forward(graph, {"x": x}).step(graph.nodes[0]))
 
@@ -72,3 +74,42 @@ def test_signs_of_an_unknown_linear_part():
         gamma(0.25)(cubic.step, np.ones((1, 1, 4)))
     assert cubic._offset()
     assert cubic.apply(None, same, zeros).tolist() == cubic.step.y.tolist()
+
+
+# ----- R / z that is no float -------------------------------------------------------------------------------------
+
+TINY = {"float64": 2.0**-1010, "float32": 2.0**-115}
+"""What R = 2^20 over it is no number of the dtype, with room for its products above the smallest normal number."""
+RULES = {
+    "zero": epsilon(0), "zero, ignore": epsilon(0, "ignore"), "zero, distribute": epsilon(0, "distribute"), "gamma": gamma(100, 0, "ignore"),
+    "gamma, distribute": gamma(0.25, 0, "distribute"), "gamma, original": gamma(0.25, 0, variant="original"), "alpha_beta": alpha_beta(2),
+    "alpha_beta, distribute": alpha_beta(3, bias="distribute"), "z_plus": z_plus(), "z_box": z_box(0, 0),
+}
+LAYERS = {"dense": (Dense(), (3, 5), (4, 5), (4,)), "conv": (Conv((3,), pads=((1, 1),)), (3, 2, 4), (3, 2, 3), (3,))}
+
+
+def shares(op, rule, dtype, *arrays):
+    """What the rule passes to the input in arithmetic of ``dtype``, with floats that overflow as an error, as in a backward pass."""
+    x, r, *params = (np.vectorize(Fraction, [object])(v) if dtype == "exact" else v.astype(dtype) for v in arrays)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        return rule(taken(op, x, *params, dtype=dtype).step, r)[0]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("dtype", TINY)
+@pytest.mark.parametrize("name", RULES)
+def test_a_share_is_a_number_where_the_ratio_is_none(name, dtype, layer):
+    """The first sample is as small as can be, the second ordinary, the third empty; the same on rationals is the second opinion."""
+    op, *shapes = LAYERS[layer]
+    x, w, bias = (np.random.default_rng(k).uniform(0.5, 1.5, s) * np.random.default_rng(k + 9).choice((-1, 1), s) for k, s in enumerate(shapes))
+    x[0] *= TINY[dtype]
+    x[2] = 0
+    r = np.random.default_rng(5).uniform(0.5, 1, taken(op, x, w).step.y.shape)
+    r[0] *= 2**20
+    given = [v.astype(dtype) for v in (x, r, w, bias * TINY[dtype])]
+    with pytest.raises(FloatingPointError), np.errstate(over="raise"):
+        ratio(given[1][0], given[0].dtype.type(TINY[dtype]), 0)
+    found, exact = (shares(op, RULES[name], d, *given) for d in (dtype, "exact"))
+    assert np.abs(exact[0]).max() > 1
+    for one, two in zip(found, exact):                                  # sums of ten products at most, whose cancellation is some hundredfold
+        assert np.abs(one - two).max() <= 1e3 * np.finfo(dtype).eps * max(np.abs(two).max(), 1)

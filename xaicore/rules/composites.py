@@ -9,7 +9,8 @@ from typing import Any
 
 from xaicore.errors import InputError
 from xaicore.ops import Conv, ConvTranspose
-from xaicore.rules.lrp import Bias, Number, alpha_beta, compose, epsilon, flat, gamma_rule, w_square, z_box, z_plus
+from xaicore.rules.linear import Number
+from xaicore.rules.lrp import Bias, alpha_beta, compose, epsilon, flat, gamma_rule, w_square, z_box, z_plus
 from xaicore.rules.ruleset import Row, Rule, RuleSet
 from xaicore.rules.select import first, op, weighted
 

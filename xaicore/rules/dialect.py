@@ -13,7 +13,8 @@ import numpy as np
 from xaicore.errors import UnknownName, nearest
 from xaicore.numerics import Array, divide, stabilize
 from xaicore.ops import Add, AvgPool, BatchNorm, GlobalAvgPool, Mean
-from xaicore.rules.lrp import Number, epsilon, identity
+from xaicore.rules.linear import Number
+from xaicore.rules.lrp import epsilon, identity
 from xaicore.rules.ruleset import Parts, Rule, RuleSet
 from xaicore.rules.select import affine, op
 from xaicore.trace import Step

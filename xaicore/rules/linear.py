@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
 
 from xaicore.errors import Inapplicable
-from xaicore.numerics import Array, filled, in_arithmetic_of, negative, positive
+from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, stabilize
 from xaicore.trace import Step
 
 Change = Callable[[Array], Array]
+Number: TypeAlias = float | int | Fraction
 Term: TypeAlias = tuple["tuple[Array | None, ...]", Change]
 """Active inputs, and how the weights that meet them are changed."""
 
@@ -156,4 +158,33 @@ def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None,
     return tuple(None if p is None else np.asarray(p * factor) for p in parts)
 
 
-__all__ = ["Affine", "Change", "Term", "negative", "ones", "plus", "positive", "same", "scaled", "square", "times", "zeros"]
+# ----- division by z ----------------------------------------------------------------------------------------------
+
+
+def ratio(r: Array, z: Array, eps: Number, stabilizer: str = "sign") -> Array:
+    """R / (z + eps sign(z)), or with another stabiliser; for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
+    return divide(r, stabilize(z, eps, stabilizer) if eps else z)
+
+
+def passed(
+    parts: Callable[[Array], tuple[Array | None, ...]], r: Array, z: Array, eps: Number, stabilizer: str = "sign",
+) -> tuple[Array | None, ...]:
+    """parts(R / z) for linear ``parts``, also where R / z is no float although the shares x w R / z are: x w is as small as z.
+
+    Where it overflows, which is an error in a backward pass (trace.py), the neurons whose R / z is large take a second pass
+    with R 2^-k, whose shares are multiplied by 2^k: powers of two round nothing. Shares that overflow themselves stay an error.
+    """
+    try:
+        return parts(ratio(r, z, eps, stabilizer))
+    except FloatingPointError:
+        k = int(np.finfo(r.dtype).maxexp) // 2                          # half of the exponents that there are
+        less, more = np.ldexp(r, -k), np.ldexp(r.dtype.type(1), k)
+        large = np.abs(less) > np.abs(stabilize(z, eps, stabilizer))
+        ordinary, rest = (parts(ratio(some, z, eps, stabilizer)) for some in (np.where(large, 0, r), np.where(large, less, 0)))
+        return plus(ordinary, scaled(more, rest))
+
+
+__all__ = [
+    "Affine", "Change", "Number", "Term", "negative", "ones", "passed", "plus", "positive", "ratio", "same", "scaled", "square", "times",
+    "zeros",
+]

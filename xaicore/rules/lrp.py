@@ -7,14 +7,14 @@ activations are in attention.py, deep Taylor decomposition in taylor.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
-from xaicore.numerics import STABILIZERS, Array, at_least, divide, either, is_exact, negative, positive, product, scalar, stabilize
+from xaicore.numerics import STABILIZERS, Array, at_least, divide, either, is_exact, negative, positive, product, scalar
 from xaicore.ops import (
     GRU,
     LSTM,
@@ -35,21 +35,15 @@ from xaicore.ops import (
 )
 from xaicore.rules.attention import bilinear_rows
 from xaicore.rules.gates import gate_rows
-from xaicore.rules.linear import Affine, ones, plus, same, scaled, square, times, zeros
+from xaicore.rules.linear import Affine, Number, Term, ones, passed, plus, ratio, same, scaled, square, times, zeros
 from xaicore.rules.ruleset import Parts, Row, Rule, RuleSet
 from xaicore.rules.select import affine, elementwise, op, routes, weighted
 from xaicore.trace import Step
 
 Bias: TypeAlias = Literal["absorb", "ignore", "distribute", "whole"]
-Number: TypeAlias = float | int | Fraction
 BIASES = ("absorb", "ignore", "distribute", "whole")
 
 MAXIMA = op(MaxPool, AdaptiveMaxPool, GlobalMaxPool, ReduceMax, ReduceMin, Maximum, Minimum)
-
-
-def ratio(r: Array, z: Array, eps: Number, stabilizer: str = "sign") -> Array:
-    """R / (z + eps sign(z)), or with another stabiliser; for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
-    return divide(r, stabilize(z, eps, stabilizer) if eps else z)
 
 
 def check_bias(bias: str) -> None:
@@ -70,6 +64,15 @@ def share_bias(a: Affine, amount: Array, eps: Number = 0) -> tuple[Array | None,
         return a.back(ratio(amount, count, eps))
     count = a.apply(a.actives(ones), ones)
     return a.back(ratio(amount, count, eps), ones)
+
+
+def shared(a: Affine, terms: Sequence[Term], r: Array, z: Array, eps: Number, bias: str) -> Parts:
+    """R of each neuron shared among its contributions in proportion to z; with "distribute" also what of z is no contribution."""
+    def parts(s: Array) -> Parts:
+        found = a.shares(terms, s)
+        return plus(found, share_bias(a, product(s, z - a.sum(terms)))) if bias == "distribute" and a.has_bias else found
+
+    return passed(parts, r, z, eps)
 
 
 # ----- the rules --------------------------------------------------------------------------------------------------
@@ -97,11 +100,12 @@ def epsilon(eps: Number = 1e-6, bias: Bias = "absorb", stabilizer: str = "sign")
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
         z = a.apply() if bias == "ignore" and a.has_bias else step.y
-        s = ratio(r, z, eps, stabilizer)
-        parts = times(step.xs, a.back(s))
-        if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, product(s, step.y - a.apply())))
-        return parts
+
+        def parts(s: Array) -> Parts:
+            found = times(step.xs, a.back(s))
+            return plus(found, share_bias(a, product(s, step.y - a.apply()))) if bias == "distribute" and a.has_bias else found
+
+        return passed(parts, r, z, eps, stabilizer)
 
     kind = "" if stabilizer == "sign" else f", {stabilizer}"
     return Rule(_label("epsilon" if eps else "zero", bias, *([eps] if eps else [])) + kind, apply, "bach2015")
@@ -133,11 +137,7 @@ def gamma(gamma: Number = 0.25, eps: Number = 0, bias: Bias = "absorb", variant:
     def branch(a: Affine, r: Array, for_plus: Callable[[Array], Array], for_minus: Callable[[Array], Array]) -> Parts:
         terms = a.terms(for_plus, for_minus)
         z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else for_plus)
-        s = ratio(r, z, eps)
-        parts = a.shares(terms, s)
-        if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, product(s, z - a.sum(terms))))
-        return parts
+        return shared(a, terms, r, z, eps, bias)
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
@@ -176,11 +176,7 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
         other = negative if sign is positive else positive
         terms = a.terms(sign, other) if variant == "contributions" else ((a.actives(same), sign),)
         z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else sign)
-        s = ratio(r, z, eps)
-        parts = a.shares(terms, s)
-        if bias == "distribute" and a.has_bias:
-            parts = plus(parts, share_bias(a, product(s, z - a.sum(terms))))
-        return parts
+        return shared(a, terms, r, z, eps, bias)
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
@@ -283,7 +279,7 @@ def z_box(low: Any, high: Any, eps: Number = 0) -> Rule:
         a = Affine(step)
         from_low, from_high = a.actives(above("low")), a.actives(above("high"))
         terms = (from_low, positive), (from_high, negative)
-        return a.shares(terms, ratio(r, a.sum(terms), eps))
+        return shared(a, terms, r, a.sum(terms), eps, "absorb")
 
     shown = ", ".join(str(b) if not b.ndim else f"array{list(b.shape)}" for b in bounds.values())
     return Rule(f"z_box({shown})", apply, "montavon2017")

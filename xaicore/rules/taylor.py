@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xaicore.errors import InputError
-from xaicore.rules.lrp import Number, compose, flat, w_square, z_box, z_plus
+from xaicore.rules.linear import Number
+from xaicore.rules.lrp import compose, flat, w_square, z_box, z_plus
 from xaicore.rules.ruleset import Rule, RuleSet
 from xaicore.rules.select import first, weighted
 
