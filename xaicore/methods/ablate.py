@@ -27,7 +27,8 @@ def feature_ablation(task: Task, mask: Any = None, baseline: Any = 0, background
     spread      the score of a group in each of its entries: all of it ("repeat") or an equal "share"
 
     Values in the shape of the inputs. ``extras``: "players" (N, M), the score of each group, and "labels". Not complete: where groups
-    stand in for each other both lose nothing, where they work together both lose all. Costs M B forward passes for each sample.
+    stand in for each other both lose nothing, where they work together both lose all. Costs M B forward passes for each sample,
+    or of each the part that a group can change (local.py).
     Raises ShapeError for a mask that does not fit. Source: kokhlikyan2020, who name it; leave one covariate out. Same as: captum
     FeatureAblation (mask="entries" there is the default).
     """
@@ -73,6 +74,6 @@ def _one_by_one(g: Game, mode: str) -> Array:
     """f(x) - v(all but i), or v(i) - v(nobody): (N, M)."""
     who = np.arange(g.count)
     if mode == "drop":
-        return np.asarray(g.task.result[:, None] - g.scores(g.count, lambda k: who[None] != k[:, None]))
-    v = g.scores(g.count + 1, lambda k: who[None] == k[:, None])         # the last is nobody
+        return np.asarray(g.task.result[:, None] - g.scores(g.count, lambda k: who[None] != k[:, None], near=g.task.feeds))
+    v = g.scores(g.count + 1, lambda k: who[None] == k[:, None], near=g.start)         # the last is nobody
     return np.asarray(v[:, :-1] - v[:, -1:])

@@ -15,6 +15,7 @@ import numpy as np
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, XaicoreError, nearest
 from xaicore.graph.run import check_feeds
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.local import scores_near
 from xaicore.methods.propagate import channels_last
 from xaicore.methods.sweep import chosen, quiet, reference
 from xaicore.methods.task import Task
@@ -55,11 +56,14 @@ class Game:
         once = coalitions[first]
         return self.scores(len(once), lambda part: once[part])[:, again.reshape(-1)]
 
-    def scores(self, count: int, make: Callable[[Array], Coalitions]) -> Array:
+    def scores(self, count: int, make: Callable[[Array], Coalitions], near: Mapping[str, Array] | None = None) -> Array:
         """v of ``count`` coalitions, (N, count), which ``make`` gives for an array of their numbers when they are needed.
 
-        No more than ``batch_size`` inputs of f are in memory at a time; progress counts evaluations of f.
+        No more than ``batch_size`` inputs of f are in memory at a time; progress counts evaluations of f. ``near`` are inputs from which
+        those of each coalition differ in a part of space alone, such as x itself where one is absent: only that part is computed.
         """
+        if near is not None:
+            return self._scores_near(count, make, near)
         task, silent, b = self.task, quiet(self.task), self.backgrounds
         total, step = task.size * count * b, max(1, task.batch_size)
         sums = filled((task.size * count,), 0, task.weights)
@@ -73,6 +77,20 @@ class Game:
             np.add.at(sums, cell, silent.at({name: self._mixed(name, there, n, back) for name in task.wrt}, n))
         if task.progress is not None:
             task.progress(total, total)
+        return (sums / scalar(b, sums) if b > 1 else sums).reshape(task.size, count)
+
+    def _scores_near(self, count: int, make: Callable[[Array], Coalitions], near: Mapping[str, Array]) -> Array:
+        task, b = self.task, self.backgrounds
+
+        def made(point: Array) -> dict[str, Array]:
+            cell, back = np.divmod(point, b)
+            n, k = np.divmod(cell, count)
+            there = make(k)
+            return {name: self._mixed(name, there, n, back) for name in task.wrt}
+
+        cells = np.repeat(np.arange(task.size * count), b)
+        sums = filled((task.size * count,), 0, task.weights)
+        np.add.at(sums, cells, scores_near(task, near, cells // count, made))
         return (sums / scalar(b, sums) if b > 1 else sums).reshape(task.size, count)
 
     def _mixed(self, name: str, there: Coalitions, n: Array, back: Array) -> Array:

@@ -14,8 +14,9 @@ import numpy as np
 
 from xaicore.errors import InputError, UnknownName, nearest
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.local import scores_near
 from xaicore.methods.propagate import channels_last
-from xaicore.methods.sweep import chosen, reference, scores
+from xaicore.methods.sweep import chosen, reference
 from xaicore.methods.task import Task
 from xaicore.numerics import Array, divide, filled, scalar
 
@@ -66,7 +67,8 @@ def occlusion(
               an entry for the channel axis, along which the windows are laid edge to edge unless stride has one too
 
     Values in the shape of the inputs; ``extras["counts"]``: by input, how many windows cover each entry. An entry that none
-    covers (stride > window, or border="valid") gets 0. Not complete: Σ A is not f(x) - f(x0) in general.
+    covers (stride > window, or border="valid") gets 0. Not complete: Σ A is not f(x) - f(x0) in general. Of each layer only the part
+    that a window can change is computed, where that is less work (local.py); same numbers, up to rounding.
     Raises InputError for a window larger than the input, for sizes that are not whole numbers of at least 1 and for
     fill="mean" without spatial axes, UnknownName for another name, ShapeError for a fill that does not fit. Source:
     zeiler2014, section 4.2, who plot f itself (score="raw", output="probability").
@@ -89,8 +91,9 @@ def occlusion(
     places = [(k, at) for k, grid in grids.items() for at in grid.windows(settled["border"])]
     rows, which = np.repeat(np.arange(task.size), len(places)), np.tile(np.arange(len(places)), task.size)
 
-    def occluded(part: slice) -> dict[str, Array]:
-        inside, outside = (filling, task.feeds) if settled["mode"] == "drop" else (task.feeds, filling)
+    inside, outside = (filling, task.feeds) if settled["mode"] == "drop" else (task.feeds, filling)
+
+    def occluded(part: Array) -> dict[str, Array]:
         made = {k: task.feeds[k][rows[part]] for k in task.wrt}
         for r, (n, w) in enumerate(zip(rows[part], which[part])):
             name, at = places[w]
@@ -98,7 +101,7 @@ def occlusion(
             made[name][(r, *at)] = inside[name][(n, *at)]
         return made
 
-    found = judge(task.result[:, None], scores(task, rows, occluded).reshape(task.size, -1))
+    found = judge(task.result[:, None], scores_near(task, outside, rows, occluded).reshape(task.size, -1))
     sums = {k: filled(task.feeds[k].shape, 0, task.weights) for k in task.wrt}
     counts, entries = ({k: filled(task.feeds[k].shape[1:], 0, task.weights) for k in task.wrt} for _ in range(2))
     for w, (name, at) in enumerate(places):
