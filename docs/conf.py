@@ -24,9 +24,12 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_parser", "sp
 exclude_patterns = ["course/*.rst", "course/*.md"]
 nitpick_ignore_regex = [("py:.*", ".*")]
 myst_heading_anchors = 3
-suppress_warnings = ["config.cache"]                     # functions in this file make it different in each process
+suppress_warnings = ["config.cache", "ref.python"]       # functions in this file; names that several modules have in signatures
 
 autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_type_aliases = {k: k for k in ("Array", "Signal", "Signals", "Target", "Selector", "Rule", "Measure", "Numbers")}
+highlight_language = "none"
 autodoc_member_order = "bysource"
 autosummary_generate = False                             # one page for each package, not one for each name
 python_maximum_signature_line_length = 100

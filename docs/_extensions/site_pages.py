@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def as_rst(lines: list[str]) -> list[str]:
         if block[0].lstrip().startswith(">>>"):
             indent = len(block[0]) - len(block[0].lstrip())
             out.extend([line[indent:] for line in block])
-        elif any(line.startswith("    ") or COLUMNS.match(line) for line in block):
+        elif sum(line.startswith("    ") or bool(COLUMNS.match(line)) for line in block) > 1:
             first = next((k for k, line in enumerate(block) if line.startswith("    ") or COLUMNS.match(line)), 0)
             last = max(k for k, line in enumerate(block) if line.startswith(" ") or COLUMNS.match(line))
             for part, literal in ((block[:first], False), (block[first:last + 1], True), (block[last + 1:], False)):
@@ -72,15 +73,36 @@ def written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
     lines[:] = as_rst(lines)
 
 
+def signature(app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, result: str | None) -> tuple[Any, Any]:
+    """Types by their last name, as they stand in the code."""
+    def short(text: str | None) -> str | None:
+        text = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text or "")
+        return re.sub(r"~(?:\w+\.)*(?=\w)", "", text) or None
+
+    return (short(arguments), short(result))
+
+
 def outside(app: Any, docname: str, source: list[str]) -> None:
     """Links to Markdown files outside the site are files to download, as links to programs are."""
     source[0] = re.sub(r"\]\((\.\./[^)#\s]+\.md)(#[^)]*)?\)", r"](<path:\1>)", source[0])
+
+
+def said(name: str, value: Any) -> list[str]:
+    """What stands below a table where it is defined: in whichever module has it and says something."""
+    from sphinx.pycode import ModuleAnalyzer
+
+    for module in [m for k, m in sorted(sys.modules.items()) if k.startswith("xaicore") and getattr(m, name, None) is value]:
+        found = ModuleAnalyzer.for_module(module.__name__).find_attr_docs().get(("", name))
+        if found:
+            return [*as_rst(found), f"Defined in ``{module.__name__}``.", ""]
+    return [""]
 
 
 class Public(Directive):
     """Every name in a package's ``__all__`` (else: that a module defines): tables, classes with their methods, functions."""
 
     required_arguments = 1
+    option_spec = {"members": lambda given: True}
 
     def run(self) -> list[nodes.Node]:
         import xaicore
@@ -100,8 +122,12 @@ class Public(Directive):
             lines += [f".. rubric:: {title}", ""]
             for name in names:
                 known = path != "xaicore" and getattr(xaicore, name, None) is getattr(module, name)       # described on the first page
-                options = {"class": ["   :members:"], "data": ["   :no-value:"]}.get(kind, []) + ["   :no-index:"] * known
-                lines += [f".. auto{kind}:: {path}.{name}", *options, ""]
+                if kind == "data":
+                    told = said(name, getattr(module, name))
+                    lines += [f".. py:data:: {path}.{name}", *["   :no-index:"] * known, "", *("   " + x for x in told)]
+                    continue
+                members = kind == "class" and "members" in self.options
+                lines += [f".. auto{kind}:: {path}.{name}", *["   :members:"] * members, *["   :no-index:"] * known, ""]
         node = nodes.Element()
         self.state.nested_parse(StringList(lines, source=path), self.content_offset, node)
         return node.children
@@ -138,6 +164,7 @@ def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", written)
+    app.connect("autodoc-process-signature", signature)
     app.connect("source-read", outside)
     app.add_directive("public", Public)
     app.add_directive("sources", Sources)

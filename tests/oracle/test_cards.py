@@ -49,7 +49,7 @@ def test_the_code_is_what_stands_in_the_file(id: str) -> None:
 def test_every_note_is_at_a_line_of_its_function() -> None:
     """A note whose line was rewritten would silently vanish."""
     written = {one.name: one for id in METHODS for one in code_of(id)}
-    written |= {one.name: one for rule in xc.RULE_SETS["lrp.epsilon"]().rules for one in (cards._code(rule[1].apply),)}
+    written |= {one.name: one for rule in xc.RULE_SETS["lrp.epsilon"]().rules for one in (cards.code_lines(rule[1].apply),)}
     for name, notes in NOTES.items():
         for start, note in notes:
             assert any(line.strip().startswith(start) and line.endswith(note) for line in written[name].lines), (name, start)

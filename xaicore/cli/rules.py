@@ -1,4 +1,7 @@
-"""xaicore rules: list the rule sets, or show one: the table of rules that it is, their code, a worked example, who else has it, sources."""
+"""xaicore rules: list the rule sets, or show one: the table of rules that it is, their code, a worked example, who else has it, sources.
+
+An operator (Conv) or an axiom (completeness) has a card as well.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """[ID]."""
-    parser.add_argument("id", nargs="?", metavar="ID", help="a rule set, such as lrp.epsilon or deeplift.rescale")
+    parser.add_argument("id", nargs="?", metavar="ID",
+                        help="a rule set, such as lrp.epsilon; an operator, such as Conv; an axiom, such as completeness")
 
 
 def run(args: argparse.Namespace) -> int:
     """The list, or one rule set."""
     from xaicore.cli import shared
-    from xaicore.errors import UnknownName, nearest
     from xaicore.rules import RULE_SETS
     from xaicore.show.table import listing
 
@@ -28,16 +31,39 @@ def run(args: argparse.Namespace) -> int:
             return 0
         shared.show(listing(([k, r.carrier, r.source.split()[0] if r.source else "", summary(k)] for k, r in sets.items()),
                             "rule set", "carries", "source", "what it is",
-                            notes=["", "xaicore rules ID shows one: which rule each kind of operator gets, its formula, its source."]))
+                            notes=["", "xaicore rules ID shows one: which rule each kind of operator gets, its formula, its source.",
+                                   "An operator (xaicore rules Conv) and an axiom (xaicore rules completeness) have cards as well."]))
         return 0
     if args.id not in RULE_SETS:
-        raise UnknownName(f"no rule set is called {args.id!r}: {nearest(args.id, RULE_SETS)}")
+        return other(args.id, args.json)
     if args.json:
         from xaicore.cli.methods import parts
 
         shared.dump({**facts(args.id, build(args.id)), "card": dict(parts(args.id))})
     else:
         card(args.id, build(args.id))
+    return 0
+
+
+def other(id: str, as_json: bool) -> int:
+    """The card of an operator or an axiom."""
+    from xaicore.cli import shared
+    from xaicore.cli.methods import say_parts
+    from xaicore.errors import UnknownName, nearest
+    from xaicore.oracle.more_cards import cards
+    from xaicore.rules import RULE_SETS
+
+    known = cards()
+    name = next((k for k in known if k.lower() == id.lower()), None)
+    if name is None:
+        raise UnknownName(f"no rule set, operator or axiom is called {id!r}: {nearest(id, [*RULE_SETS, *known])}")
+    found = known[name](name)
+    if as_json:
+        shared.dump({"id": name, "card": dict(found)})
+    else:
+        shared.say(name)
+        shared.say()
+        say_parts(found)
     return 0
 
 

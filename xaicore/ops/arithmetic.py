@@ -37,7 +37,10 @@ class _Pair(Op):
 @final
 @dataclass(frozen=True)
 class Add(_Pair):
-    """y = a + b.   With one active input the other is its bias."""
+    """y = a + b.   With one active input the other is its bias.
+
+    Same as: torch.add, ONNX Add.
+    """
 
     fixed_weights = "uniform"
 
@@ -57,7 +60,10 @@ class Add(_Pair):
 @final
 @dataclass(frozen=True)
 class Sub(_Pair):
-    """y = a - b.   With one active input the other is its bias.   Expands to a + (-b)."""
+    """y = a - b.   With one active input the other is its bias.   Expands to a + (-b).
+
+    Same as: torch.sub, ONNX Sub.
+    """
 
     def affine(self, active: Sequence[bool]) -> bool:
         return True
@@ -78,7 +84,10 @@ class Sub(_Pair):
 @final
 @dataclass(frozen=True)
 class Mul(_Pair):
-    """y = a * b.   With one active input the other is its weight; with two it is bilinear (a square too: same value twice)."""
+    """y = a * b.   With one active input the other is its weight; with two it is bilinear (a square too: same value twice).
+
+    Same as: torch.mul, ONNX Mul.
+    """
 
     def affine(self, active: Sequence[bool]) -> bool:
         return not all(active)
@@ -99,7 +108,10 @@ class Mul(_Pair):
 @final
 @dataclass(frozen=True)
 class Div(_Pair):
-    """y = a / b, b != 0.   Affine in a alone.   InputError where b is 0.   Expands to a * (1 / b)."""
+    """y = a / b, b != 0.   Affine in a alone.   InputError where b is 0.   Expands to a * (1 / b).
+
+    Same as: torch.div, ONNX Div of floats; those give inf at 0.
+    """
 
     def affine(self, active: Sequence[bool]) -> bool:
         return not active[1]
@@ -166,6 +178,7 @@ class Where(Op):
     """y = a where cond, else b.   cond bool, a and b any shapes that broadcast with it; no signal passes to cond.
 
     InputError when cond is not boolean. An entry that was not chosen gets exactly 0, even beside an infinite mask value.
+    Same as: torch.where, ONNX Where, np.where.
     """
 
     arity = (3, 3)

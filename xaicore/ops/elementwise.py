@@ -23,7 +23,10 @@ from xaicore.ops.pointwise import Pointwise
 @final
 @dataclass(frozen=True)
 class ReLU(Pointwise):
-    """y = max(x, 0); derivative 0 at 0."""
+    """y = max(x, 0); derivative 0 at 0.
+
+    Same as: torch.nn.ReLU, keras ReLU, ONNX Relu.
+    """
 
     def value(self, x: Array) -> Array:
         return np.asarray(np.maximum(x, scalar(0, x)))
@@ -183,7 +186,10 @@ class HardSwish(Pointwise):
 @final
 @dataclass(frozen=True)
 class Softsign(Pointwise):
-    """y = x / (1 + |x|); derivative 1 / (1 + |x|)^2."""
+    """y = x / (1 + |x|); derivative 1 / (1 + |x|)^2.
+
+    Same as: torch.nn.Softsign, ONNX Softsign.
+    """
 
     def value(self, x: Array) -> Array:
         return np.asarray(x / (1 + np.abs(x)))
@@ -236,7 +242,10 @@ _SELU_SCALE = 1.0507009873554805
 @final
 @dataclass(frozen=True)
 class CELU(Pointwise):
-    """y = x for x > 0, alpha * (exp(x / alpha) - 1) otherwise, alpha > 0; derivative 1 at 0, continuous there."""
+    """y = x for x > 0, alpha * (exp(x / alpha) - 1) otherwise, alpha > 0; derivative 1 at 0, continuous there.
+
+    Same as: torch.nn.CELU, ONNX Celu.
+    """
 
     alpha: float = 1.0
     rational = False
@@ -255,7 +264,10 @@ class CELU(Pointwise):
 @final
 @dataclass(frozen=True)
 class Sigmoid(Pointwise):
-    """y = 1 / (1 + exp(-x))."""
+    """y = 1 / (1 + exp(-x)).
+
+    Same as: torch.sigmoid, ONNX Sigmoid.
+    """
 
     rational = False
 
@@ -269,7 +281,10 @@ class Sigmoid(Pointwise):
 @final
 @dataclass(frozen=True)
 class Tanh(Pointwise):
-    """y = tanh(x); derivative 4 e / (1 + e)^2 with e = exp(-2|x|), which keeps its digits where 1 - y^2 cancels."""
+    """y = tanh(x); derivative 4 e / (1 + e)^2 with e = exp(-2|x|), which keeps its digits where 1 - y^2 cancels.
+
+    Same as: torch.tanh, ONNX Tanh.
+    """
 
     rational = False
 
@@ -283,7 +298,10 @@ class Tanh(Pointwise):
 @final
 @dataclass(frozen=True)
 class SiLU(Pointwise):
-    """y = x * sigmoid(beta * x), also called swish."""
+    """y = x * sigmoid(beta * x), also called swish.
+
+    Same as: torch.nn.SiLU (beta 1), ONNX Swish.
+    """
 
     beta: float = 1.0
     rational = False

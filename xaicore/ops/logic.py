@@ -32,7 +32,10 @@ _LOGICAL = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
 @final
 @dataclass(frozen=True)
 class Compare(Blocking):
-    """y = (a kind b), booleans; kind is one of eq ne lt le gt ge, and a and b broadcast."""
+    """y = (a kind b), booleans; kind is one of eq ne lt le gt ge, and a and b broadcast.
+
+    Same as: torch.eq to torch.ge, ONNX Equal, Less, Greater and their kin.
+    """
 
     kind: Literal["eq", "ne", "lt", "le", "gt", "ge"]
     arity = (2, 2)
@@ -47,7 +50,10 @@ class Compare(Blocking):
 @final
 @dataclass(frozen=True)
 class Logical(Blocking):
-    """y = (a kind b), booleans; kind is one of and, or, xor. A number counts as true unless it is 0."""
+    """y = (a kind b), booleans; kind is one of and, or, xor. A number counts as true unless it is 0.
+
+    Same as: torch.logical_and to torch.logical_xor, ONNX And, Or, Xor.
+    """
 
     kind: Literal["and", "or", "xor"]
     arity = (2, 2)
@@ -62,7 +68,10 @@ class Logical(Blocking):
 @final
 @dataclass(frozen=True)
 class Not(Blocking):
-    """y = not x, booleans. A number counts as true unless it is 0."""
+    """y = not x, booleans. A number counts as true unless it is 0.
+
+    Same as: torch.logical_not, ONNX Not.
+    """
 
     def forward(self, *xs: Array) -> Array:
         return np.asarray(xs[0] == 0, dtype=bool)
@@ -71,7 +80,10 @@ class Not(Blocking):
 @final
 @dataclass(frozen=True)
 class IsNaN(Blocking):
-    """y = is x not a number? A rational always is one."""
+    """y = is x not a number? A rational always is one.
+
+    Same as: torch.isnan, ONNX IsNaN.
+    """
 
     def forward(self, *xs: Array) -> Array:
         return np.asarray(xs[0] != xs[0])
@@ -80,7 +92,10 @@ class IsNaN(Blocking):
 @final
 @dataclass(frozen=True)
 class IsInf(Blocking):
-    """y = is x infinite, and of a sign that counts? A rational never is."""
+    """y = is x infinite, and of a sign that counts? A rational never is.
+
+    Same as: torch.isinf, ONNX IsInf.
+    """
 
     negative: bool = True
     positive: bool = True
@@ -113,7 +128,10 @@ class Bitwise(Blocking):
 @final
 @dataclass(frozen=True)
 class BitwiseNot(Blocking):
-    """y = x with every bit turned: -x - 1 for a signed integer.   InputError for floats."""
+    """y = x with every bit turned: -x - 1 for a signed integer.   InputError for floats.
+
+    Same as: torch.bitwise_not, ONNX BitwiseNot.
+    """
 
     def forward(self, *xs: Array) -> Array:
         _need_bits("BitwiseNot", xs)
@@ -146,7 +164,10 @@ class BitShift(Blocking):
 @final
 @dataclass(frozen=True)
 class ToBool(Blocking):
-    """y = (x != 0)."""
+    """y = (x != 0).
+
+    Same as: x.to(torch.bool), ONNX Cast to BOOL.
+    """
 
     def forward(self, *xs: Array) -> Array:
         return np.asarray(xs[0] != 0, dtype=bool)
@@ -155,7 +176,10 @@ class ToBool(Blocking):
 @final
 @dataclass(frozen=True)
 class ToInt(Blocking):
-    """y = x without its fraction (towards zero), as int64.   InputError for NaN, infinity and what int64 cannot hold."""
+    """y = x without its fraction (towards zero), as int64.   InputError for NaN, infinity and what int64 cannot hold.
+
+    Same as: x.to(torch.int64), ONNX Cast to INT64; those let NaN through.
+    """
 
     def forward(self, *xs: Array) -> Array:
         (x,) = xs
@@ -170,6 +194,7 @@ class ToFloat(Op):
     """y = x as the graph's number: a float or Fraction stays as it is and passes the signal, an int or bool is converted.
 
     ``dtype`` ("float64", "float32", "exact") is the graph's arithmetic; ``graph.astype`` rewrites it through ``with_dtype``.
+    Same as: x.to(torch.float64), ONNX Cast to a float.
     """
 
     dtype: Literal["float64", "float32", "exact"] = "float64"

@@ -36,6 +36,7 @@ class BatchNorm(Op):
     x (N, C, ...), gamma, beta, mean, var (C,).   ShapeError for other shapes, InputError where var + eps <= 0.
     Affine in x, mean and beta jointly. With x active its weight is gamma, and beta and mean are only added.
     Expands to x * scale + shift with scale = gamma / sqrt(var + eps) and shift = beta - mean * scale.
+    Same as: torch.nn.BatchNorm1d to 3d in eval mode, ONNX BatchNormalization.
     """
 
     eps: float = 1e-5
@@ -154,6 +155,7 @@ class LayerNorm(_Standardising):
 
     x (N, ..., *D) with ``axes`` sizes D, [gamma], [beta] of shape D, or what broadcasts to it.   ShapeError for other shapes,
     InputError where var + eps is 0.
+    Same as: torch.nn.LayerNorm, ONNX LayerNormalization.
     """
 
     axes: int = 1
@@ -208,6 +210,7 @@ class GroupNorm(_Standardising):
     """y = (x - mean) / sqrt(var + eps) * gamma + beta, statistics over each of ``groups`` groups of neighbouring channels.
 
     x (N, C, ...), C a multiple of ``groups``, [gamma], [beta] (C,).   ShapeError for other shapes.
+    Same as: torch.nn.GroupNorm, ONNX GroupNormalization.
     """
 
     groups: int
@@ -236,6 +239,7 @@ class InstanceNorm(_Standardising):
     """y = (x - mean) / sqrt(var + eps) * gamma + beta, statistics over the positions of each channel of each sample.
 
     x (N, C, *S) with at least one spatial axis, [gamma], [beta] (C,).   ShapeError for other shapes.
+    Same as: torch.nn.InstanceNorm1d to 3d without stored statistics, ONNX InstanceNormalization.
     """
 
     eps: float = 1e-5

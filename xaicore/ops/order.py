@@ -160,7 +160,10 @@ class TopK(_Top):
 @final
 @dataclass(frozen=True)
 class TopKIndices(_Top, Blocking):
-    """y = the positions, int64, of what TopK with the same settings returns.   Raises ShapeError as TopK does."""
+    """y = the positions, int64, of what TopK with the same settings returns.   Raises ShapeError as TopK does.
+
+    Same as: the second result of torch.topk and of ONNX TopK.
+    """
 
     def forward(self, *xs: Array) -> Array:
         return np.asarray(self.order(xs[0])[0], np.int64)

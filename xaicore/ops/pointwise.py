@@ -66,7 +66,10 @@ def refuse(bad: Array, x: Array, who: object, why: str, what: str = "input") -> 
 @final
 @dataclass(frozen=True)
 class Exp(Pointwise):
-    """y = exp(x).   InputError where the result exceeds the largest float (x > 709 in float64, > 88 in float32)."""
+    """y = exp(x).   InputError where the result exceeds the largest float (x > 709 in float64, > 88 in float32).
+
+    Same as: torch.exp, ONNX Exp; those give inf.
+    """
 
     rational = False
 
@@ -80,7 +83,10 @@ class Exp(Pointwise):
 @final
 @dataclass(frozen=True)
 class Expm1(Pointwise):
-    """y = exp(x) - 1, accurate near 0.   InputError where the result exceeds the largest float."""
+    """y = exp(x) - 1, accurate near 0.   InputError where the result exceeds the largest float.
+
+    Same as: torch.expm1.
+    """
 
     rational = False
 
@@ -94,7 +100,10 @@ class Expm1(Pointwise):
 @final
 @dataclass(frozen=True)
 class Log(Pole):
-    """y = ln(x) for x > 0.   InputError elsewhere, at 0 too: no -inf leaves this operator."""
+    """y = ln(x) for x > 0.   InputError elsewhere, at 0 too: no -inf leaves this operator.
+
+    Same as: torch.log, ONNX Log; those give -inf and NaN.
+    """
 
     rational = False
 
@@ -109,7 +118,10 @@ class Log(Pole):
 @final
 @dataclass(frozen=True)
 class Log1p(Pole):
-    """y = ln(1 + x) for x > -1, accurate near 0.   InputError elsewhere."""
+    """y = ln(1 + x) for x > -1, accurate near 0.   InputError elsewhere.
+
+    Same as: torch.log1p.
+    """
 
     rational = False
 
@@ -145,7 +157,10 @@ class Sqrt(Pole):
 @final
 @dataclass(frozen=True)
 class Rsqrt(Pole):
-    """y = x^(-1/2) for x > 0.   InputError elsewhere."""
+    """y = x^(-1/2) for x > 0.   InputError elsewhere.
+
+    Same as: torch.rsqrt.
+    """
 
     rational = False
 
@@ -160,7 +175,10 @@ class Rsqrt(Pole):
 @final
 @dataclass(frozen=True)
 class Reciprocal(Pole):
-    """y = 1 / x for x != 0.   InputError at 0, and where 1 / x exceeds the largest float."""
+    """y = 1 / x for x != 0.   InputError at 0, and where 1 / x exceeds the largest float.
+
+    Same as: torch.reciprocal, ONNX Reciprocal; those give inf at 0.
+    """
 
     def value(self, x: Array) -> Array:
         refuse(x == 0, x, "Reciprocal", "1 / x needs x != 0; add a small constant before it")
@@ -178,6 +196,7 @@ class Pow(Pole):
     p a whole number: every x (x != 0 when p < 0), and exact on rationals. Otherwise x >= 0 (x > 0 when p < 0).
     InputError elsewhere, where the result exceeds the largest float, and in the vjp at 0 when 0 < p < 1 (infinite slope)
     unless no signal arrives there.
+    Same as: torch.pow and ONNX Pow with a constant exponent.
     """
 
     exponent: float
@@ -217,7 +236,10 @@ class Pow(Pole):
 @final
 @dataclass(frozen=True)
 class Erf(Pointwise):
-    """y = 2/sqrt(pi) int_0^x exp(-t^2) dt."""
+    """y = 2/sqrt(pi) int_0^x exp(-t^2) dt.
+
+    Same as: torch.erf, ONNX Erf.
+    """
 
     rational = False
 
@@ -234,7 +256,10 @@ class Erf(Pointwise):
 @final
 @dataclass(frozen=True)
 class Sin(Pointwise):
-    """y = sin(x), x in radians."""
+    """y = sin(x), x in radians.
+
+    Same as: torch.sin, ONNX Sin.
+    """
 
     rational = False
 
@@ -248,7 +273,10 @@ class Sin(Pointwise):
 @final
 @dataclass(frozen=True)
 class Cos(Pointwise):
-    """y = cos(x), x in radians."""
+    """y = cos(x), x in radians.
+
+    Same as: torch.cos, ONNX Cos.
+    """
 
     rational = False
 
@@ -280,7 +308,10 @@ class Abs(Pointwise):
 @final
 @dataclass(frozen=True)
 class Neg(Pointwise):
-    """y = -x."""
+    """y = -x.
+
+    Same as: torch.neg, ONNX Neg.
+    """
 
     def affine(self, active: Any) -> bool:
         return True
@@ -295,7 +326,10 @@ class Neg(Pointwise):
 @final
 @dataclass(frozen=True)
 class Sign(Pointwise):
-    """y = -1, 0 or 1, the sign of x; derivative 0 everywhere."""
+    """y = -1, 0 or 1, the sign of x; derivative 0 everywhere.
+
+    Same as: torch.sign, ONNX Sign.
+    """
 
     def value(self, x: Array) -> Array:
         return _sign(x)
@@ -307,7 +341,10 @@ class Sign(Pointwise):
 @final
 @dataclass(frozen=True)
 class Floor(Pointwise):
-    """y = the largest whole number <= x; derivative 0 everywhere."""
+    """y = the largest whole number <= x; derivative 0 everywhere.
+
+    Same as: torch.floor, ONNX Floor.
+    """
 
     def value(self, x: Array) -> Array:
         return whole(math.floor, x) if is_exact(x) else np.floor(x)
@@ -319,7 +356,10 @@ class Floor(Pointwise):
 @final
 @dataclass(frozen=True)
 class Ceil(Pointwise):
-    """y = the smallest whole number >= x; derivative 0 everywhere."""
+    """y = the smallest whole number >= x; derivative 0 everywhere.
+
+    Same as: torch.ceil, ONNX Ceil.
+    """
 
     def value(self, x: Array) -> Array:
         return whole(math.ceil, x) if is_exact(x) else np.ceil(x)

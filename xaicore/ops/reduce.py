@@ -44,7 +44,10 @@ class _Reduction(Op):
 @final
 @dataclass(frozen=True)
 class Sum(_Reduction):
-    """y = sum of x over ``axes``."""
+    """y = sum of x over ``axes``.
+
+    Same as: torch.sum, ONNX ReduceSum.
+    """
 
     axes: tuple[int, ...]
     keepdims: bool = False
@@ -63,7 +66,10 @@ class Sum(_Reduction):
 @final
 @dataclass(frozen=True)
 class Mean(_Reduction):
-    """y = mean of x over ``axes``."""
+    """y = mean of x over ``axes``.
+
+    Same as: torch.mean, ONNX ReduceMean.
+    """
 
     axes: tuple[int, ...]
     keepdims: bool = False
@@ -158,6 +164,7 @@ class Variance(_Reduction):
 
     ddof 0 is the variance of the entries themselves, 1 the unbiased estimate (the default of torch.var).
     Expands to Mean, Sub, Mul and Mean, or Sum and Div when ddof is not 0.
+    Same as: torch.var with correction=ddof.
     """
 
     axes: tuple[int, ...]

@@ -358,7 +358,10 @@ class Expand(_Routes):
 @final
 @dataclass(frozen=True)
 class Identity(_Routes):
-    """y = x."""
+    """y = x.
+
+    Same as: torch.nn.Identity, ONNX Identity.
+    """
 
     def forward(self, *xs: Array) -> Array:
         return xs[0]
@@ -370,7 +373,10 @@ class Identity(_Routes):
 @final
 @dataclass(frozen=True)
 class Dropout(_Routes):
-    """y = x: what dropout is when a model is used and not trained. ``rate`` is kept for the way back to a framework."""
+    """y = x: what dropout is when a model is used and not trained. ``rate`` is kept for the way back to a framework.
+
+    Same as: torch.nn.Dropout in eval mode, ONNX Dropout at inference.
+    """
 
     rate: float = 0.5
 

@@ -17,7 +17,10 @@ from xaicore.ops.pointwise import Pointwise, Pole, bounded, refuse
 @final
 @dataclass(frozen=True)
 class Tan(Pointwise):
-    """y = tan(x); derivative 1 + y^2."""
+    """y = tan(x); derivative 1 + y^2.
+
+    Same as: torch.tan, ONNX Tan.
+    """
 
     rational = False
 
@@ -31,7 +34,10 @@ class Tan(Pointwise):
 @final
 @dataclass(frozen=True)
 class Asin(Pole):
-    """y = arcsin(x), -1 <= x <= 1; derivative 1 / sqrt(1 - x^2).   InputError elsewhere, and for a signal at -1 and 1."""
+    """y = arcsin(x), -1 <= x <= 1; derivative 1 / sqrt(1 - x^2).   InputError elsewhere, and for a signal at -1 and 1.
+
+    Same as: torch.asin, ONNX Asin; those give NaN outside.
+    """
 
     rational = False
 
@@ -46,7 +52,10 @@ class Asin(Pole):
 @final
 @dataclass(frozen=True)
 class Acos(Pole):
-    """y = arccos(x), -1 <= x <= 1; derivative -1 / sqrt(1 - x^2).   InputError elsewhere, and for a signal at -1 and 1."""
+    """y = arccos(x), -1 <= x <= 1; derivative -1 / sqrt(1 - x^2).   InputError elsewhere, and for a signal at -1 and 1.
+
+    Same as: torch.acos, ONNX Acos; those give NaN outside.
+    """
 
     rational = False
 
@@ -61,7 +70,10 @@ class Acos(Pole):
 @final
 @dataclass(frozen=True)
 class Atan(Pointwise):
-    """y = arctan(x); derivative 1 / (1 + x^2)."""
+    """y = arctan(x); derivative 1 / (1 + x^2).
+
+    Same as: torch.atan, ONNX Atan.
+    """
 
     rational = False
 
@@ -76,7 +88,10 @@ class Atan(Pointwise):
 @final
 @dataclass(frozen=True)
 class Sinh(Pointwise):
-    """y = (exp(x) - exp(-x)) / 2; derivative cosh(x).   InputError where the result exceeds the largest float."""
+    """y = (exp(x) - exp(-x)) / 2; derivative cosh(x).   InputError where the result exceeds the largest float.
+
+    Same as: torch.sinh, ONNX Sinh.
+    """
 
     rational = False
 
@@ -90,7 +105,10 @@ class Sinh(Pointwise):
 @final
 @dataclass(frozen=True)
 class Cosh(Pointwise):
-    """y = (exp(x) + exp(-x)) / 2; derivative sinh(x).   InputError where the result exceeds the largest float."""
+    """y = (exp(x) + exp(-x)) / 2; derivative sinh(x).   InputError where the result exceeds the largest float.
+
+    Same as: torch.cosh, ONNX Cosh.
+    """
 
     rational = False
 
@@ -104,7 +122,10 @@ class Cosh(Pointwise):
 @final
 @dataclass(frozen=True)
 class Asinh(Pointwise):
-    """y = ln(x + sqrt(x^2 + 1)); derivative 1 / sqrt(x^2 + 1)."""
+    """y = ln(x + sqrt(x^2 + 1)); derivative 1 / sqrt(x^2 + 1).
+
+    Same as: torch.asinh, ONNX Asinh.
+    """
 
     rational = False
 
@@ -118,7 +139,10 @@ class Asinh(Pointwise):
 @final
 @dataclass(frozen=True)
 class Acosh(Pole):
-    """y = ln(x + sqrt(x^2 - 1)), x >= 1; derivative 1 / sqrt(x^2 - 1).   InputError elsewhere, and for a signal at 1."""
+    """y = ln(x + sqrt(x^2 - 1)), x >= 1; derivative 1 / sqrt(x^2 - 1).   InputError elsewhere, and for a signal at 1.
+
+    Same as: torch.acosh, ONNX Acosh; those give NaN outside.
+    """
 
     rational = False
 
@@ -133,7 +157,10 @@ class Acosh(Pole):
 @final
 @dataclass(frozen=True)
 class Atanh(Pointwise):
-    """y = ln((1 + x) / (1 - x)) / 2, -1 < x < 1; derivative 1 / (1 - x^2).   InputError elsewhere."""
+    """y = ln((1 + x) / (1 - x)) / 2, -1 < x < 1; derivative 1 / (1 - x^2).   InputError elsewhere.
+
+    Same as: torch.atanh, ONNX Atanh; those give NaN outside.
+    """
 
     rational = False
 

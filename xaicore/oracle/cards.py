@@ -142,10 +142,10 @@ def code_of(id: str) -> tuple[Code, ...]:
     """The functions that a method is: the rules at layers of a rule set, else its own."""
     found: dict[str, Code] = {}
     for rule in rules_of(id).values():
-        one = _code(_innermost(rule.apply))
+        one = code_lines(_innermost(rule.apply))
         found.setdefault(one.where, one)
     if not found:
-        one = _code(METHODS[id].run)
+        one = code_lines(METHODS[id].run)
         found[one.where] = one
     return tuple(found.values())
 
@@ -160,7 +160,7 @@ def _innermost(function: Callable[..., Any]) -> Callable[..., Any]:
         function = cells["rule"].apply
 
 
-def _code(function: Callable[..., Any]) -> Code:
+def code_lines(function: Callable[..., Any]) -> Code:
     """The lines of a function without its docstring, with the notes."""
     owner = function.__qualname__.split(".")[0]
     lines = textwrap.dedent(inspect.getsource(function)).rstrip().splitlines()
@@ -231,8 +231,13 @@ def plain(c: Card) -> dict[str, Any]:
 
 def markdown(c: Card) -> str:
     """A card as a section of a document."""
-    lines = [f"## {c.id}", "", c.idea, ""]
-    for heading, body in sections(c)[1:]:
+    return document_of(c.id, sections(c))
+
+
+def document_of(id: str, card: list[tuple[str, list[str]]]) -> str:
+    """Headings and lines, the idea first, as a section of a document."""
+    lines = [f"## {id}", "", *card[0][1], ""]
+    for heading, body in card[1:]:
         code = heading.startswith("the code") or heading == "the equation"
         heading = re.sub(r":\d+$", "", heading)                         # a document does not follow the lines of a file
         lines += [f"**{heading[0].upper()}{heading[1:]}**", ""]
