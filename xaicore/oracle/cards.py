@@ -27,7 +27,7 @@ from xaicore.rules.ruleset import Rule
 from xaicore.rules.sources import SOURCES, cite
 
 NOTES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "epsilon": (("s = ratio(", "s_j = R_j / (z_j + eps sign z_j)"), ("parts = times(step.xs", "R_i = x_i Σ_j w_ij s_j")),
+    "epsilon": (("found = times(step.xs", "R_i = x_i Σ_j w_ij s_j"), ("return passed(parts", "s_j = R_j / (z_j + eps sign z_j)")),
     "gamma": (("z = a.apply()", "z_j: its sign says which contributions are favoured"), ("above, below =", "R_j of z_j > 0 and of z_j < 0"),
               ("parts = branch(a, above", "z_j > 0: w + γ w+ where x w > 0"), ("return plus(parts, branch", "z_j < 0: the other sign")),
     "alpha_beta": (("parts = scaled(scalar(alpha", "α (x_i w_ij)+ R_j / z_j+"),

@@ -1,7 +1,7 @@
 """Cards of operators and of axioms, in the form of those of methods (cards.py): headings with lines, read from where things are kept.
 
-``operator_card("Conv")`` and ``axiom_card("completeness")`` are the one source of ``xaicore rules ID``, the viewer and docs/cards.py. What no
-docstring says (the idea, the example, when it misleads) stands in operators/ and axiom_ideas.py.
+``operator_card("Conv")`` and ``axiom_card("completeness")`` are the one source of ``xaicore rules ID``, the viewer and docs/cards_*.md.
+What no docstring says (the idea, the example, when it misleads) stands in operators/ and axiom_ideas.py.
 """
 
 from __future__ import annotations
