@@ -35,7 +35,7 @@ NOTES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "w_square": (("z = a.apply(", "Σ_i w_ij²"), ("return a.back(", "R_i = Σ_j w_ij² R_j / Σ_i w_ij²")),
     "flat": (("return share_bias", "R_i = Σ_j R_j / (number of inputs of j)"),),
     "z_box": (("from_low, from_high", "x_i - l_i and x_i - h_i"), ("terms =", "(x_i - l_i) w_ij+ and (x_i - h_i) w_ij-"),
-              ("return a.shares", "R_i = Σ_j (both) R_j / Σ_i (both)")),
+              ("return shared(a", "R_i = Σ_j (both) R_j / Σ_i (both)")),
     "_vjp": (("return step.vjp", "g_i = Σ_j g_j ∂y_j/∂x_i"),),
     "_rectified_signal": (("return (positive", "g_i = max(g_j, 0)"),),
     "_positive_gradient": (("return step.vjp(positive", "g_i = max(g_j, 0) if z_i > 0, else 0"),),
