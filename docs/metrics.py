@@ -29,7 +29,9 @@ print(e)                      # a table; e.to_json(); e.ranking("deletion"); e.a
 e["gradient", "deletion"].extras["curve"]                           # what a number came from
 ```
 
-Papers are cited from memory where their text was not at hand (`xaicore/metrics/sources.py` says so).
+Each row says where its formula stands. {seen} of the {count} were compared with the code of their papers' authors, which is named with
+what it does otherwise; the others are reconstructions from later descriptions (`xaicore/rules/formulas.py`, for objectives and tools of
+representations, too).
 """
 FAMILIES = ("faithfulness", "robustness", "localisation", "complexity", "randomisation", "axiomatic", "fixation", "retraining")
 PEERS = (
@@ -67,14 +69,14 @@ PEERS = (
 
 def page() -> str:
     """The text."""
-    parts = [HEAD.format(count=len(METRICS))]
+    parts = [HEAD.format(count=len(METRICS), seen=sum(row.formula.checked for row in METRICS.values()))]
     better = {"larger": "larger is better", "smaller": "smaller is better", "neither": "describes, does not judge"}
     for family in FAMILIES:
         parts.append(f"## {family.capitalize()}\n")
         for row in (r for r in METRICS.values() if r.family == family):
             one = METRIC_WORKED[row.id]
             values = ", ".join(f"{v:.6g}" for v in one.expected)
-            source = f"{PAPERS[row.source].title} ({PAPERS[row.source].year})"
+            source = f"{PAPERS[row.source].title} ({PAPERS[row.source].year}), {row.formula}"
             parts.append(f"**`{row.id}`** {row.summary}\n\n*{better[row.better]}; needs {', '.join(row.needs)}; {source}*\n\n"
                          f"By hand: {one.by_hand}. **{values}**\n")
     parts.append("## Beside captum and Quantus\n\nRun by `tests/metrics/test_peers.py` where they are installed; *same* is asserted, and "

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     (row,) = rows
     shared.say(f"{row.id}   ({row.family})\n")
     shared.say(inspect.getdoc(row.run) or row.summary)
-    shared.say(f"\nbetter     {row.better}\nneeds      {', '.join(row.needs)}\ncosts      {row.cost}\nsource     {PAPERS[row.source]}\n")
+    shared.say(f"\nbetter     {row.better}\nneeds      {', '.join(row.needs)}\ncosts      {row.cost}\nsource     {PAPERS[row.source]}\n"
+               f"formula    {row.formula}\n")
     if row.settings:
         shared.show(listing(([k, repr(v)] for k, v in row.settings.items()), "setting", "default"))
     return 0

@@ -51,7 +51,7 @@ def explain(
     row = _method(method)
     checked = _settings(row, settings, speed)
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
-    task = make_task(graph, x, target, output, batch_size, _progress(progress), _keep(keep), wrt, row.free)
+    task = make_task(graph, x, target, output, batch_size, progress_of(progress), _keep(keep), wrt, row.free)
     checked = _range_of_input(task, row, checked, reached)
     return _described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started)
 
@@ -74,7 +74,7 @@ def explain_all(
     asked = [(label, _method(method), settings) for label, method, settings in _labelled(methods)]
     ready = [(label, row, _settings(row, settings, speed)) for label, row, settings in asked]
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
-    report, keep = _progress(progress), _keep(keep)
+    report, keep = progress_of(progress), _keep(keep)
     first: dict[bool, Task] = {}
     out: dict[str, tuple[Attribution, ...]] = {}
     for label, row, settings in ready:
@@ -250,7 +250,8 @@ def _background_at(task: Task, inner: Task, settings: dict[str, Any]) -> dict[st
     return {**settings, "background": {name: values}}
 
 
-def _progress(progress: bool | Progress | None) -> Progress | None:
+def progress_of(progress: bool | Progress | None) -> Progress | None:
+    """What is to be called with (done, count): nothing, the given function, or a bar on the terminal for True. InputError otherwise."""
     if progress is None or progress is False:
         return None
     if progress is not True:

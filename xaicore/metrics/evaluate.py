@@ -12,7 +12,7 @@ import numpy as np
 
 from xaicore.errors import ExactnessError, Inapplicable, InputError, UnknownName, Unsupported, nearest
 from xaicore.graph.graph import Graph
-from xaicore.methods.explain import _progress as progress_of
+from xaicore.methods.explain import progress_of
 from xaicore.methods.sweep import quiet
 from xaicore.methods.table import METHODS
 from xaicore.methods.task import Progress

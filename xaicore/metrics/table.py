@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from xaicore.metrics import axiomatic, complexity, curves, faithfulness, fixation, localisation, pic, randomisation, roar, robustness
+from xaicore.rules.formulas import METRIC_FORMULAS, Formula
 
 NEEDS = ("map", "f", "method", "batch", "image", "classes", "truth", "human", "fixations", "data")
 """What a metric cannot do without. "map": the attribution alone;  "f": the model, evaluated;  "method": the method, asked again;
@@ -40,6 +41,11 @@ class Metric:
     def judged(self, settings: Mapping[str, Any]) -> str:
         """Which way is better with these settings: another ``order`` of removal may turn it around."""
         return self.by_order.get(str(settings.get("order", "")), self.better)
+
+    @property
+    def formula(self) -> Formula:
+        """Where it stands in the source, and what it was compared with."""
+        return METRIC_FORMULAS[self.id]
 
     @property
     def random(self) -> bool:

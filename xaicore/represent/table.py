@@ -9,6 +9,7 @@ from typing import Any
 
 from xaicore.represent import blocks, dictionary, features, meta_sne, neighbours, nmf, patches, receptive, recurrent, sequence, svcca, tsne
 from xaicore.represent.cka import cka
+from xaicore.rules.formulas import TOOL_FORMULAS, Formula
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Tool:
     def summary(self) -> str:
         """In one line."""
         return (self.run.__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def formula(self) -> Formula:
+        """Where it stands in the source, and what it was compared with."""
+        return TOOL_FORMULAS[self.id]
 
 
 _ROWS = (

@@ -16,6 +16,7 @@ import numpy as np
 from xaicore.errors import InputError, ShapeError
 from xaicore.methods.sweep import whole
 from xaicore.numerics import Array
+from xaicore.rules.formulas import OBJECTIVE_FORMULAS, Formula
 from xaicore.visualize.objective import IMAGE, OUTPUT, PROBABILITY, Measure, Objective, Term
 
 TINY = 1e-12
@@ -327,6 +328,11 @@ class Kind:
     def summary(self) -> str:
         """In one line."""
         return (self.make.__doc__ or "").strip().splitlines()[0]
+
+    @property
+    def formula(self) -> Formula:
+        """Where it stands in the source, and what it was compared with."""
+        return OBJECTIVE_FORMULAS[self.id]
 
 
 _ROWS = (
