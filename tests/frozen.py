@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 import xaicore.graph.run
-import xaicore.methods.line
 import xaicore.methods.task
 from xaicore.rules.ruleset import Pair, Rule
 
-run_node, check_feeds, call = xaicore.graph.run.run_node, xaicore.graph.run.check_feeds, Rule.__call__
+run_within, check_feeds, call = xaicore.graph.run.run_within, xaicore.graph.run.check_feeds, Rule.__call__
 
 
 def frozen(x: Any) -> Any:
@@ -26,7 +25,7 @@ def frozen(x: Any) -> Any:
 def freeze(patch: Any) -> None:
     """Makes operators, rules and methods run on read-only arrays, until pytest's monkeypatch is undone."""
     def node(*args: Any) -> np.ndarray:
-        return frozen(run_node(*args))
+        return frozen(run_within(*args))
 
     def feeds(*args: Any) -> dict[str, np.ndarray]:
         return {k: frozen(v.copy()) for k, v in check_feeds(*args).items()}
@@ -34,7 +33,6 @@ def freeze(patch: Any) -> None:
     def rule(self: Rule, step: Any, signal: Any) -> Any:
         return call(self, step, frozen(signal))
 
-    patch.setattr(xaicore.graph.run, "run_node", node)
-    patch.setattr(xaicore.methods.line, "run_node", node)
+    patch.setattr(xaicore.graph.run, "run_within", node)
     patch.setattr(xaicore.methods.task, "check_feeds", feeds)
     patch.setattr(Rule, "__call__", rule)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
 from xaicore.errors import GraphError, InputError, ShapeError, Unsupported
 from xaicore.graph.graph import DTYPES, Graph, Node
-from xaicore.graph.run import evaluate
+from xaicore.graph.run import evaluate_all, raising
 from xaicore.numerics import Array, rationals
 from xaicore.ops import Detach
 
@@ -46,8 +48,12 @@ class Step:
         return tuple(self.node.op.vjp(i, g, out, *at) if on else None for i, on in enumerate(self.active))
 
 
-def activity(graph: Graph, wrt: Collection[str]) -> dict[str, tuple[bool, ...]]:
+def activity(graph: Graph, wrt: Collection[str]) -> Mapping[str, tuple[bool, ...]]:
     """For every node, which of its inputs depend on ``wrt`` by a path that no operator blocks."""
+    return graph.once(("activity", tuple(wrt)), lambda: MappingProxyType(_activity(graph, wrt)))
+
+
+def _activity(graph: Graph, wrt: Collection[str]) -> dict[str, tuple[bool, ...]]:
     on = set(wrt)
     flags: dict[str, tuple[bool, ...]] = {}
     for node in graph.nodes:
@@ -102,8 +108,7 @@ def forward(
         first = next((n.layer or n.name for n in graph.nodes), "embedding")
         raise InputError(f"no input of this graph is floating, so there is nothing to differentiate; explain a layer instead, for example "
                          f"layer={first!r} (xaicore inspect lists the layers)")
-    everything = [*graph.inputs, *graph.params, *(n.name for n in graph.nodes)]
-    trace = Trace(graph, evaluate(graph, feeds, keep=everything), activity(graph, explained), explained)
+    trace = Trace(graph, evaluate_all(graph, feeds), activity(graph, explained), explained)
     return trace if baseline is None else beside(trace, baseline)
 
 
@@ -111,8 +116,7 @@ def beside(trace: Trace, baseline: Mapping[str, Array]) -> Trace:
     """The trace with the baseline's values as ``ref``."""
     graph, values = trace.graph, trace.values
     shared = {n.name: values[n.name] for n in graph.nodes if isinstance(n.op, Detach) and n.op.shared}
-    there = evaluate(graph, baseline, keep=[*graph.inputs, *graph.params, *(n.name for n in graph.nodes)], override=shared)
-    return replace(trace, ref=Trace(graph, there, trace.active, trace.wrt))
+    return replace(trace, ref=Trace(graph, evaluate_all(graph, baseline, shared), trace.active, trace.wrt))
 
 
 Annotate = Callable[[Step], Any]
@@ -136,11 +140,15 @@ def with_notes(trace: Trace, table: Mapping[str, Annotate], start: Callable[[Arr
 def _in_range(node: Node, dtype: str, what: str) -> Iterator[None]:
     """Overflow and invalid operations inside are an InputError that names the node."""
     try:
-        with np.errstate(over="raise", invalid="raise", divide="raise"):
+        with raising():
             yield
     except FloatingPointError as error:
-        raise InputError(f"node {node.name!r}: {what} leaves the range of {dtype} at {node.op} ({error}); check the scale of the input, "
-                         f"that a baseline masks what the input masks, or give a rule with a denominator a larger eps") from error
+        raise _out_of_range(node, dtype, what, error) from error
+
+
+def _out_of_range(node: Node, dtype: str, what: str, error: FloatingPointError) -> InputError:
+    return InputError(f"node {node.name!r}: {what} leaves the range of {dtype} at {node.op} ({error}); check the scale of the input, "
+                      f"that a baseline masks what the input masks, or give a rule with a denominator a larger eps")
 
 
 # ----- backward ---------------------------------------------------------------------------------------------------
@@ -206,6 +214,11 @@ class Ledger:
         found = [(max(abs(float(v)) for v in np.asarray(e.absorbed).reshape(-1)), e) for e in self.entries]
         return tuple(e for amount, e in sorted(found, key=lambda pair: -pair[0]) if amount > tolerance * size)
 
+    @staticmethod
+    def later(make: Callable[[], Ledger]) -> Ledger:
+        """The ledger that ``make`` gives, which is asked when somebody looks into it."""
+        return _Later(make)
+
     def __str__(self) -> str:
         lines = [f"{'node':32} {'operator':18} {'arrived':>13} {'passed on':>13} {'absorbed':>13}"]
         for e in self.entries:
@@ -213,6 +226,25 @@ class Ledger:
             op = type(e.node.op).__name__
             lines.append(f"{e.node.name:32} {op:18} {a:13.6g} {p:13.6g} {d:13.3g}")
         return "\n".join(lines)
+
+
+class _Later(Ledger):
+    """``Ledger.later``."""
+
+    def __init__(self, make: Callable[[], Ledger]) -> None:
+        object.__setattr__(self, "make", make)
+
+    @cached_property
+    def _made(self) -> Ledger:
+        return self.make()                                              # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:                             # type: ignore[override]
+        return self._made.entries
+
+    @property
+    def seed(self) -> Array:                                            # type: ignore[override]
+        return self._made.seed
 
 
 @dataclass(frozen=True)
@@ -223,11 +255,11 @@ class Signals:
     ledger: Ledger
 
 
-def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = ()) -> Signals:
+def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = (), books: bool = True) -> Signals:
     """Carries ``seed`` (signals at values of the graph) back to the explained inputs, by the plan's rules.
 
-    ``keep`` names further values whose signal is returned. Raises Unsupported when the seed cannot reach an input, InputError
-    where a signal leaves the range of the dtype.
+    ``keep`` names further values whose signal is returned; without ``books`` the ledger stays empty. Raises Unsupported when the seed
+    cannot reach an input, InputError where a signal leaves the range of the dtype.
     """
     graph = trace.graph
     for name in seed:
@@ -237,41 +269,66 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
             raise Unsupported(f"{name!r} does not depend on {', '.join(trace.wrt)}, so there is nothing to attribute")
     flowing: dict[str, Signal] = dict(seed)
     kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep}
-    entries: list[Entry] = []
-    for node in reversed(graph.nodes):
-        if node.name in trace.wrt or node.name not in flowing:
-            continue
-        if not any(trace.active[node.name]):
-            continue
-        signal = flowing.pop(node.name)
-        if node.name in keep:
-            kept[node.name] = signal
-        step = trace.step(node)
-        with _in_range(node, graph.dtype, "the signal on its way back"):
-            parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
-            for i, part in zip(node.inputs, parts):
-                if part is not None:
-                    flowing[i] = flowing[i] + part if i in flowing else part
-            shared = tuple(None if i in graph.params else part for i, part in zip(node.inputs, parts))
-            entries.append(_entry(step, signal, shared, plan.measure))
-    total = None
-    for name, signal in seed.items():
-        ref = None if trace.ref is None else trace.ref.values[name]
-        amount = plan.measure(signal, trace.values[name], ref, trace.notes.get(name))
-        total = amount if total is None else total + amount
+    ledger = Books(trace, plan.measure) if books else None
+    order = graph.once(("backward", trace.wrt), lambda: tuple(
+        n for n in reversed(graph.nodes) if n.name not in trace.wrt and any(trace.active[n.name])))
+    with raising():
+        for node in order:
+            if node.name not in flowing:
+                continue
+            signal = flowing.pop(node.name)
+            if node.name in keep:
+                kept[node.name] = signal
+            step = trace.step(node)
+            try:
+                parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
+                for i, part in zip(node.inputs, parts):
+                    if part is not None:
+                        flowing[i] = flowing[i] + part if i in flowing else part
+                if ledger is not None:
+                    ledger.enter(step, signal, parts)
+            except FloatingPointError as error:
+                raise _out_of_range(node, graph.dtype, "the signal on its way back", error) from error
     reached = {k: flowing[k] for k in trace.wrt if k in flowing}
-    return Signals({**kept, **reached}, Ledger(tuple(entries), np.zeros(0) if total is None else total))
+    return Signals({**kept, **reached}, Ledger() if ledger is None else ledger.closed(seed))
 
 
-def _entry(step: Step, signal: Signal, parts: Sequence[Signal | None], measure: Measure) -> Entry:
-    """The line of one node. What goes to a parameter (explained along with the inputs) has no sample, and counts as absorbed."""
-    ref = step.ref
-    arrived = measure(signal, step.y, None if ref is None else ref.y, step.note)
-    passed = arrived * 0
-    for k, part in enumerate(parts):
-        if part is not None:
-            passed = passed + measure(part, step.xs[k], None if ref is None else ref.xs[k], step.notes[k] if step.notes else None)
-    return Entry(step.node, arrived, passed)
+class Books:
+    """A ledger in the making: what arrived at each node and what it passed on, in the unit that ``measure`` gives."""
+
+    def __init__(self, trace: Trace, measure: Measure) -> None:
+        self.trace, self.measure = trace, measure
+        self.entries: list[Entry] = []
+        self.came: dict[str, tuple[Signal, Array]] = {}
+
+    def enter(self, step: Step, signal: Signal, parts: Sequence[Signal | None]) -> None:
+        """One node. What goes to a parameter (explained along with the inputs) has no sample, and counts as absorbed.
+
+        A signal that came from one node alone was measured there: it is not measured again where it arrives.
+        """
+        came, arrived = self.came.pop(step.node.name, (None, np.zeros(0)))
+        if came is not signal:
+            arrived = self.amount(step.node.name, signal)
+        passed = arrived * 0
+        for i, part in zip(step.node.inputs, parts):
+            if part is not None and i not in self.trace.graph.params:
+                amount = self.amount(i, part)
+                passed = passed + amount
+                self.came[i] = part, amount
+        self.entries.append(Entry(step.node, arrived, passed))
+
+    def amount(self, name: str, signal: Signal) -> Array:
+        """The measure of a signal at a value."""
+        ref = self.trace.ref
+        return self.measure(signal, self.trace.values[name], None if ref is None else ref.values[name], self.trace.notes.get(name))
+
+    def closed(self, seed: Mapping[str, Signal]) -> Ledger:
+        """The ledger, with what was there at the start."""
+        total = None
+        for name, signal in seed.items():
+            amount = self.amount(name, signal)
+            total = amount if total is None else total + amount
+        return Ledger(tuple(self.entries), np.zeros(0) if total is None else total)
 
 
 def _checked(parts: Any, step: Step, dtype: str) -> tuple[Signal | None, ...]:

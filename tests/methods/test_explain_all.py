@@ -32,8 +32,8 @@ def test_equals_explain(layer):
 def test_one_forward_pass(monkeypatch):
     """Four methods and two targets take one pass; DeepLIFT takes one more for its baseline, and each target's own."""
     taken = []
-    evaluate = trace.evaluate
-    monkeypatch.setattr(trace, "evaluate", lambda *args, **more: taken.append(1) or evaluate(*args, **more))
+    evaluate = trace.evaluate_all
+    monkeypatch.setattr(trace, "evaluate_all", lambda *args, **more: taken.append(1) or evaluate(*args, **more))
     xc.explain_all(cnn(), image(2), ["gradient", "guided_backprop", "lrp.epsilon", "lrp.epsilon_plus"], [0, 1])
     assert len(taken) == 1
     xc.explain_all(cnn(), image(2), ["gradient", "deeplift.rescale"], [0, 1])
@@ -45,8 +45,8 @@ def test_prepared_graphs_are_shared(monkeypatch):
     from tests.oracle.planted import attending
 
     taken = []
-    evaluate = trace.evaluate
-    monkeypatch.setattr(trace, "evaluate", lambda *args, **more: taken.append(1) or evaluate(*args, **more))
+    evaluate = trace.evaluate_all
+    monkeypatch.setattr(trace, "evaluate_all", lambda *args, **more: taken.append(1) or evaluate(*args, **more))
     graph = attending()
     x = np.random.default_rng(0).normal(size=(2, *graph.inputs[graph.float_inputs[0]].shape[1:]))
     alone = [np.asarray(xc.explain(graph, x, "lrp.epsilon", eps=e, target=0)) for e in (1e-6, 1e-3)]

@@ -6,11 +6,11 @@ rewritten in passes.py, how it is evaluated in run.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -18,6 +18,12 @@ import numpy as np
 from xaicore.errors import GraphError, InputError, UnknownName, nearest
 from xaicore.numerics import Array
 from xaicore.ops.op import Op
+
+T = TypeVar("T")
+REMEMBERED = 64
+"""How many things a graph remembers of itself; the oldest gives way."""
+
+_NOTHING = object()
 
 DTYPES: Mapping[str, Any] = {"float64": np.dtype("float64"), "float32": np.dtype("float32"), "exact": np.dtype(object)}
 
@@ -63,6 +69,7 @@ class Graph:
     dtype: str = "float64"
     name: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)
+    remembered: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -105,6 +112,20 @@ class Graph:
     def float_inputs(self) -> tuple[str, ...]:
         """The inputs that can be attributed to."""
         return tuple(k for k, spec in self.inputs.items() if spec.kind == "float")
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """``make()``, remembered under ``key``: for what follows from this graph, which never changes, and from the key alone.
+
+        What is remembered goes with the graph; a graph that was derived from it (``replace``) begins with nothing. ``make`` must not give
+        anything that refers to this graph, or the graph would outlive its last user until the garbage collector comes.
+        """
+        found = self.remembered.get(key, _NOTHING)
+        if found is _NOTHING:
+            found = make()
+            for oldest in list(self.remembered)[: max(0, len(self.remembered) + 1 - REMEMBERED)]:
+                self.remembered.pop(oldest, None)
+            self.remembered[key] = found
+        return found                                                    # type: ignore[no-any-return]
 
     # ----- other arithmetic -------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -123,35 +122,63 @@ def evaluate(
     wanted = set(graph.outputs if keep is None else keep)
     override = override or {}
     values: dict[str, Array] = {**graph.params, **feeds}
-    readers = Counter(i for n in graph.nodes if n.name not in override for i in n.inputs)
-    for node in graph.nodes:
-        if node.name in override:
-            values[node.name] = override[node.name]
-            continue
-        xs = tuple(values[i] for i in node.inputs)
-        y = run_node(node, xs, graph.dtype)
-        values[node.name] = y
-        if visit is not None:
-            visit(node, xs, y)
-        for i in set(node.inputs):
-            readers[i] -= node.inputs.count(i)
-            if readers[i] == 0 and i not in wanted and i not in graph.params:
-                values.pop(i, None)
-        if not readers[node.name] and node.name not in wanted:
-            values.pop(node.name, None)
+    last = _last_readers(graph, override) if override else graph.once("last readers", lambda: _last_readers(graph))
+    outside = np.geterr()
+    with raising():
+        for node, read in zip(graph.nodes, last):
+            if node.name in override:
+                values[node.name] = override[node.name]
+                continue
+            xs = tuple([values[i] for i in node.inputs])
+            values[node.name] = y = run_within(node, xs, graph.dtype)
+            if visit is not None:
+                with np.errstate(**outside):
+                    visit(node, xs, y)
+            for i in read:
+                if i not in wanted:
+                    values.pop(i, None)
     return {k: values[k] for k in wanted if k in values}
+
+
+def evaluate_all(graph: Graph, feeds: Mapping[str, Array], override: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """Runs every node and returns every value, of the inputs and the parameters too; ``override`` as for ``evaluate``."""
+    values: dict[str, Array] = {**graph.params, **feeds}
+    with raising():
+        for node in graph.nodes:
+            known = None if override is None else override.get(node.name)
+            values[node.name] = run_within(node, [values[i] for i in node.inputs], graph.dtype) if known is None else known
+    return values
+
+
+def _last_readers(graph: Graph, override: Collection[str] = ()) -> tuple[tuple[str, ...], ...]:
+    """For every node the values, parameters apart, that nothing behind it reads any more, its own among them where nothing does."""
+    last: dict[str, int] = {}
+    for k, node in enumerate(graph.nodes):
+        last |= {} if node.name in override else dict.fromkeys((node.name, *node.inputs), k)
+    return tuple(tuple(i for i in (*dict.fromkeys(n.inputs), n.name) if last.get(i) == k and i not in graph.params)
+                 for k, n in enumerate(graph.nodes))
+
+
+def raising() -> np.errstate:
+    """Where overflow, division by zero and invalid operations of floats are errors."""
+    return np.errstate(over="raise", invalid="raise", divide="raise")
 
 
 def run_node(node: Node, xs: Sequence[Array], dtype: str) -> Array:
     """One node's output, with its name on every error, and with the promise that the arithmetic did not change."""
+    with raising():
+        return run_within(node, xs, dtype)
+
+
+def run_within(node: Node, xs: Sequence[Array], dtype: str) -> Array:
+    """``run_node`` where overflow is an error already (``raising``), which a pass enters once for all of its nodes."""
     if dtype == "exact" and not node.op.rational:
         raise ExactnessError(
             f"node {node.name!r}: {node.op} is not rational, so it has no value in exact mode; "
             f"use graph.astype('float64'), or cut the graph before it"
         )
     try:
-        with np.errstate(over="raise", invalid="raise", divide="raise"):
-            y = np.asarray(node.op.forward(*xs))
+        y = np.asarray(node.op.forward(*xs))
     except FloatingPointError as error:
         wider = ", or use graph.astype('float64')" if dtype == "float32" else ""
         raise InputError(f"node {node.name!r}{_from(node)}: {node.op} leaves the range of {dtype} ({error}); its output would not be a "

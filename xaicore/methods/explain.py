@@ -112,7 +112,7 @@ def _labelled(methods: Sequence[Any] | Mapping[str, Any]) -> list[tuple[str, str
 def _at_speed(graph: Graph, speed: str) -> Graph:
     if speed not in SPEEDS:
         raise UnknownName(f"speed={speed!r}: the speeds are {' and '.join(map(repr, SPEEDS))}")
-    return faster(graph) if speed == "fast" and isinstance(graph, Graph) else graph
+    return graph.once("faster", lambda: faster(graph)) if speed == "fast" and isinstance(graph, Graph) else graph
 
 
 def _floating(graph: Graph, x: Any, layer: Any) -> tuple[Graph, Any, Any]:

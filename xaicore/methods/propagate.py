@@ -16,7 +16,7 @@ from xaicore.rules.gradient import gradient as gradient_rules
 from xaicore.rules.guided import guided_backprop
 from xaicore.rules.patterns import Patterns, fit_patterns, pattern_rules
 from xaicore.rules.ruleset import Pair, Plan, RuleSet, sign_parts
-from xaicore.trace import Signal, Signals, Trace, backward, beside
+from xaicore.trace import Ledger, Signal, Signals, Trace, backward, beside, forward
 
 Reduce = Literal["none", "abs", "max_abs", "sum_abs", "l2"]
 
@@ -39,7 +39,7 @@ class Passage:
 
 def pass_back(
     task: Task, rules: RuleSet, method: str, baseline: Any = None, seed: Array | None = None, plan: Plan | None = None,
-    kept: Callable[[Task, Trace], Sequence[str]] | None = None,
+    kept: Callable[[Task, Trace], Sequence[str]] | None = None, books: bool = True,
 ) -> Passage:
     """The backward pass of a rule set from the explained value; settings as in ``propagate``; ``kept`` names values (default: all)."""
     if rules.carrier == "relevance" and task.output != "logit" and task.head is not None:
@@ -52,7 +52,7 @@ def pass_back(
         seed = task.weights * trace[task.value] if rules.carrier == "relevance" else task.weights
     plan = rules.plan(trace.graph, trace.wrt, task.value) if plan is None else plan
     names = [n.name for n in graph.nodes] if kept is None else kept(task, trace)
-    signals = backward(trace, plan, {task.value: seed}, names)
+    signals = backward(trace, plan, {task.value: seed}, names, books)
     return Passage(rules, trace, plan, signals, seed, start)
 
 
@@ -66,7 +66,7 @@ def propagate(
     is; "probability": seed 1, read out as it is; "multiplier": seed 1, read out times (x - baseline). ``seed`` replaces the seed,
     ``plan`` the rule set's plan for what lies before the explained value.
     """
-    passage = pass_back(task, rules, method, baseline, seed, plan, _kept)
+    passage = pass_back(task, rules, method, baseline, seed, plan, _kept, books=task.keep != "inputs")
     trace, signals, start = passage.trace, passage.signals, passage.baseline
 
     def read(name: str, signal: Signal) -> Array:
@@ -78,7 +78,24 @@ def propagate(
         output=task.scores(trace[task.value]), method=method, graph=task.graph, feeds=task.feeds, target=task.target,
         settings=dict(rules.settings), explained=task.words, baseline=start,
         baseline_output=None if trace.ref is None else task.scores(trace.ref[task.value]),
-        layers=Layers(trace.graph, {k: v for k, v in found.items() if k not in task.wrt}), ledger=signals.ledger)
+        layers=Layers(trace.graph, {k: v for k, v in found.items() if k not in task.wrt}),
+        ledger=signals.ledger if task.keep != "inputs" else _books_later(passage, task.value))
+
+
+def _books_later(passage: Passage, value: str) -> Ledger:
+    """The ledger of a passage whose inner values nobody asked for: the passage is taken again when somebody looks into it.
+
+    What it is made of is the inputs, copied, so that neither the values inside nor a caller's writing live on in it.
+    """
+    rules, plan, seed, graph, wrt = passage.rules, passage.plan, passage.seed, passage.trace.graph, passage.trace.wrt
+    feeds = {k: passage.trace[k].copy() for k in graph.inputs}
+    there = None if passage.baseline is None else {k: v.copy() for k, v in passage.baseline.items()}
+
+    def again() -> Ledger:
+        trace = rules.note(forward(graph, feeds, there, wrt))
+        return backward(trace, plan, {value: seed}).ledger
+
+    return Ledger.later(again)
 
 
 STARTS: Mapping[str, Callable[[Array, Array], Array]] = {

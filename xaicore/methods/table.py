@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -156,7 +157,8 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
         known = {**known, **around, "start": "value"}
 
     def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, start: str = "value", **settings: Any) -> Attribution:
-        made = _dialect(build(**{k: v for k, v in settings.items() if k not in around}) if rules is None else rules, settings)
+        made = _dialect(rules, settings) if rules is not None else _remembered(
+            task, (id, _plain(settings)), lambda: _dialect(build(**{k: v for k, v in settings.items() if k not in around}), settings))
         return propagate(task, made, id, baseline, seed=seed_of(task, start) if relevance else None)
 
     run.__doc__ = build.__doc__
@@ -165,8 +167,20 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
     return _row(id, run, *promises, source=source, layer="signal", settings=known, summary=line, cost=cost)
 
 
+def _plain(settings: Mapping[str, Any]) -> Hashable:
+    """The settings as a key, the kind of each number in it; None where one of them is more than a number or a name."""
+    if not all(v is None or isinstance(v, (bool, int, float, str, Fraction)) for v in settings.values()):
+        return None
+    return tuple((k, type(v), str(v)) for k, v in sorted(settings.items()))
+
+
+def _remembered(task: Task, key: tuple[str, Hashable], make: Callable[[], RuleSet]) -> RuleSet:
+    """The rule set, made once for a graph where ``key`` says all."""
+    return make() if key[1] is None else task.graph.once(("rules", *key), lambda: make().known_as(key))
+
+
 def _dialect(rules: RuleSet, settings: Mapping[str, Any]) -> RuleSet:
-    around = {k: settings[k] for k in _settings_of(in_dialect) if k in settings}
+    around = {k: settings[k] for k in _AROUND if k in settings}
     return in_dialect(rules, **around) if around else rules
 
 
@@ -185,6 +199,7 @@ def rule_set_of(id: str, settings: Mapping[str, Any]) -> RuleSet:
     return RULE_SETS[same[id]]()
 
 
+_AROUND = tuple(_settings_of(in_dialect))
 _ALWAYS = ("batch_invariance", "determinism")
 _LRP = (*_ALWAYS, "conservation", "symmetry")
 _DEEPLIFT = (*_ALWAYS, "completeness", "conservation", "sensitivity_a", "symmetry", "linearity")

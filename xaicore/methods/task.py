@@ -32,17 +32,32 @@ BUDGET = 2**28
 
 @dataclass(eq=False)
 class Memo:
-    """What rule sets made of one trace: prepared graphs, and their traces. Shared by the methods that explain the same forward pass."""
+    """Traces of the graphs that rule sets prepared, beside one trace. Shared by the methods that explain the same forward pass."""
 
     trace: Trace | None = None
-    graphs: dict[Any, Graph] = field(default_factory=dict)
     traces: dict[int, Trace] = field(default_factory=dict)
 
     def of(self, trace: Trace) -> Memo:
         """This memory where it is about ``trace``, an empty one otherwise."""
         if self.trace is not trace:
-            self.trace, self.graphs, self.traces = trace, {}, {}
+            self.trace, self.traces = trace, {}
         return self
+
+
+class Shapes(Mapping[str, tuple[int, ...]]):
+    """The shape of every value of a run."""
+
+    def __init__(self, values: Mapping[str, Array]) -> None:
+        self.values_of = values
+
+    def __getitem__(self, name: str) -> tuple[int, ...]:
+        return self.values_of[name].shape
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_of)
+
+    def __len__(self) -> int:
+        return len(self.values_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +102,17 @@ class Task:
     # ----- as a rule set wants it ---------------------------------------------------------------------------------
 
     def prepared(self, rules: RuleSet) -> Graph:
-        """The graph as ``rules`` want it (``RuleSet.prepare``)."""
+        """The graph as ``rules`` want it (``RuleSet.prepare``). The graph remembers it for the sizes of the inputs that it saw last, since
+        folded weights take memory; of the batch, operators tell one sample from several."""
         assert self.trace is not None
-        shapes = {k: v.shape for k, v in self.trace.values.items()}
-        return rules.prepare(self.graph, shapes, self.memo.of(self.trace).graphs)
+        sizes = tuple((k, min(len(v), 2), v.shape[1:]) for k, v in self.feeds.items())
+        slot: dict[Any, dict[Any, Graph | None]] = self.graph.once("prepared", dict)
+        known = slot.get(sizes)
+        if known is None:
+            known = {}
+            slot.clear()
+            slot[sizes] = known
+        return rules.prepare(self.graph, Shapes(self.trace.values), known)
 
     def traced(self, rules: RuleSet) -> Trace:
         """The forward pass of the prepared graph: the task's own where nothing had to be prepared."""
@@ -98,7 +120,7 @@ class Task:
         graph = self.prepared(rules)
         if graph is self.graph:
             return self.trace
-        traces = self.memo.traces
+        traces = self.memo.of(self.trace).traces
         if id(graph) not in traces:                                     # the memory holds the graph, so that its id stays its own
             traces[id(graph)] = forward(graph, self.feeds, wrt=self.wrt)
         return traces[id(graph)]
@@ -125,8 +147,8 @@ class Task:
         return {k: np.concatenate(v) for k, v in grads.items()}, np.concatenate(values)
 
     def pull(self, trace: Trace, rules: RuleSet, seed: Array, keep: Sequence[str] = ()) -> Signals:
-        """The backward pass of a rule set from the explained value."""
-        return backward(trace, rules.plan(trace.graph, trace.wrt, self.value), {self.value: seed}, keep)
+        """The backward pass of a rule set from the explained value, without a ledger."""
+        return backward(trace, rules.plan(trace.graph, trace.wrt, self.value), {self.value: seed}, keep, books=False)
 
     def _part(self, feeds: Feeds, rows: Array, part: slice) -> dict[str, Array]:
         """One batch: the given inputs, and for every other input of the graph the samples' own."""
@@ -220,14 +242,16 @@ def make_task(
         raise UnknownName(f"output={output!r}: the explained scale is one of {', '.join(map(repr, OUTPUTS))}")
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
         raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1, or None for what fits {BUDGET // 2**20} MiB")
-    feeds, whole = check_feeds(graph, x), graph
-    graph, name, rest = _choose_output(graph, target, output)
-    graph, value, head = _scale(graph, name, output) if graph is whole else (graph, name, None)
+    feeds = check_feeds(graph, x)
+    name, rest, scale = _choose_output(graph, target, output)
     made_by = rest if callable(rest) else None
-    if made_by is not None:
-        graph, value = extend(graph, lambda b: _called(made_by, b, value))
-        rest, head = None, None
-    graph = prune(graph, [value])
+    if made_by is None:
+        whole = graph
+        graph, value, head = whole.once(("explained", name, scale), lambda: _explained(whole, name, scale))
+    else:
+        graph, end, _ = _scale(graph, name, scale)
+        graph, value = extend(graph, lambda b: _called(made_by, b, end))
+        graph, rest, head = prune(graph, [value]), None, None
     wrt = [wrt] if isinstance(wrt, str) else wrt
     if wrt is not None and not list(wrt):
         raise InputError(f"wrt names no input, so nothing would be explained; leave it out, or choose among "
@@ -283,31 +307,38 @@ def _called(target: Callable[..., Any], b: Builder, value: str) -> str:
     return name
 
 
-def _choose_output(graph: Graph, target: Any, output: str) -> tuple[Graph, str, Any]:
-    """(graph, explained value, the rest of the target): a target ("boxes", 3) begins with the name of an output, or of a layer.
+def _explained(graph: Graph, name: str, scale: str | None) -> tuple[Graph, str, str | None]:
+    """``_scale``, without what the value does not need."""
+    graph, value, head = _scale(graph, name, scale)
+    return prune(graph, [value]), value, head
 
-    A layer's value is explained as it is, and the graph ends there: ("conv1", (5, 2, 2)) is one neuron.
+
+def _choose_output(graph: Graph, target: Any, output: str) -> tuple[str, Any, str | None]:
+    """(explained value, rest of the target, scale): a target ("boxes", 3) begins with the name of an output, or of a layer.
+
+    A layer's value is explained as it is (scale None), and the graph ends there: ("conv1", (5, 2, 2)) is one neuron.
     """
     if not (isinstance(target, tuple) and target and isinstance(target[0], str)):
         if len(graph.outputs) > 1:
             raise InputError(f"the graph has {len(graph.outputs)} outputs ({', '.join(graph.outputs)}); name one in the target: "
                              f"target=({graph.outputs[0]!r}, index)")
-        return graph, graph.outputs[0], target
+        return graph.outputs[0], target, output
     name = target[0]
     rest = target[1] if len(target) == 2 else target[1:] or None
     if name in graph.outputs:
-        return graph, name, rest
+        return name, rest, output
     layers = {k for n in graph.nodes for k in (n.name, n.layer) if k}
     if name not in layers:
         raise UnknownName(f"the target names output {name!r}: {nearest(name, {*graph.outputs, *layers})}")
     if output != "logit":
         raise InputError(f"the target names layer {name!r}, whose value is explained as it is; output={output!r} is for a graph's output")
-    value = graph.find(name)
-    return replace(graph, outputs=(value,)), value, rest
+    return graph.find(name), rest, None
 
 
-def _scale(graph: Graph, name: str, output: str) -> tuple[Graph, str, str | None]:
-    """The graph and the value on the asked-for scale: before the softmax head, or behind one."""
+def _scale(graph: Graph, name: str, output: str | None) -> tuple[Graph, str, str | None]:
+    """The graph and the value on the asked-for scale: before the softmax head, or behind one; a layer's value as it is."""
+    if output is None:
+        return replace(graph, outputs=(name,)), name, None
     value, head = without_head(graph, name)
     if output == "logit":
         return graph, value, head

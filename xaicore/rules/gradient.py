@@ -15,6 +15,9 @@ vjp = Rule("vjp", _vjp)
 """g_i = Σ_j g_j ∂y_j/∂x_i."""
 
 
+_GRADIENT = RuleSet("gradient", "cotangent", ((anything, vjp),), source="simonyan2013").known_as("gradient")
+
+
 def gradient() -> RuleSet:
     """∂f/∂x. ReLU'(0) = 0; ties in a maximum go to the first. Source: simonyan2013."""
-    return RuleSet("gradient", "cotangent", ((anything, vjp),), source="simonyan2013")
+    return _GRADIENT

@@ -5,9 +5,10 @@ No match is an error that says how to add a row: there is no silent fall-back to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -83,15 +84,24 @@ class RuleSet:
     source: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     annotate: tuple[Annotation, ...] = ()
+    key: Hashable = field(default=None, init=False, repr=False, compare=False)
+
+    def known_as(self, key: Hashable) -> RuleSet:
+        """The same rule set, whose plans a graph may remember under ``key``: from equal keys, equal tables. A changed copy has no key."""
+        named = replace(self)
+        object.__setattr__(named, "key", key)
+        return named
 
     def before(self, *rows: Row) -> RuleSet:
         """The same rule set with the user's rows in front; the original is untouched."""
         return replace(self, rules=(*rows, *self.rules))
 
-    def prepare(self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None, known: dict[Any, Graph] | None = None) -> Graph:
+    def prepare(
+        self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None, known: dict[Any, Graph | None] | None = None,
+    ) -> Graph:
         """The graph as this rule set wants it, the same function: written-out layers recognised, BatchNorm, bias and padding folded,
-        operators expanded, composite ones that no row covers among them. ``known``, a dictionary for one graph, gives rule sets that
-        want the same the same object."""
+        operators expanded, composite ones that no row covers among them. ``known``, a dictionary for one graph and one set of shapes,
+        gives rule sets that want the same the same object; None in it means the graph that was there before."""
         known = {} if known is None else known
         first = (self.fold, self.expand)
         if first not in known:
@@ -101,13 +111,17 @@ class RuleSet:
                 sizes = None if shapes is None or any(n.name not in shapes for n in recognised.nodes) else shapes
                 merged = fold_batchnorm(fold_bias(recognised, sizes), sizes)
             folded = fold_padding(merged, sizes) if self.fold else graph
-            known[first] = expand(folded, self.expand, sizes)
-        grown = known[first]
-        uncovered = self._uncovered(grown)
+            made = expand(folded, self.expand, sizes)
+            known[first] = None if made is graph else made
+        grown = known[first] or graph
+        uncovered = grown.once(("uncovered", self.key), lambda: frozenset(self._uncovered(grown))) if self.key else self._uncovered(grown)
+        if not uncovered:
+            return grown
         last = (*first, frozenset(uncovered))
         if last not in known:
-            known[last] = expand(grown, (*self.expand, *uncovered), shapes if grown is graph else None) if uncovered else grown
-        return known[last]
+            made = expand(grown, (*self.expand, *uncovered), shapes if grown is graph else None)
+            known[last] = None if made is grown else made
+        return known[last] or grown
 
     def _uncovered(self, graph: Graph) -> set[type[Op]]:
         """The composite operators that no row covers where every value that depends on an input is explained."""
@@ -121,7 +135,13 @@ class RuleSet:
 
         ``target`` limits the plan to what lies before this value (default: all outputs).
         """
-        view = View(graph, activity(graph, graph.float_inputs if wrt is None else wrt))
+        explained = graph.float_inputs if wrt is None else tuple(wrt)
+        if self.key is None:
+            return Plan(self, graph, self._rows(graph, explained, target))
+        return Plan(self, graph, graph.once(("plan", self.key, explained, target), lambda: self._rows(graph, explained, target)))
+
+    def _rows(self, graph: Graph, wrt: Sequence[str], target: str | None) -> Mapping[str, tuple[int, Selector, Rule]]:
+        view = View(graph, activity(graph, wrt))
         wanted = set(graph.outputs if target is None else [target])
         for node in reversed(graph.nodes):
             if node.name in wanted:
@@ -130,7 +150,7 @@ class RuleSet:
         for node in graph.nodes:
             if node.name in wanted and any(view.active[node.name]):
                 rows[node.name] = self._match(node, view)
-        return Plan(self, graph, rows)
+        return MappingProxyType(rows)
 
     def note(self, trace: Trace) -> Trace:
         """The trace with the notes that this rule set's forward pre-pass takes; the trace itself when it takes none."""
@@ -172,9 +192,10 @@ class Plan:
 
     def rule(self, node: Node) -> Rule:
         """The rule of a node."""
-        if node.name not in self.rows:
+        row = self.rows.get(node.name)
+        if row is None:
             raise UncoveredNode(f"{self.ruleset.name}: node {node.name!r} is not part of this plan")
-        return self.rows[node.name][2]
+        return row[2]
 
     @property
     def measure(self) -> Measure:
@@ -194,6 +215,8 @@ def total(x: Array) -> Array:
     """The sum over everything but the batch: (N, ...) -> (N,)."""
     if not x.size:
         return np.zeros(len(x))
+    if x.flags.c_contiguous:
+        return np.asarray(np.add.reduce(x.reshape(len(x), -1), axis=1))
     in_memory = sorted(range(1, x.ndim), key=lambda k: -x.strides[k])       # so that the reshape is a view
     return np.asarray(x.transpose(0, *in_memory).reshape(len(x), -1).sum(axis=1))
 
