@@ -20,7 +20,7 @@ import xaicore  # noqa: E402
 project = "xaicore"
 author = "the xaicore maintainers"
 version = release = xaicore.__version__
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_parser", "sphinx_gallery.gen_gallery", "site_pages"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_parser", "sphinx_gallery.gen_gallery", "notebooks", "site_pages"]
 exclude_patterns = ["course/*.rst", "course/*.md"]
 nitpick_ignore_regex = [("py:.*", ".*")]
 myst_heading_anchors = 3
@@ -48,6 +48,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/\d\d_",
     "image_scrapers": (pictures,),
     "capture_repr": ("_repr_html_", "__str__"),
+    "ignore_repr_types": r"PIL\.",
+    "within_subsection_order": "FileNameSortKey",
     "reset_modules": (),
     "abort_on_example_error": True,
     "remove_config_comments": True,

@@ -147,17 +147,18 @@ class Sources(Directive):
 
 
 def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Every Pillow image that a block of a script has bound to a name, in the order of the names' first use."""
+    """Every Pillow image that a block of a script has bound to a name, in the order of the names' first use, and the one that it ends with."""
     from PIL import Image
     from sphinx_gallery.scrapers import figure_rst
 
     shown = block_vars.setdefault("shown_pictures", block_vars["example_globals"].setdefault("__shown_pictures__", {}))
     made = []
     for name, value in list(block_vars["example_globals"].items()):
-        if isinstance(value, Image.Image) and not name.startswith("_") and shown.get(name) is not value:
+        named = name == "___" or not name.startswith("_")                # "___": what the block's last expression gave
+        if isinstance(value, Image.Image) and named and not any(value is one for one in shown.values()):
             path = Path(next(block_vars["image_path_iterator"]))
             value.save(path)
-            shown[name] = value
+            shown[len(shown)] = value
             made.append(str(path))
     return str(figure_rst(made, gallery_conf["src_dir"])) if made else ""
 

@@ -20,13 +20,25 @@ FOR, AGAINST = "#b8392c", "#2f6fb5"
 """Red for, blue against; the sign also stands in the number, for whoever sees no difference."""
 
 
-def _svg(width: int, height: int, parts: Sequence[str], title: str) -> str:
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-            f'role="img" font-family="system-ui, sans-serif" font-size="12"><title>{escape(clean(title))}</title>{"".join(parts)}</svg>')
+class Drawing(str):
+    """The text of an SVG, which a notebook draws, on white."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return f'<div style="background:#fff;overflow-x:auto;padding:6px">{self}</div>'
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", ink: str = INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{ink}">{escape(clean(text))}</text>'
+def svg(width: int, height: int, parts: Sequence[str], title: str) -> Drawing:
+    """The parts on one sheet; ``title`` is what a screen reader says."""
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    return Drawing(f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" {size} role="img" font-family="system-ui, sans-serif" '
+                   f'font-size="12"><title>{escape(clean(title))}</title>{"".join(parts)}</svg>')
+
+
+def text(x: float, y: float, words: str, anchor: str = "start", ink: str = INK) -> str:
+    """Words that start, end or have their middle at x."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{ink}">{escape(clean(words))}</text>'
 
 
 def _box(x: float, y: float, width: float, height: float, fill: str, hint: str = "") -> str:
@@ -34,7 +46,8 @@ def _box(x: float, y: float, width: float, height: float, fill: str, hint: str =
     return f'<rect x="{x:.2f}" y="{y:.2f}" width="{max(width, 0.5):.2f}" height="{height:.2f}" fill="{fill}">{inner}</rect>'
 
 
-def _line(points: Sequence[tuple[float, float]], ink: str = INK, wide: float = 1) -> str:
+def line(points: Sequence[tuple[float, float]], ink: str = INK, wide: float = 1) -> str:
+    """A line through points."""
     return f'<polyline fill="none" stroke="{ink}" stroke-width="{wide}" points="{" ".join(f"{x:.2f},{y:.2f}" for x, y in points)}"/>'
 
 
@@ -49,7 +62,7 @@ def steps(values: Any, most: int = 12) -> list[tuple[str, float]]:
 
 def waterfall(
     values: Any, names: Sequence[str] = (), start: float = 0.0, end: float | None = None, most: int = 12, title: str = "",
-) -> str:
+) -> Drawing:
     """From ``start`` to ``end``, value by value, the largest first; what the sum leaves to ``end`` is a bar of its own (the gap).
 
     InputError where there are names, and not one for each value.
@@ -71,21 +84,21 @@ def waterfall(
     def place(v: float) -> float:
         return left + (v - low) / ((high - low) or 1) * (width - left - right)
 
-    parts = [_text(left - 8, 15, "start", "end", FAINT), _line([(place(start), 4), (place(start), 20)], FAINT, 2),
-             _text(place(start) + 5, 15, f"{start:.5g}", ink=FAINT)]
+    parts = [text(left - 8, 15, "start", "end", FAINT), line([(place(start), 4), (place(start), 20)], FAINT, 2),
+             text(place(start) + 5, 15, f"{start:.5g}", ink=FAINT)]
     for k, ((name, v), (a, b)) in enumerate(zip(bars, places)):
         y = 24 + k * step
         fill = FAINT if name == "not attributed" else FOR if v >= 0 else AGAINST
         long = abs(place(b) - place(a))
-        parts += [_text(left - 8, y + 13, name[:22], "end"), _box(place(min(a, b)), y, long, 16, fill, f"{name}: {v:.6g}"),
-                  _text(place(max(a, b)) + 5, y + 13, f"{v:+.4g}"), _line([(place(b), y + 16), (place(b), y + step)], LINE)]
+        parts += [text(left - 8, y + 13, name[:22], "end"), _box(place(min(a, b)), y, long, 16, fill, f"{name}: {v:.6g}"),
+                  text(place(max(a, b)) + 5, y + 13, f"{v:+.4g}"), line([(place(b), y + 16), (place(b), y + step)], LINE)]
     y = 24 + len(bars) * step
-    parts += [_text(left - 8, y + 13, "end", "end", FAINT), _line([(place(at), y), (place(at), y + 16)], FAINT, 2),
-              _text(place(at) + 5, y + 13, f"{at:.5g}", ink=FAINT)]
-    return _svg(width, y + 22, parts, title or f"waterfall from {start:.5g} to {at:.5g}")
+    parts += [text(left - 8, y + 13, "end", "end", FAINT), line([(place(at), y), (place(at), y + 16)], FAINT, 2),
+              text(place(at) + 5, y + 13, f"{at:.5g}", ink=FAINT)]
+    return svg(width, y + 22, parts, title or f"waterfall from {start:.5g} to {at:.5g}")
 
 
-def curve(points: Sequence[tuple[float, float]], title: str = "", width: int = 420, height: int = 180) -> str:
+def curve(points: Sequence[tuple[float, float]], title: str = "", width: int = 420, height: int = 180) -> Drawing:
     """A curve through (α, f) with its ends in numbers, and a dot (class "dot") that a script may move along ``data-points``."""
     if len(points) < 2:
         raise InputError(f"a curve needs two points at least; got {len(points)}")
@@ -95,15 +108,15 @@ def curve(points: Sequence[tuple[float, float]], title: str = "", width: int = 4
     along, up = (width - 60) / ((last - first) or 1), (height - 40) / ((high - low) or 1)
     places = [(44 + (a - first) * along, 12 + (high - f) * up) for a, f in points]
     zero = 12 + high * up
-    parts = [_line([(44, zero), (width - 16, zero)], LINE), _text(38, zero + 4, "0", "end", FAINT), _line(places, FOR, 2),
-             _text(38, places[-1][1] + 4, f"{fs[-1]:.3g}", "end"), _text(44, height - 8, f"α = {first:.3g}", ink=FAINT),
-             _text(width - 16, height - 8, f"α = {last:.3g}", "end", FAINT)]
+    parts = [line([(44, zero), (width - 16, zero)], LINE), text(38, zero + 4, "0", "end", FAINT), line(places, FOR, 2),
+             text(38, places[-1][1] + 4, f"{fs[-1]:.3g}", "end"), text(44, height - 8, f"α = {first:.3g}", ink=FAINT),
+             text(width - 16, height - 8, f"α = {last:.3g}", "end", FAINT)]
     at = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts.append(f'<circle class="dot" r="4" fill="{INK}" cx="{places[-1][0]:.1f}" cy="{places[-1][1]:.1f}" data-points="{at}"/>')
-    return _svg(width, height, parts, title or "f along the way from the baseline to the input")
+    return svg(width, height, parts, title or "f along the way from the baseline to the input")
 
 
-def signal(x: Array, values: Array, title: str = "", width: int = 760, height: int = 90) -> str:
+def signal(x: Array, values: Array, title: str = "", width: int = 760, height: int = 90) -> Drawing:
     """(C, L) signals as lines, each with its attribution as coloured bars under it."""
     x, values = finite(x), finite(values)
     if x.shape != values.shape or x.ndim != 2:
@@ -117,21 +130,21 @@ def signal(x: Array, values: Array, title: str = "", width: int = 760, height: i
         parts += [_box(4 + k * wide, top + height - 22, wide + 0.3, 16, ink, f"[{c},{k}]: {values[c, k]:.4g}")
                   for k, ink in enumerate(inks)]
         up = (height - 36) / ((high - low) or 1)
-        parts.append(_line([(4 + (k + 0.5) * wide, top + 6 + (high - float(v)) * up) for k, v in enumerate(x[c])]))
-    return _svg(width, count * height, parts, title or "signal and attribution")
+        parts.append(line([(4 + (k + 0.5) * wide, top + 6 + (high - float(v)) * up) for k, v in enumerate(x[c])]))
+    return svg(width, count * height, parts, title or "signal and attribution")
 
 
-def books(ledger: Ledger, sample: int = 0, title: str = "", width: int = 640) -> str:
+def books(ledger: Ledger, sample: int = 0, title: str = "", width: int = 640) -> Drawing:
     """The ledger as bars: what arrived at each node from the output down, and in grey beside it what it kept."""
     rows = [(e.node.name, float(e.arrived[sample]), float(e.absorbed[sample])) for e in ledger]
     limit = max([abs(a) for _, a, _ in rows] + [abs(k) for *_, k in rows] + [1e-300])
     middle, half = 340, 220
-    parts = [_line([(middle, 4), (middle, 8 + 20 * len(rows))], LINE)]
+    parts = [line([(middle, 4), (middle, 8 + 20 * len(rows))], LINE)]
     for k, (name, a, kept) in enumerate(rows):
         y = 8 + 20 * k
         long, short = abs(a) / limit * half, abs(kept) / limit * half
         fill = FOR if a >= 0 else AGAINST
-        parts += [_text(110, y + 12, name[:18], "end"), _box(middle - (long if a < 0 else 0), y, long, 11, fill, f"{name}: {a:.6g}"),
+        parts += [text(110, y + 12, name[:18], "end"), _box(middle - (long if a < 0 else 0), y, long, 11, fill, f"{name}: {a:.6g}"),
                   _box(middle - (short if kept < 0 else 0), y + 11, short, 3, FAINT, f"absorbed {kept:.4g}"),
-                  _text(width - 4, y + 12, f"{a:.4g}", "end")]
-    return _svg(width, 16 + 20 * len(rows), parts, title or "what arrived at each node, and what it kept")
+                  text(width - 4, y + 12, f"{a:.4g}", "end")]
+    return svg(width, 16 + 20 * len(rows), parts, title or "what arrived at each node, and what it kept")
