@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "gradient": {}, "lrp.epsilon": {}, "lrp.epsilon_plus": {}, "deeplift.rescale": {}, "integrated_gradients": {"steps": 4},
 }
 """Method -> settings; ε is that of the rule set, 1e-6. A handful of nodes of the quadrature is as good as many for a comparison."""
+LARGE = 2**29
+"""Bytes of parameters above which the backend's own graph is made anew where it is needed a second time."""
 SAME = 1e-6
 """Largest difference of two attributions over their largest entry."""
 
@@ -34,7 +37,8 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     ``because`` for each method that is still further off: what makes it the same, see ``_reasons``
     """
     note({**({"reduced": subject.reduced} if subject.reduced else {}), **subject.facts})
-    graph = (subject.plain or subject.convert)()
+    again = lru_cache(subject.plain or subject.convert)                 # a graph of a gibibyte is not kept beside the other one
+    graph = again()
     feeds = check_feeds(graph, dict(subject.feeds()))
     behind, inner = _behind(graph, feeds, subject.leaf)
     wrt = _explained(graph, behind, subject.leaf)
@@ -45,32 +49,37 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     moved = {k: x * (1 + 2.0**-52 * rng.choice((-1, 1), x.shape)) if k in wrt else x for k, x in inner.items()}
     own = _attributions(behind, inner, wrt, target, subject)
     note({"converts": True, "nodes": len(graph.nodes)})
+    if sum(x.nbytes for x in graph.params.values()) > LARGE:
+        again.cache_clear()
+    del graph, behind
     known: dict[str, float] = {}
 
     def itself(method: str) -> float:
         if method not in known:
-            known[method] = _distance(_attributions(behind, moved, wrt, target, subject, [method])[method], own[method])
+            one = _attributions(_behind(again(), feeds, subject.leaf)[0], moved, wrt, target, subject, [method])
+            known[method] = _distance(one[method], own[method])
             note({"itself": known})
         return known[method]
 
     found: dict[str, Any] = {}
     for name, build in subject.routes.items():
         try:
-            found[name] = _one_route(build(), graph, feeds, own, itself, target, subject)
+            found[name] = _one_route(build(), again, feeds, own, itself, target, subject)
         except Exception as error:                              # whatever it is, it is this route's result
             found[name] = {"error": f"{type(error).__name__}: {error}"[:600]}
         note({"routes": found})
 
 
 def _one_route(
-    other: Graph, graph: Graph, feeds: Mapping[str, Array], own: Mapping[str, Any], itself: Callable[[str], float], target: Any, subject: Subject,
+    other: Graph, again: Callable[[], Graph], feeds: Mapping[str, Array], own: Mapping[str, Any], itself: Callable[[str], float], target: Any,
+    subject: Subject,
 ) -> dict[str, Any]:
     fed = {k: feeds[k] for k in other.inputs} if set(feeds) == set(other.inputs) else dict(zip(other.inputs, feeds.values(), strict=True))
     found: dict[str, Any] = {"nodes": len(other.nodes), "batch": "free" if next(iter(other.inputs.values())).shape[0] is None else "fixed"}
     theirs = _by_route(other, fed, target, subject, own)
     distances = {k: _distance(a, own[k]) for k, a in theirs.items()}
     far = [k for k, d in distances.items() if not d <= SAME and not d <= ROUNDING * itself(k)]
-    return {**found, **distances, "because": _reasons(far, graph, other, feeds, fed, itself, target, subject)}
+    return {**found, **distances, "because": _reasons(far, again(), other, feeds, fed, itself, target, subject) if far else {}}
 
 
 def _reasons(

@@ -120,8 +120,23 @@ def through_onnx(program: Any, inputs: Any) -> Graph:
 
     args, named = by_position(inputs)
     with quiet():
-        written = torch.onnx.export(program, dynamo=True)
+        try:
+            written = torch.onnx.export(program, dynamo=True)
+        except torch.onnx.OnnxExporterError:                            # attention's kernel is taken apart into steps of another layout
+            _contiguous(program)
+            written = torch.onnx.export(program, dynamo=True)
     return to_graph(written.model_proto, pytree.tree_map(lambda t: t.numpy(), named or args), verify=False)
+
+
+def _contiguous(program: Any) -> None:
+    """Puts a copy before every reshape of the program: torch makes a view of it by the layout of the attention kernel that it traces."""
+    for node in program.graph.nodes:
+        if node.target in (torch.ops.aten.view.default, torch.ops.aten.reshape.default):
+            with program.graph.inserting_before(node):
+                copy = program.graph.call_function(torch.ops.aten.clone.default, (node.args[0],), {"memory_format": torch.contiguous_format})
+            copy.meta.update(node.args[0].meta)
+            node.replace_input_with(node.args[0], copy)
+    program.graph_module.recompile()
 
 
 def _one_ulp(t: Any, g: torch.Generator) -> Any:
