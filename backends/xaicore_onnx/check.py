@@ -70,7 +70,7 @@ def graph_of(
             f"{error}   [The file leaves sizes of input {free!r} free, and {FREE_SIZE} was tried for each: pass an example input, "
             f"xaicore.from_model(onnx.load(path), example)]"
         ) from error
-    graph = _freed(model, first, feeds, declared, batch, fixed and batch == 1, unbatched)
+    graph = _freed(model, first, feeds, declared, batch, fixed, unbatched)
     if (fixed and not unbatched and not _any_batch(graph, batch)) or first.hard_coded:
         graph = _with_batch(graph, batch)
     if verified:
@@ -81,20 +81,22 @@ def graph_of(
 def _first(model: onnx.ModelProto, feeds: Sequence[Feed], batch: int, fixed: bool, unbatched: bool) -> Conversion:
     """The conversion at the sizes of the file; where it holds a number of its own for each sample, at its batch size alone."""
     try:
-        return run(model, feeds, batch, fixed and batch == 1, unbatched)
+        return run(model, feeds, batch, fixed and batch == 1, unbatched, fixed=fixed)
     except ConversionError as error:
         if not fixed or batch == 1:
             raise
         try:
-            return run(model, feeds, batch, False, unbatched, frozen=True)
+            return run(model, feeds, batch, False, unbatched, frozen=True, fixed=True)
         except XaicoreError:
             raise error from None
 
 
-def run(model: onnx.ModelProto, feeds: Sequence[Feed], batch: int, single: bool, unbatched: bool, frozen: bool = False) -> Conversion:
+def run(
+    model: onnx.ModelProto, feeds: Sequence[Feed], batch: int, single: bool, unbatched: bool, frozen: bool = False, fixed: bool = False,
+) -> Conversion:
     """One conversion at given sizes."""
     try:
-        return Converter(model, TABLE, feeds, opset_of(model), batch, single, unbatched, frozen).run()
+        return Converter(model, TABLE, feeds, opset_of(model), batch, single, unbatched, frozen, fixed).run()
     except MemoryError as error:
         raise FileRefused("the model asks for more memory than there is; its sizes are broken or hostile") from error
     except RecursionError as error:
@@ -231,7 +233,7 @@ def _feed(name: str, sizes: Sizes, kind: str, example: Array | None, unbatched: 
 
 
 def _freed(
-    model: onnx.ModelProto, first: Conversion, feeds: Sequence[Feed], declared: Sequence[tuple[str, Sizes, str]], batch: int, single: bool,
+    model: onnx.ModelProto, first: Conversion, feeds: Sequence[Feed], declared: Sequence[tuple[str, Sizes, str]], batch: int, fixed: bool,
     unbatched: bool,
 ) -> Graph:
     """The graph whose inputs leave those sizes free that the file leaves free and that no node depends on.
@@ -250,7 +252,7 @@ def _freed(
         replace(f, tail=tuple(other(n) if k in loose[f.name] else n for k, n in enumerate(f.tail, 1))) for f in feeds
     ]
     try:
-        second = run(model, changed, batch, single, unbatched).graph
+        second = run(model, changed, batch, fixed and batch == 1, unbatched, fixed=fixed).graph
     except XaicoreError:
         return first.graph
     if not _same(first.graph, second):

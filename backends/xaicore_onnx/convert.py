@@ -63,16 +63,17 @@ class Converter:
 
     ``single``: the file describes one sample, so that an operator may work along the batch axis, which has one entry.
     ``frozen``: the file's batch size is the only one at which it makes sense, since it holds numbers for each sample.
+    ``fixed``: the file says that batch size of its inputs.
     ``unbatched``: the inputs have no batch axis in ONNX at all.
     """
 
     def __init__(
         self, model: onnx.ModelProto, table: Mapping[str, Lowering], feeds: Sequence[Feed], opset: int, batch: int,
-        single: bool, unbatched: bool, frozen: bool = False,
+        single: bool, unbatched: bool, frozen: bool = False, fixed: bool = False,
     ):
         self.table, self.opset, self.single = table, opset, single or unbatched
         self.batches = (batch, batch if frozen else batch + 1)
-        self.hard_coded = frozen
+        self.hard_coded, self.fixed = frozen, fixed
         self.graph, self.feeds = model.graph, tuple(feeds)
         self.nodes: list[Node] = []
         self.params: dict[str, Array] = {}

@@ -208,7 +208,9 @@ def add(c: Call) -> Results:
             y = c.fused(x, bias)
             if y is not None:
                 return y
-    a, b = (masked_scores(c, v) if isinstance(v, Known) else v for v in (a, b))
+            others, mask = masked_scores(c, bias)
+            if mask is not bias:
+                return c.join(Add(), x if others is None else c.join(Add(), x, others, part="bias"), mask)
     return c.join(Add(), a, b)
 
 

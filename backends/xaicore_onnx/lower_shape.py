@@ -61,7 +61,10 @@ def reshape(c: Call) -> Results:
             rest = prod(v for v in sizes if v != -1)
             sizes = [prod(have) // rest if v == -1 and rest else v for v in sizes]
         wanted.append(sizes)
-    return reshaped(c, x, *wanted)
+    low, high = wanted
+    if c.converter.fixed and target.fixed and low != high and not _is_moved(x, low, high, *c.converter.batches):
+        high = low                                          # (2, 7, -1, 8) of a file for two samples: -1 is no batch
+    return reshaped(c, x, low, high)
 
 
 def reshaped(c: Call, x: Live, low: Sequence[int], high: Sequence[int]) -> Live:
@@ -91,6 +94,13 @@ def reshaped(c: Call, x: Live, low: Sequence[int], high: Sequence[int]) -> Live:
     outer, inner = around
     tail = (*low[:at], *(k for k in around if k > 1), *low[at + 1:])
     return c.put(Reshape(tuple(tail)), x, layout=(at, outer, inner))
+
+
+def _is_moved(x: Live, low: Sequence[int], high: Sequence[int], n: int, m: int) -> bool:
+    """Is the one axis on which two batch sizes differ a place where the batch ends up?"""
+    moving = [k for k, (a, b) in enumerate(zip(low, high)) if a != b]
+    before = prod(x.shape(n)[: x.at or 0]) * x.outer
+    return len(moving) == 1 and high[moving[0]] * n == low[moving[0]] * m and _around(low, moving[0], before, n) is not None
 
 
 def _around(low: Sequence[int], at: int, before: int, n: int) -> tuple[int, int] | None:

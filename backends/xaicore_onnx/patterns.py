@@ -38,17 +38,20 @@ def softmax_of(c: Call, a: Value, b: Value) -> Live | None:
     return c.put(Softmax(-1 if axis == rank - 1 else axis), scores, like=a)
 
 
-def masked_scores(c: Call, mask: Known) -> Known:
+def masked_scores(c: Call, mask: Known) -> tuple[Known | None, Known]:
     """A mask of float64's lowest numbers, added to scores that only a Softmax reads, as the -inf that it stands for.
 
-    Half of it more is beyond float64, and a method that adds the scores of input and baseline has that.
+    (what else is added, or None; the mask): a mask is of 0 and -inf, and positions may have a bias of their own beside it. Half of the
+    lowest number more is beyond float64, and a method that adds the scores of input and baseline has that.
     """
     if mask.low.dtype != np.float64 or not (mask.low < LOWEST).any():
-        return mask
+        return None, mask
     readers = [n for n in c.converter.graph.node if set(n.input) & set(c.node.output)]
     if not readers or any(n.op_type != "Softmax" for n in readers):
-        return mask
-    return mask.mapped(f"{mask.name}/masked", lambda x: np.where(x < LOWEST, -np.inf, x))
+        return None, mask
+    others = mask.mapped(f"{mask.name}/bias", lambda x: np.where(x < LOWEST, 0, x))
+    hidden = mask.mapped(f"{mask.name}/masked", lambda x: np.where(x < LOWEST, -np.inf, 0))
+    return (others if others.low.any() or others.high.any() else None), hidden
 
 
 def scaled_product(c: Call, a: Live, b: Live) -> Live | None:

@@ -92,19 +92,37 @@ def test_scores_that_are_scaled_on_both_sides_are_scaled_once(left: float | None
     assert graph.outputs == ("y",)
 
 
+@pytest.mark.parametrize("bias", [0.0, 0.5])
 @pytest.mark.parametrize("last", ["Softmax", "Relu"])
-def test_the_lowest_number_is_minus_infinity_before_a_softmax(last: str) -> None:
-    """torch writes a causal mask with float64's lowest number, twice of which is beyond float64."""
+def test_the_lowest_number_is_minus_infinity_before_a_softmax(last: str, bias: float) -> None:
+    """torch writes a causal mask with float64's lowest number, twice of which is beyond float64, and folds positions' own bias into it."""
     import xaicore as xc
 
     lowest = np.finfo(np.float64).min
-    mask = np.triu(np.full((4, 4), lowest), 1)[None]
+    mask = np.triu(np.full((4, 4), lowest), 1)[None] + bias * noise(1, 4, 4, seed=3)
     proto = model([node("Add", "x m", "s"), node(last, "s", "y")], {"x": noise(2, 4, 4).astype(float)}, "y", {"m": mask})
     graph = to_graph(proto, noise(2, 4, 4).astype(float))
-    added = next(v for v in graph.params.values() if v.shape == (1, 4, 4))
-    assert np.isneginf(added).sum() == (6 if last == "Softmax" else 0)
+    added = [v for v in graph.params.values() if v.shape == (1, 4, 4)]
+    assert sum(np.isneginf(v).sum() for v in added) == (6 if last == "Softmax" else 0)
+    assert len(added) == (2 if bias and last == "Softmax" else 1)
     if last == "Softmax":
         x = noise(2, 4, 4, seed=1).astype(float)
         a = xc.explain(graph, x, "deeplift.rescale", (1, 2), output="probability", baseline=noise(2, 4, 4, seed=2).astype(float))
         assert np.isfinite(np.asarray(a)).all()
         assert np.abs(a.gap()).max() < 1e-12
+
+
+# ----- a batch that is written down, beside a size that is left to be found -------------------------------------------
+
+
+@pytest.mark.parametrize("heads", [[2, 7, -1, 8], [2, -1, 4, 8], [2, -1, 8]])
+def test_what_is_left_beside_a_written_batch_is_none(heads: list[int]) -> None:
+    """(2, 7, 32) to (2, 7, -1, 8) in a file for two samples: four heads, whatever the batch."""
+    x = noise(2, 7, 32)
+    nodes, weights = [node("Reshape", "x heads", "r"), node("Tanh", "r", "y")], {"heads": np.array(heads)}
+    graph = agrees(model(nodes, {"x": x.shape}, "y", weights), x)
+    assert graph.inputs["x"].shape == (None, 7, 32)
+    more = noise(5, 7, 32, seed=1)
+    np.testing.assert_allclose(graph(more), np.tanh(more.astype(float)).reshape(5, *heads[1:]))
+    with pytest.raises(ConversionError, match="Reshape makes"):
+        to_graph(model(nodes, {"x": x}, "y", weights), x)              # where the batch is free, they are joined
