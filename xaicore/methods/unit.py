@@ -17,7 +17,7 @@ from xaicore.graph.graph import Node
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.propagate import Passage, pass_back, seed_of
 from xaicore.methods.table import METHODS, rule_set_of
-from xaicore.methods.task import make_task
+from xaicore.methods.task import Task, make_task
 from xaicore.numerics import Array, difference, filled, scalar
 from xaicore.rules.linear import Affine, ones, same
 from xaicore.rules.ruleset import Pair, Rule, RuleSet
@@ -100,14 +100,18 @@ def passage_of(a: Attribution, sample: int = 0, rules: RuleSet | None = None) ->
     Inapplicable where the method is not one backward pass of a rule set.
     """
     made = rule_set_of(a.method, a.settings) if rules is None else rules
-    feeds = {k: v[sample:sample + 1] for k, v in a.feeds.items()}
-    chosen = _one(a.target, sample, len(a.output))
-    wrt = [k for k in a.values if k in a.graph.inputs] or None
-    task = make_task(a.graph, feeds, chosen, str(a.settings.get("output", "logit")), wrt=wrt)
+    task = task_of(a, sample)
     row = METHODS.get(a.method)
     start = str(a.settings.get("start", "value")) if row is not None and "start" in row.settings else None
     base = None if a.baseline is None else {k: v[sample:sample + 1] for k, v in a.baseline.items() if k in task.wrt}
     return pass_back(task, made, a.method, base, seed=None if start is None else seed_of(task, start))
+
+
+def task_of(a: Attribution, sample: int = 0) -> Task:
+    """The question behind one sample of a result, to ask more about it."""
+    feeds = {k: v[sample:sample + 1] for k, v in a.feeds.items()}
+    wrt = [k for k in a.values if k in a.graph.inputs] or None
+    return make_task(a.graph, feeds, _one(a.target, sample, len(a.output)), str(a.settings.get("output", "logit")), wrt=wrt)
 
 
 def _one(target: Any, sample: int, size: int) -> Any:

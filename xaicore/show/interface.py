@@ -23,12 +23,13 @@ from xaicore.show.pictures import drawn
 
 STYLE = """body{font:15px/1.45 system-ui,sans-serif;color:#19191e;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.3rem}.note{color:#5f5f69}img{image-rendering:pixelated}figure{margin:0}
-.board{position:relative;display:inline-block;line-height:0}.board img{display:block}
+.board{position:relative;line-height:0;max-width:100%}.board>img{display:block;width:100%;height:auto}
 .cell{position:absolute;border:1px solid transparent;box-sizing:border-box}.cell:hover,.cell:focus{border-color:#8c0e24;outline:none}
 .card{display:none;position:absolute;left:calc(100% + 8px);top:0;z-index:2;background:#fff;border:1px solid #cdcdd4;padding:.5rem .7rem;
 line-height:1.4;white-space:nowrap}.cell:hover .card,.cell:focus .card{display:block}
 .card td{padding:0 .5rem 0 0;text-align:right}.card img{vertical-align:middle}.frames{display:flex;flex-wrap:wrap;gap:6px}
-.frames figure{text-align:center;font-size:12px}.mark{font-weight:600;color:#8c0e24}"""
+.frames figure{text-align:center;font-size:12px}.mark{font-weight:600;color:#8c0e24}svg{max-width:100%}
+@media(max-width:56rem){.card{position:fixed;left:.5rem;right:.5rem;bottom:.5rem;top:auto}}"""
 MARK = ' class="mark"'
 INKS = ("#8c0e24", "#1f6f8b", "#c98a1b", "#4f7a28", "#7a4aa0", "#5f5f69", "#b2557d", "#2f2f9e")
 """Colours of groups, in their order; the last ones come again where there are more."""
@@ -43,7 +44,7 @@ def dictionary_page(found: Dictionary, picture: Array, title: str, icons: Mappin
     if found.norms.ndim != 2:
         raise ShapeError(f"a board needs rows and columns; the positions have shape {found.norms.shape}")
     rows, columns = found.norms.shape
-    high, wide = size / rows, size / columns
+    high, wide = 100 / rows, 100 / columns
     top = float(found.norms.max()) or 1.0
     cells = []
     for i, j in np.ndindex(rows, columns):
@@ -52,10 +53,10 @@ def dictionary_page(found: Dictionary, picture: Array, title: str, icons: Mappin
             for c, v in zip(found.channels[i, j], found.values[i, j]))
         shade = 0.55 * (1 - float(found.norms[i, j]) / top)
         cells.append(
-            f'<div class="cell" tabindex="0" style="left:{j * wide:.1f}px;top:{i * high:.1f}px;width:{wide:.1f}px;height:{high:.1f}px;'
+            f'<div class="cell" tabindex="0" style="left:{j * wide:.3f}%;top:{i * high:.3f}%;width:{wide:.3f}%;height:{high:.3f}%;'
             f'background:rgba(255,255,255,{shade:.2f})"><div class="card"><b>row {i}, column {j}</b>, length {float(found.norms[i, j]):.4g}'
             f"<table>{lines}</table></div></div>")
-    board = (f'<div class="board"><img src="{uri(picture)}" width="{size}" height="{size}" alt="the input">{"".join(cells)}</div>')
+    board = (f'<div class="board" style="width:{size}px"><img src="{uri(picture)}" alt="the input">{"".join(cells)}</div>')
     note = (f"Point at a cell, or walk through them with the Tab key. A cell is the paler, the shorter its activation vector; the longest "
             f"is at row {found.start[0]}, column {found.start[1]}.")
     return _page(title, f'<p class="note">{note}</p>{board}')
@@ -121,6 +122,7 @@ def _icon(icons: Mapping[int, Array] | None, channel: int) -> str:
 
 
 def _page(title: str, body: str) -> str:
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+    return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{escape(title)}</title>"
             f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; style-src \'unsafe-inline\'">'
             f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>")

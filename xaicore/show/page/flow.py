@@ -7,7 +7,6 @@ of the largest, as many as fit.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +19,16 @@ from xaicore.methods.propagate import Passage
 from xaicore.methods.propagate import channels_last as has_channels_last
 from xaicore.methods.unit import Known, Unit, passage_of, unit_of, values_of
 from xaicore.numerics import Array
+from xaicore.ops import OPS
 from xaicore.oracle.cards import card, sections
+from xaicore.oracle.more_cards import operator_card
 from xaicore.oracle.tolerance import largest, tolerance
 from xaicore.rules.linear import Affine
 from xaicore.rules.ruleset import RuleSet, total
 from xaicore.show import arithmetic, table
 from xaicore.show.heatmap import symmetric_limit, view
+from xaicore.show.page import way
+from xaicore.show.page.maps import Grid, grid_of, packed
 from xaicore.show.table import clean
 from xaicore.trace import Entry
 
@@ -94,52 +97,6 @@ def names_of(columns: Sequence[Column]) -> list[str]:
         return merged
     kept = {n.name for c in columns if c.p is not None for n in c.p.trace.graph.nodes if not (n.op.elementwise or n.op.routes)}
     return [n for k, n in enumerate(merged) if k == 0 or n in kept or all(c.p is None or n in c.p.trace.wrt for c in columns if n in c.at)]
-
-
-# ----- maps ---------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """How a value's entries lie on its map: ``cell`` of every entry (flat), rows x width cells."""
-
-    height: int
-    width: int
-    cell: Array
-    how: str
-
-    def of(self, values: Array) -> Array:
-        """The sums of the entries in each cell."""
-        return np.bincount(self.cell, weights=np.asarray(values, dtype=float).reshape(-1), minlength=self.height * self.width)
-
-
-def grid_of(shape: Sequence[int], channels_last: bool = False, side: int | None = None) -> Grid:
-    """(C, H, W) lies as H x W, (A, B) as itself, (F,) as a row, or as a block of rows where it is long; ``side``: at most so many cells."""
-    count = int(np.prod(shape)) if len(shape) else 1
-    index = np.arange(count)
-    how = ""
-    if len(shape) >= 3:
-        last = channels_last
-        h, w = (shape[-3], shape[-2]) if last else (shape[-2], shape[-1])
-        place = (index // shape[-1]) if last else index
-        row, column = (place // w) % h, place % w
-        how = f"{count // (h * w)} channels summed" if count > h * w else ""
-    elif len(shape) == 2 and 1 not in shape:
-        (h, w), row, column = shape, index // shape[1], index % shape[1]
-    else:
-        w = count if count <= 16 else int(np.ceil(np.sqrt(count)))
-        h, row, column = -(-count // w), index // w, index % w
-        how = "in rows" if h > 1 else ""
-    if side is not None and max(h, w) > side:
-        by = -(-max(h, w) // side)
-        row, column, h, w = row // by, column // by, -(-h // by), -(-w // by)
-        how = ", ".join(x for x in (how, f"blocks of {by} x {by} summed") if x)
-    return Grid(int(h), int(w), row * w + column, how)
-
-
-def packed(values: Array) -> str:
-    """float32, little-endian, base64."""
-    return base64.b64encode(np.asarray(values, dtype="<f4").tobytes()).decode("ascii")
 
 
 # ----- the books ----------------------------------------------------------------------------------------------------------
@@ -259,7 +216,9 @@ def data(results: Mapping[str, Attribution], sample: int = 0, rules: Mapping[str
         rows.append({"name": clean(n), "op": kind, "layer": clean(nodes[n].layer) if n in nodes and nodes[n].layer != n else "",
                      "shape": [int(k) for k in shapes[n]], "height": g.height, "width": g.width, "how": g.how, "y": y,
                      "from": sorted(names.index(i) for i in _ancestors(nodes, n, set(names)))})
+    shown = [t for t in dict.fromkeys(str(r["op"]) for r in rows) if t in OPS]
     return {
+        "operators": [[t, [[clean(heading), [clean(line) for line in lines]] for heading, lines in operator_card(t)]] for t in shown],
         "explained": clean(first.explained), "output": float(first.output[sample]), "rows": rows,
         "methods": [_method(c, sample) for c in columns],
         "cells": [[None if n not in c.at else _cell(c, n, grids[n], books_of[k].get(n), most, stored[k]) for n in names]
@@ -304,11 +263,7 @@ def _method(c: Column, sample: int) -> dict[str, Any]:
         out["card"] = [[clean(heading), [clean(line) for line in lines]] for heading, lines in sections(card(a.method), 1)]
     except XaicoreError:
         out["note"] = out["note"] or "a rule set of your own, which has no card"
-    at, f = a.extras.get("alphas"), a.extras.get("curve")
-    if at is not None and f is not None and np.ndim(f) == 2 and np.ndim(at) == 1:
-        ends = ([] if a.baseline_output is None else [[0.0, out["baseline"]]], [[1.0, float(a.output[sample])]])
-        points = [[float(x), float(v)] for x, v in zip(at, f[sample])]
-        out["curve"] = sorted([*ends[0], *points, *ends[1]])
+    out["curve"], out["way"] = way.curve_of(a, sample), way.way_of(a, sample)
     return out
 
 

@@ -242,10 +242,35 @@
     s.style.color = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 120 ? "#19191e" : "#ffffff";
   }));
   document.querySelectorAll(".curve").forEach((section) => {
-    const points = data.methods[Number(section.dataset.method)].curve, slider = section.querySelector("input"), out = section.querySelector("output");
+    const method = data.methods[Number(section.dataset.method)], points = method.curve, slider = section.querySelector("input"), out = section.querySelector("output");
     const dot = section.querySelector("circle.dot");
+    const ways = method.way.map((w) => ({...w, ends: w.ends.map(floats), moves: w.moves.map(floats)}));
+    function draw(canvas, w, values, limit) {
+      canvas.width = w.width; canvas.height = w.height;
+      const context = canvas.getContext("2d"), image = context.createImageData(w.width, w.height);
+      for (let n = 0; n < w.width * w.height; n++) image.data.set([...colour(n < values.length ? values[n] : 0, limit), 255], 4 * n);
+      context.putImageData(image, 0, 0);
+    }
+    function blend(w, a) {                                             // between the stored points on both sides of a
+      let k = 0;
+      while (k < w.stops.length - 2 && w.stops[k + 1] < a) k += 1;
+      const part = (a - w.stops[k]) / (w.stops[k + 1] - w.stops[k]);
+      return w.moves[k].map((v, n) => (1 - part) * v + part * w.moves[k + 1][n]);
+    }
+    function walk(a) {
+      section.querySelectorAll("figure[data-way]").forEach((figure) => {
+        const w = ways[Number(figure.dataset.way)], end = figure.querySelector(".end"), canvas = figure.querySelector("canvas");
+        if (end) end.style.opacity = a;
+        if (canvas) draw(canvas, w, w.ends[0].map((v, n) => (1 - a) * v + a * w.ends[1][n]), w.size);
+      });
+      section.querySelectorAll("canvas.slope").forEach((canvas) => {
+        const w = ways[Number(canvas.dataset.way)];
+        draw(canvas, w, blend(w, a), w.limit);
+      });
+    }
     function show() {
       const a = slider.value / 1000;
+      walk(a);
       let k = points.findIndex((p) => p[0] >= a);
       if (k < 0) k = points.length - 1;
       if (k > 0 && a - points[k - 1][0] < points[k][0] - a) k -= 1;
