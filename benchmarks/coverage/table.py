@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ samples of noise; its output must differ between the two by {SENSITIVITY:g} of i
 | LRP conserves | the largest error of Σ R over f(x), for `lrp.gamma` with γ = 100, ε = 0, `bias="ignore"`, `attention="cp"`, at most {SUMS:g}; else what stayed where |
 | DeepLIFT completes | the same for `deeplift.rescale` against zeros, over f(x) - f(0) |
 | s, GiB | everything together, on one core of a machine that others use too; the largest resident memory |
+| code | the commit whose code was measured; for rows of before 29 November 2026, 22:00, the commit that brought the row |
 
 Drawn parameters can make a deep network chaotic: then what it computes depends on how its sums are rounded, and two right answers lie
 apart. Where a limit is exceeded, the framework is asked how far its own answer moves when its inputs and parameters move by one unit in the
@@ -129,20 +131,20 @@ def _shares(sets: Mapping[str, Sequence[Row]]) -> list[str]:
 
 
 def _section(name: str, rows: Sequence[Row]) -> list[str]:
-    lines = [f"## {name}", "", "| model | nodes | batch | forward | gradient | LRP conserves | DeepLIFT completes | s | GiB |",
-             "|---|---:|---|---:|---:|---|---|---:|---:|"]
+    lines = [f"## {name}", "", "| model | nodes | batch | forward | gradient | LRP conserves | DeepLIFT completes | s | GiB | code |",
+             "|---|---:|---|---:|---:|---|---|---:|---:|---|"]
     reasons: dict[tuple[str, str], None] = {}
     for row in rows:
         made = "".join(f" ({row[k]})" for k in ("of", "reduced") if row.get(k))
         if "gradient" not in row:
-            lines.append(f"| {row['model']}{made} | {_cell(wrong(row))} | | | | | | {row['seconds']} | {row['gib']} |")
+            lines.append(f"| {row['model']}{made} | {_cell(wrong(row))} | | | | | | {row['seconds']} | {row['gib']} | {row.get('code', '')} |")
             continue
         sums = []
         for column in COLUMNS:
             sums.append(_sum(row, column))
             reasons |= {(column, op): None for op in row.get(f"{column}_lost", {})}
         numbers = [_number(row, "forward"), _number(row, "gradient")]
-        lines.append(f"| {row['model']}{made} | {row['nodes']} | {row['batch']} | {' | '.join([*numbers, *sums])} | {row['seconds']} | {row['gib']} |")
+        lines.append(f"| {row['model']}{made} | {row['nodes']} | {row['batch']} | {' | '.join([*numbers, *sums])} | {row['seconds']} | {row['gib']} | {row.get('code', '')} |")
     alone = [f"- {COLUMNS[c]}, {model}: {why}." for (c, model), why in ALONE.items() if any(r["model"] == model and f"{c}_error" in r for r in rows)]
     if reasons or alone:
         lines += ["", *(f"- {COLUMNS[c]}, {op}: {WHY[c, op]}." for c, op in reasons if (c, op) in WHY), *alone]
@@ -152,8 +154,8 @@ def _section(name: str, rows: Sequence[Row]) -> list[str]:
 ROUTES = f"""## The same model by several routes
 
 The same model as its own backend takes it, and by another route: a torch model through the ONNX file that `torch.onnx.export` writes of it,
-a Keras application (on Keras's torch backend) through `torch.export` and through that file. Measured by
-`python -m benchmarks.coverage SET --routes`: the largest difference of the two attributions over the largest entry, for each model at most
+a Keras application (on Keras's torch backend) through `torch.export` and through that file. Both torch routes take one exported program, of a
+batch of two. Measured by `python -m benchmarks.coverage SET --routes`: the largest difference of the two attributions over the largest entry, for each model at most
 {SAME:g}, or {ROUNDING} times what the attribution itself moves when the input moves by one unit in the last place. The columns of methods have
 the largest difference among the models that agree; then how many agree, and what makes the others the same:
 
@@ -161,6 +163,9 @@ the largest difference among the models that agree; then how many agree, and wha
   sigmoid, the scale of an attention, the ε of a norm (EfficientNetB0: 1e-6 for the 0.001 of its norms, 1e-14 once it is rounded). With those numbers rounded in the other graph too, both agree.
 - *eps*: where one graph has one operator and the other several (an adaptive pool with uneven windows; a normalisation that was written out),
   each of them stabilises its sum. With a stabiliser of 1e-12 both agree.
+
+torch 2.14 cannot write three of the models with fused attention (T5, BEiT, Swin), because it traces a reshape as a view of the layout that
+its attention kernel returns, and then replaces the kernel; for these a copy stands before every reshape.
 """
 
 
@@ -182,7 +187,22 @@ def _routes(sets: Mapping[str, Sequence[Row]]) -> list[str]:
             for k, r in found.items():
                 parts = [_cell(r["error"])] if "error" in r else [f"`{m}` {r[m]:.0e} ({w or 'no reason found'})" for m, w in r["because"].items()]
                 apart += [f"| {name} | {k} | {route} | {', '.join(parts)} |"] if parts else []
+    lines += ["", *(f"- {line}" for name, rows in sets.items() for line in _measured(name, rows))]
     return [*lines, "", *(["Where they differ:", "", "| set | model | route | |", "|---|---|---|---|", *apart, ""] if apart else [])]
+
+
+def _measured(name: str, rows: Sequence[Row]) -> list[str]:
+    """Which models of a set were compared, by the size of what they saw, and by which code."""
+    right = [r for r in rows if "routes" in r]
+    made: dict[str, list[str]] = {}
+    for r in right:
+        size = f" with pictures of {r['side']} x {r['side']}" if "side" in r else ""
+        made.setdefault(size, []).append(r["model"] + (f" ({r['reduced']})" if r.get("reduced") else ""))
+    refused = [r for r in rows if "routes" not in r]
+    found = [f"{name}{size}: {', '.join(models)}." for size, models in made.items()]
+    found += [f"{name}, no comparison: " + "; ".join(f"{r['model']} ({_cell(differing(r)).partition(' (node ')[0][:120]})" for r in refused) + "."] if refused else []
+    code = Counter(r.get("code", "") for r in rows).most_common()
+    return [*found, f"{name}, rows by the commit of their code: " + ", ".join(f"{k} {n}" for k, n in code) + "."]
 
 
 def _number(row: Row, column: str) -> str:
