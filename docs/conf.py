@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_", "__str__"),
     "ignore_repr_types": r"PIL\.",
     "within_subsection_order": "FileNameSortKey",
+    "default_thumb_file": str(HERE / "_static/course.png"),  # of pages whose pictures are drawings
     "reset_modules": (),
     "abort_on_example_error": True,
     "remove_config_comments": True,

@@ -74,7 +74,9 @@ def test_lesson_has_its_parts(path: Path) -> None:
     assert "# **Do not conclude**" in text
     following = LESSONS[number].name if number < len(LESSONS) else "the last lesson"
     assert following in text
-    assert max(map(len, text.splitlines())) <= 140
+    assert max(map(len, text.splitlines())) <= 120
+    code = [line for kind, cell in NOTEBOOKS.cells(text) if kind == "code" for line in cell.splitlines()]
+    assert [line for line in code if len(line) > 90] == []                                    # the width of a page
     used = set(re.findall(r"docs/[\w/]+\.\w+|\.github/[\w/-]+|backends/README\.md|xaicore/[\w/]+\.py|(?<=`)oracle/\w+\.py", text))
     assert [f for f in used if not (ROOT / f).exists() and not (ROOT / "xaicore" / f).exists()] == []
 

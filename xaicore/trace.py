@@ -220,11 +220,13 @@ class Ledger:
         return _Later(make)
 
     def __str__(self) -> str:
-        lines = [f"{'node':32} {'operator':18} {'arrived':>13} {'passed on':>13} {'absorbed':>13}"]
+        wide = max([8, *(len(e.node.name) for e in self.entries)])
+        kind = max([8, *(len(type(e.node.op).__name__) for e in self.entries)])
+        lines = [f"{'node':{wide}} {'operator':{kind}} {'arrived':>13} {'passed on':>13} {'absorbed':>13}"]
         for e in self.entries:
             a, p, d = (float(np.asarray(v).reshape(-1)[0]) for v in (e.arrived, e.passed, e.absorbed))
             op = type(e.node.op).__name__
-            lines.append(f"{e.node.name:32} {op:18} {a:13.6g} {p:13.6g} {d:13.3g}")
+            lines.append(f"{e.node.name:{wide}} {op:{kind}} {a:13.6g} {p:13.6g} {d:13.3g}")
         return "\n".join(lines)
 
 

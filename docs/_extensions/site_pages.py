@@ -147,7 +147,7 @@ class Sources(Directive):
 
 
 def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Every Pillow image that a block of a script has bound to a name, in the order of the names' first use, and the one that it ends with."""
+    """Every Pillow image that a block of a script has bound to a name, or ends with, in the order of the names' first use."""
     from PIL import Image
     from sphinx_gallery.scrapers import figure_rst
 

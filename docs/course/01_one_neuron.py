@@ -56,15 +56,17 @@ import xaicore as xc
 from xaicore.ops import Dense
 
 b = xc.Builder("one neuron")
-inputs = b.input("x", (None, 3))                                        # None: as many samples as you like
-sums = b.add(Dense(), inputs, b.param("w", [[3.0, -2.0, 0.0]]), name="neuron")
-graph = b.build(b.add(Dense(), sums, b.param("v", [[2.0]]), name="f"))
+inputs = b.input("x", (None, 3))  # None: as many samples as you like
+w = b.param("w", [[3.0, -2.0, 0.0]])
+v = b.param("v", [[2.0]])
+sums = b.add(Dense(), inputs, w, name="neuron")
+graph = b.build(b.add(Dense(), sums, v, name="f"))
 print(graph)
 
 a = xc.explain(graph, [[2.0, 1.0, 3.0]], "lrp.zero")
-assert a.output.tolist() == [8]                                         # f(x)
-assert a.layers["neuron"].tolist() == [[8]]                             # what came to the neuron
-assert np.asarray(a).tolist() == [[12, -4, 0]]                          # what it handed on
+assert a.output.tolist() == [8]                     # f(x)
+assert a.layers["neuron"].tolist() == [[8]]         # what came to the neuron
+assert np.asarray(a).tolist() == [[12, -4, 0]]      # what it handed on
 
 # %%
 # The picture
@@ -85,7 +87,7 @@ neurons(a)
 # say that the neuron kept all of it.
 
 from xaicore.rules import epsilon
-from xaicore.rules.example import neuron                                # one neuron under one rule
+from xaicore.rules.example import neuron  # one neuron under one rule
 
 lrp_0 = epsilon(0)
 assert neuron(lrp_0, x=[2, 2.75, 3], w=[3, -2, 0], r=8) == [96, -88, 0]

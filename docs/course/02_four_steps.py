@@ -36,10 +36,11 @@ assert f.tolist() == [1]
 
 
 def lrp(inputs, weights, R):
-    z = weights @ inputs                                                # 1. forward: what each neuron summed up
-    s = np.divide(R, z, out=np.zeros_like(z), where=z != 0)             # 2. divide: relevance per unit of sum
-    c = weights.T @ s                                                   # 3. backward: the sums' way, reversed
-    return inputs * c                                                   # 4. multiply: x times what came back
+    z = weights @ inputs               # 1. forward: what each neuron summed up
+    s = np.zeros_like(z)               # 2. divide: relevance per unit of sum,
+    s[z != 0] = R[z != 0] / z[z != 0]  #    0 where the sum is 0
+    c = weights.T @ s                  # 3. backward: the sums' way, reversed
+    return inputs * c                  # 4. multiply: x times what came back
 
 
 # %%
@@ -57,7 +58,7 @@ R_h = lrp(h, v, f)
 R_x = lrp(x, W, R_h)
 assert R_h.tolist() == [6, -5, 0]
 assert R_x.tolist() == [6, -5]
-assert R_h.sum() == R_x.sum() == f                                      # 1 at every layer
+assert R_h.sum() == R_x.sum() == f     # 1 at every layer
 
 # %%
 # The engine
@@ -69,12 +70,13 @@ from xaicore.ops import Dense, ReLU
 
 b = xc.Builder("small")
 hidden = b.add(Dense(), b.input("x", (None, 2)), b.param("W", W), name="hidden")
-graph = b.build(b.add(Dense(), b.add(ReLU(), hidden, name="relu"), b.param("v", v), name="f"))
+relu = b.add(ReLU(), hidden, name="relu")
+graph = b.build(b.add(Dense(), relu, b.param("v", v), name="f"))
 
 a = xc.explain(graph, x[None], "lrp.zero")
 assert np.asarray(a)[0].tolist() == R_x.tolist()
 assert a.layers["relu"][0].tolist() == R_h.tolist()
-print(a.ledger)                                                         # what arrived, what was passed on, layer by layer
+print(a.ledger)  # what arrived, what was passed on, node by node
 
 # %%
 from xaicore.show.neurons import neurons
@@ -100,9 +102,10 @@ images, labels = digits_images()
 three = images[labels == 3][:1].astype(float)
 found = xc.explain(digits, three, "lrp.zero", target=3)
 
-arrived = found.layers["logits"][0]                                     # f at class 3, 0 at the others
+arrived = found.layers["logits"][0]  # f at class 3, 0 at the others
 weights, bias = digits.params["logits.weight"], digits.params["logits.bias"]
-before = xc.Graph(digits.inputs, digits.params, digits.nodes, ("relu5",))(three)[0]
+head = xc.Graph(digits.inputs, digits.params, digits.nodes, ("relu5",))
+before = head(three)[0]
 z = weights @ before + bias
 by_hand = before * (weights.T @ (arrived / z))
 assert np.allclose(by_hand, found.layers["relu5"][0], rtol=1e-12, atol=0)

@@ -44,8 +44,11 @@ from xaicore.ops import Dense, ReLU
 from xaicore.show.neurons import neurons
 
 b = xc.Builder("small")
-hidden = b.add(Dense(), b.input("x", (None, 2)), b.param("W", [[1.0, -1.0], [1.0, 2.0], [-1.0, 1.0]]), name="hidden")
-small = b.build(b.add(Dense(), b.add(ReLU(), hidden, name="relu"), b.param("v", [[3.0, -1.0, 2.0]]), name="f"))
+x = b.input("x", (None, 2))
+W = b.param("W", [[1.0, -1.0], [1.0, 2.0], [-1.0, 1.0]])
+v = b.param("v", [[3.0, -1.0, 2.0]])
+relu = b.add(ReLU(), b.add(Dense(), x, W, name="hidden"), name="relu")
+small = b.build(b.add(Dense(), relu, v, name="f"))
 a = xc.explain(small, [[3.0, 1.0]], "lrp.alpha_beta", alpha=2)
 assert np.allclose(np.asarray(a), [[2.8, -2.8]])
 assert np.allclose(a.absorbed, 1)
@@ -63,16 +66,20 @@ neurons(a)
 
 def one_layer(weights, bias=None):
     b = xc.Builder("one layer")
+    x, W = b.input("x", (None, 2)), b.param("W", weights)
     own = () if bias is None else (b.param("bias", bias),)
-    return b.build(b.add(Dense(), b.input("x", (None, 2)), b.param("W", weights), *own, name="fc"))
+    return b.build(b.add(Dense(), x, W, *own, name="fc"))
 
 
 plain = one_layer([[1.0, -1.0]])
-contributions = xc.explain(plain, [[1.0, -2.0]], "lrp.alpha_beta", alpha=1)
-weights_only = xc.explain(plain, [[1.0, -2.0]], "lrp.alpha_beta", alpha=1, variant="weights-only")
-assert np.asarray(contributions).tolist() == [[1, 2]]
-assert np.asarray(weights_only).tolist() == [[3, 0]]
-assert contributions.total() == weights_only.total() == 3               # both add up to f: the sum does not tell them apart
+point = [[1.0, -2.0]]
+products = xc.explain(plain, point, "lrp.alpha_beta", alpha=1)
+weights = xc.explain(plain, point, "lrp.alpha_beta", alpha=1, variant="weights-only")
+assert np.asarray(products).tolist() == [[1, 2]]
+assert np.asarray(weights).tolist() == [[3, 0]]
+
+# Both add up to f, so that the sum does not tell them apart.
+assert products.total() == weights.total() == 3
 
 # %%
 # **What happens to the bias?** W = (1, -1), b = -1, x = (1, 1): f = -1. The equation puts only the positive part of the
@@ -80,8 +87,9 @@ assert contributions.total() == weights_only.total() == 3               # both a
 # stabiliser of 1e-9 the answer is -1,000,000,000.
 
 biased = one_layer([[1.0, -1.0]], [-1.0])
-right = xc.explain(biased, [[1.0, 1.0]], "lrp.alpha_beta", alpha=1)
-whole = xc.explain(biased, [[1.0, 1.0]], "lrp.alpha_beta", alpha=1, bias="whole", layer_eps=1e-9)
+point, alpha_1 = [[1.0, 1.0]], {"method": "lrp.alpha_beta", "alpha": 1}
+right = xc.explain(biased, point, **alpha_1)
+whole = xc.explain(biased, point, **alpha_1, bias="whole", layer_eps=1e-9)
 assert np.asarray(right).tolist() == [[-1, 0]]
 assert np.allclose(np.asarray(whole), [[-1e9, 0]])
 
@@ -93,13 +101,13 @@ assert np.allclose(np.asarray(whole), [[-1e9, 0]])
 
 from xaicore.oracle.profiles import ENTRIES
 
-for e in ENTRIES:
-    if e.ours in ("lrp.alpha_beta", "lrp.z_plus"):
-        kept = {k: v for k, v in e.settings.items() if k in ("alpha", "variant", "bias", "layer_eps")}
-        print(f"{e.name:48} {e.ours:15} {kept}")
+SHOWN = ("alpha", "variant", "bias", "layer_eps")
+table = [e for e in ENTRIES if e.ours in ("lrp.alpha_beta", "lrp.z_plus")]
+for e in table:
+    print(f"{e.name:40}", {k: e.settings[k] for k in SHOWN if k in e.settings})
 
-captum = next(e for e in ENTRIES if e.name == "captum LRP(Alpha1_Beta0_Rule)" and e.ours == "lrp.alpha_beta")
-theirs = xc.explain(biased, [[1.0, 1.0]], captum.ours, **captum.settings)
+captum = next(e for e in table if e.name == "captum LRP(Alpha1_Beta0_Rule)")
+theirs = xc.explain(biased, point, captum.ours, **captum.settings)
 assert np.allclose(np.asarray(theirs), [[-1e9, 0]])
 
 # %%
@@ -113,13 +121,17 @@ from xaicore.show.sheet import contact_sheet
 
 images, labels = digits_images()
 three = images[labels == 3][:1].astype(float)
-results = {"LRP-0": xc.explain(digits_model(), three, "lrp.zero", target=3),
-           "alpha 1, beta 0": xc.explain(digits_model(), three, "lrp.alpha_beta", target=3, alpha=1),
-           "alpha 2, beta 1": xc.explain(digits_model(), three, "lrp.alpha_beta", target=3, alpha=2)}
-f = results["LRP-0"].output[0]
-assert round(float(f), 1) == 13.2
-assert round(float(results["alpha 2, beta 1"].total()[0]), 1) == 15.0
-assert np.allclose(results["alpha 2, beta 1"].total() + results["alpha 2, beta 1"].absorbed, f)
+asked = {
+    "LRP-0": "lrp.zero",
+    "alpha 1, beta 0": ("lrp.alpha_beta", {"alpha": 1}),
+    "alpha 2, beta 1": ("lrp.alpha_beta", {"alpha": 2}),
+}
+found = xc.explain_all(digits_model(), three, asked, targets=[3])
+results = {name: one for name, (one,) in found.items()}
+two = results["alpha 2, beta 1"]
+assert round(float(two.output[0]), 1) == 13.2
+assert round(float(two.total()[0]), 1) == 15.0
+assert np.allclose(two.total() + two.absorbed, two.output)
 contact_sheet(results, columns=4)
 
 # %%

@@ -33,12 +33,15 @@ import xaicore as xc
 from xaicore.ops import Dense, ReLU
 
 b = xc.Builder("saturated")
-z = b.add(Dense(), b.input("x", (None, 1)), b.param("w", [[-1.0]]), b.param("one", [1.0]), name="z")
-saturated = b.build(b.add(Dense(), b.add(ReLU(), z, name="relu"), b.param("v", [[-1.0]]), b.param("top", [1.0]), name="f"))
+minus, one = b.param("minus", [[-1.0]]), b.param("one", [1.0])
+z = b.add(Dense(), b.input("x", (None, 1)), minus, one, name="z")
+relu = b.add(ReLU(), z, name="relu")
+saturated = b.build(b.add(Dense(), relu, minus, one, name="f"))
+
 assert np.asarray(xc.explain(saturated, [[2.0]], "gradient")).tolist() == [[0]]
 a = xc.explain(saturated, [[2.0]], "deeplift.rescale", baseline=0)
 assert np.asarray(a).tolist() == [[1]]
-assert a.gap().tolist() == [0]                                          # f(x) - f(baseline) - sum: complete
+assert a.gap().tolist() == [0]  # f(x) - f(baseline) - sum: complete
 print(a.ledger)
 
 # %%
@@ -62,15 +65,17 @@ print(a.ledger)
 
 
 b = xc.Builder("minimum")
-both = b.add(Dense(), b.input("x", (None, 2)), b.param("W", [[1.0, 0.0], [1.0, -1.0]]), name="x1, x1 - x2")
-smaller = b.build(b.add(Dense(), b.add(ReLU(), both, name="relu"), b.param("v", [[1.0, -1.0]]), name="f"))
+W, v = b.param("W", [[1.0, 0.0], [1.0, -1.0]]), b.param("v", [[1.0, -1.0]])
+both = b.add(Dense(), b.input("x", (None, 2)), W, name="x1, x1 - x2")
+smaller = b.build(b.add(Dense(), b.add(ReLU(), both, name="relu"), v, name="f"))
 x = [[3.0, 1.0]]
 assert smaller(x).tolist() == [[1]]
 rescale = xc.explain(smaller, x, "deeplift.rescale", baseline=0)
 reveal = xc.explain(smaller, x, "deeplift.reveal_cancel", baseline=0)
 assert np.asarray(rescale).tolist() == [[0, 1]]
 assert np.allclose(np.asarray(reveal), [[0.5, 0.5]], rtol=1e-15)
-assert np.asarray(xc.explain(smaller, x, "shapley.exact", baseline=0)).tolist() == [[0.5, 0.5]]
+shapley = xc.explain(smaller, x, "shapley.exact", baseline=0)
+assert np.asarray(shapley).tolist() == [[0.5, 0.5]]
 
 # %%
 # Under each unit stands what it contributes to f(x) - f(0). First Rescale, then RevealCancel.
@@ -90,8 +95,10 @@ neurons(reveal)
 # bias ignored: a bias is in both runs and leaves the difference.
 
 b = xc.Builder("biased")
-hidden = b.add(Dense(), b.input("x", (None, 2)), b.param("W", [[1.0, 1.0], [1.0, -1.0]]), b.param("bias", [-1.0, 0.0]), name="hidden")
-biased = b.build(b.add(Dense(), b.add(ReLU(), hidden, name="relu"), b.param("v", [[1.0, 2.0]]), name="f"))
+W, bias = b.param("W", [[1.0, 1.0], [1.0, -1.0]]), b.param("bias", [-1.0, 0.0])
+hidden = b.add(Dense(), b.input("x", (None, 2)), W, bias, name="hidden")
+v = b.param("v", [[1.0, 2.0]])
+biased = b.build(b.add(Dense(), b.add(ReLU(), hidden, name="relu"), v, name="f"))
 point = [[2.0, 1.0]]
 lifted = np.asarray(xc.explain(biased, point, "deeplift.rescale", baseline=0))
 ignored = np.asarray(xc.explain(biased, point, "lrp.zero", bias="ignore"))

@@ -28,8 +28,9 @@ import xaicore as xc
 from xaicore.ops import Dense, ReLU
 
 b = xc.Builder("saturated", dtype="exact")
-z = b.add(Dense(), b.input("x", (None, 1)), b.param("w", [[-1]]), b.param("one", [1]), name="z")
-graph = b.build(b.add(Dense(), b.add(ReLU(), z, name="relu"), b.param("v", [[-1]]), b.param("top", [1]), name="f"))
+minus, one = b.param("minus", [[-1]]), b.param("one", [1])
+z = b.add(Dense(), b.input("x", (None, 1)), minus, one, name="z")
+graph = b.build(b.add(Dense(), b.add(ReLU(), z, name="relu"), minus, one, name="f"))
 for baseline, expected in ((0, 1), (1, 0), (-2, 3)):
     a = xc.explain(graph, [[2]], "integrated_gradients.exact", baseline=baseline)
     assert a["x"].tolist() == [[expected]]
@@ -42,16 +43,19 @@ for baseline, expected in ((0, 1), (1, 0), (-2, 3)):
 from xaicore.show.drawing import curve
 
 alphas = np.linspace(0, 1, 33)
-curve([(float(t), 1 - max(0.0, 1 - (-2 + 4 * float(t)))) for t in alphas], title="f on the way from -2 to 2")
+on_the_way = graph.astype("float64")((-2 + 4 * alphas)[:, None])[:, 0]
+curve(list(zip(alphas, on_the_way)), title="f on the way from -2 to 2")
 
 # %%
 # ``integrated_gradients.exact`` finds the kink by itself. The usual method samples the way at some points. With five
 # points the mean gradient from -2 is off, and the *gap* tells how much f is missed by. More steps make it small.
 
+floats = graph.astype("float64")
 for steps in (5, 50, 500):
-    a = xc.explain(graph.astype("float64"), [[2.0]], "integrated_gradients", baseline=-2, steps=steps)
-    print(f"{steps:4} steps: contribution {np.asarray(a)[0, 0]:.4f}, gap {a.gap()[0]:.4f}")
-    assert abs(a.gap()[0]) < 4 / steps                                  # less than f changes in one step
+    a = xc.explain(floats, [[2.0]], "integrated_gradients", baseline=-2, steps=steps)
+    gap = a.gap()[0]
+    print(f"{steps:4} steps: contribution {a.total()[0]:.4f}, gap {gap:.4f}")
+    assert abs(gap) < 4 / steps  # less than f changes in one step
 
 # %%
 # On an image: black is a choice
@@ -67,21 +71,28 @@ digits = digits_model()
 images, labels = digits_images()
 images = images.astype(float)
 three = images[labels == 3][:1]
-baselines = {"black": 0, "white": 1, "mean of twelve digits": images.mean(axis=0), "an eight": images[labels == 8][0]}
-results = {name: xc.explain(digits, three, "deeplift.rescale", target=3, baseline=start) for name, start in baselines.items()}
+
+
+def compared_with(baseline):
+    return xc.explain(digits, three, "deeplift.rescale", target=3, baseline=baseline)
+
+
+results = {
+    "black": compared_with(0),
+    "white": compared_with(1),
+    "mean of twelve digits": compared_with(images.mean(axis=0)),
+    "an eight": compared_with(images[labels == 8][0]),
+}
 contact_sheet(results, "Why a three, and not this?", columns=3)
 
 # %%
 dark = three == 0
 print(f"{dark.sum()} of 64 pixels are black")
 for name, a in results.items():
-    on_black = abs(np.asarray(a)[dark]).sum()
-    print(f"{name:22} f(baseline) {a.baseline_output[0]:8.4f}   on black pixels {on_black:8.4f}   gap {a.gap()[0]:.1e}")
-    assert abs(a.gap()[0]) < 1e-12
-
-assert abs(np.asarray(results["black"])[dark]).sum() == 0
-assert abs(np.asarray(results["white"])[dark]).sum() > 10
-assert abs(np.asarray(results["an eight"])[dark]).sum() > 5
+    there = abs(np.asarray(a)[dark]).sum()
+    print(f"{name:22} f(baseline) {a.baseline_output[0]:7.3f}   on black {there:7.3f}")
+    assert (there == 0) == (name == "black")
+    assert abs(a.gap()[0]) < 1e-12  # complete, each of them
 
 # %%
 # "An eight" is the most telling one: in red are the strokes on the left, which an eight has and this digit has not. All
@@ -93,9 +104,11 @@ assert abs(np.asarray(results["an eight"])[dark]).sum() > 5
 # they explain is f(x) minus the mean of f over the set.
 
 over_all = xc.explain(digits, three, "deep_shap", target=3, background=images)
-of_each = [xc.explain(digits, three, "deeplift.rescale", target=3, baseline=one) for one in images]
-assert np.allclose(np.asarray(over_all), np.mean([np.asarray(a) for a in of_each], axis=0))
-assert np.isclose(over_all.total()[0], over_all.output[0] - np.mean([a.baseline_output for a in of_each]))
+of_each = [compared_with(one) for one in images]
+mean_map = np.mean([np.asarray(a) for a in of_each], axis=0)
+mean_f = np.mean([a.baseline_output for a in of_each])
+assert np.allclose(np.asarray(over_all), mean_map)
+assert np.isclose(over_all.total()[0], over_all.output[0] - mean_f)
 
 # %%
 # What you know now

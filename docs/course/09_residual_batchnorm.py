@@ -39,7 +39,7 @@ neurons(a)
 
 doubled = xc.explain(skip, [[2]], "lrp.zero", sums="repeat")
 assert doubled["x"].tolist() == [[16]]
-assert doubled.absorbed.tolist() == [-8]                                # the ledger: 8 came from nowhere
+assert doubled.absorbed.tolist() == [-8]  # the ledger: 8 came from nowhere
 print(doubled.ledger)
 
 
@@ -48,7 +48,8 @@ def tower(blocks):
     b = xc.Builder("tower", dtype="exact")
     value = b.input("x", (None, 1))
     for k in range(blocks):
-        value = b.add(Add(), value, b.add(ReLU(), b.add(Dense(), value, b.param(f"w{k}", [[3]]))))
+        branch = b.add(ReLU(), b.add(Dense(), value, b.param(f"w{k}", [[3]])))
+        value = b.add(Add(), value, branch)
     return b.build(value)
 
 
@@ -69,8 +70,9 @@ assert high.total()[0] / high.output[0] == 2**10
 
 b = xc.Builder("normalised")
 u = b.add(Dense(), b.input("x", (None, 2)), b.param("W", [[3.0, -1.0]]), name="u")
-named = [b.param(k, [v]) for k, v in (("gamma", 2.0), ("beta", 3.0), ("mean", 2.0), ("var", 1.0))]
-graph = b.build(b.add(BatchNorm(eps=0.0), u, *named, name="norm"))
+numbers = {"gamma": 2.0, "beta": 3.0, "mean": 2.0, "var": 1.0}
+own = [b.param(name, [value]) for name, value in numbers.items()]
+graph = b.build(b.add(BatchNorm(eps=0.0), u, *own, name="norm"))
 point = [[2.0, 1.0]]
 assert graph(point).tolist() == [[9]]
 
@@ -89,7 +91,8 @@ assert np.allclose(relevance("lrp.zero", "pass"), [10.8, -1.8])
 # kept -1), and x1 takes all 10.
 
 assert np.allclose(relevance("lrp.z_plus", "fold"), [9, 0])
-assert np.allclose(relevance("lrp.z_plus", "affine"), [10, 0], atol=1e-5)       # the eps of 1e-6 at the normalisation
+# The normalisation's own eps is 1e-6.
+assert np.allclose(relevance("lrp.z_plus", "affine"), [10, 0], atol=1e-5)
 
 # %%
 # So "LRP on a ResNet" says too little. Say what was done at sums and at normalisations. Here the default is: a sum
@@ -113,11 +116,14 @@ from xaicore.show.sheet import contact_sheet
 
 images, labels = digits_images()
 three = images[labels == 3][:1].astype(float)
-results = {how: xc.explain(digits_model(), three, "lrp.epsilon", target=3, sums=how) for how in ("share", "repeat")}
-for how, one in results.items():
-    print(f"{how:7} f {one.output[0]:.3f}   sum {one.total()[0]:.3f}   kept at the skip connection {one.ledger['skip'].absorbed[0]:.3f}")
-assert abs(results["share"].ledger["skip"].absorbed[0]) < 1e-4
-assert results["repeat"].ledger["skip"].absorbed[0] < -13
+digits, results, kept = digits_model(), {}, {}
+for how in ("share", "repeat"):
+    one = xc.explain(digits, three, "lrp.epsilon", target=3, sums=how)
+    results[how], kept[how] = one, one.ledger["skip"].absorbed[0]
+    print(f"{how:7} f {one.output[0]:.3f}   sum {one.total()[0]:.3f}", end="   ")
+    print(f"kept at the skip connection {kept[how]:.3f}")
+assert abs(kept["share"]) < 1e-4
+assert kept["repeat"] < -13
 contact_sheet(results, columns=3)
 
 # %%

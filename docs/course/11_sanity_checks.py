@@ -23,16 +23,23 @@ from xaicore.ops import Dense, ReLU
 
 def small(v):
     b = xc.Builder("small")
-    hidden = b.add(Dense(), b.input("x", (None, 2)), b.param("W", [[1.0, -1.0], [1.0, 2.0], [-1.0, 1.0]]), name="hidden")
-    return b.build(b.add(Dense(), b.add(ReLU(), hidden, name="relu"), b.param("v", [v]), name="f"))
+    W = b.param("W", [[1.0, -1.0], [1.0, 2.0], [-1.0, 1.0]])
+    hidden = b.add(Dense(), b.input("x", (None, 2)), W, name="hidden")
+    relu = b.add(ReLU(), hidden, name="relu")
+    return b.build(b.add(Dense(), relu, b.param("v", [v]), name="f"))
 
 
-x = [[3.0, 1.0]]
+def explained(graph, method):
+    return np.asarray(xc.explain(graph, [[3.0, 1.0]], method))[0].tolist()
+
+
 trained, other = small([3.0, -1.0, 2.0]), small([7.0, -2.0, -5.0])
-assert np.asarray(xc.explain(trained, x, "guided_backprop")).tolist() == [[3, -3]]
-assert np.asarray(xc.explain(other, x, "guided_backprop")).tolist() == [[7, -7]]
-assert np.asarray(xc.explain(trained, x, "gradient")).tolist() == [[2, -5]]            # the gradient has another direction
-assert np.asarray(xc.explain(other, x, "gradient")).tolist() == [[5, -11]]
+assert explained(trained, "guided_backprop") == [3, -3]
+assert explained(other, "guided_backprop") == [7, -7]
+
+# The gradient turns.
+assert explained(trained, "gradient") == [2, -5]
+assert explained(other, "gradient") == [5, -11]
 
 # %%
 # On the digits network
@@ -51,22 +58,28 @@ blank = randomized(graph, [name for _, names in layers for name in names])
 
 
 def alike(method, changed, target=3):
-    """The correlation of two maps: of the trained network's class 3, and of another network or class."""
-    one, two = xc.explain(graph, three, method, target=3), xc.explain(changed, three, method, target=target)
-    return np.corrcoef(np.asarray(one).ravel(), np.asarray(two).ravel())[0, 1]
+    """The correlation of a three's map with that of another network or class."""
+    one = np.asarray(xc.explain(graph, three, method, target=3)).ravel()
+    two = np.asarray(xc.explain(changed, three, method, target=target)).ravel()
+    return np.corrcoef(one, two)[0, 1]
 
 
 print(f"{'':18}{'last layer random':>18}{'all random':>12}{'class 6':>9}")
-found = {}
-for method in ("gradient", "guided_backprop", "lrp.epsilon", "lrp.z_plus"):
-    found[method] = alike(method, last), alike(method, blank), alike(method, graph, target=6)
-    print(f"{method:18}{found[method][0]:18.2f}{found[method][1]:12.2f}{found[method][2]:9.2f}")
+top, every, six = {}, {}, {}
+for m in ("gradient", "guided_backprop", "lrp.epsilon", "lrp.z_plus"):
+    top[m], every[m], six[m] = alike(m, last), alike(m, blank), alike(m, graph, 6)
+    print(f"{m:18}{top[m]:18.2f}{every[m]:12.2f}{six[m]:9.2f}")
 
-assert found["guided_backprop"][0] > 0.9                                # the same map, whatever the classes mean
-assert found["guided_backprop"][2] > 0.9                                # the same map for a six
-assert abs(found["lrp.z_plus"][2]) > 0.9                                # the same map, with the sign of the class's logit
-assert abs(found["gradient"][1]) < 0.3
-assert abs(found["lrp.epsilon"][1]) < 0.3
+# Guided backpropagation: the same map, whatever the classes mean, and for any class.
+assert top["guided_backprop"] > 0.9
+assert six["guided_backprop"] > 0.9
+
+# z+: the same map, with the sign of the class's logit.
+assert abs(six["lrp.z_plus"]) > 0.9
+
+# The gradient and LRP-epsilon: nothing is left.
+assert abs(every["gradient"]) < 0.3
+assert abs(every["lrp.epsilon"]) < 0.3
 
 # %%
 # z+ is a case for itself. Its map for a six is that for a three with the sign turned: the logit of the six is negative,
@@ -81,12 +94,15 @@ assert abs(found["lrp.epsilon"][1]) < 0.3
 from xaicore.oracle.sanity import sanity
 from xaicore.show.sanity import sheet
 
-report = sanity(graph, three, list(found), target=3, checks=["randomisation", "last_layer", "outline"])
+checks = ["randomisation", "last_layer", "outline"]
+report = sanity(graph, three, list(top), target=3, checks=checks)
 print(report)
 assert "guided_backprop" in report.survivors
 assert "gradient" not in report.survivors
-assert report.of("control.sobel", "randomisation").status == "fails"    # a map without a model survives, as it must
 assert report.of("lrp.epsilon", "outline").status == "fails"
+
+# A map without a model survives, as it must.
+assert report.of("control.sobel", "randomisation").status == "fails"
 sheet(report, "What is left?")
 
 # %%

@@ -26,11 +26,11 @@ from xaicore.rules.linear import Affine, times
 
 def by_size_of(step, r):
     a = Affine(step)
-    sizes = a.actives(abs)                                              # |x|
-    z = a.apply(sizes, abs)                                             # 1. sum of |x| |w|, no bias
-    s = divide(r, z)                                                    # 2. R / z, and 0 where z is 0
-    c = a.back(s, abs)                                                  # 3. back through |w|
-    return times(sizes, c)                                              # 4. times |x|
+    sizes = a.actives(abs)     # |x|
+    z = a.apply(sizes, abs)    # 1. sum of |x| |w|, no bias
+    s = divide(r, z)           # 2. R / z, and 0 where z is 0
+    c = a.back(s, abs)         # 3. back through |w|
+    return times(sizes, c)     # 4. times |x|
 
 
 by_size = Rule("by_size", by_size_of)
@@ -77,7 +77,8 @@ def loop(inputs, weights, R):
 
 b = xc.Builder("small", dtype="exact")
 hidden = b.add(Dense(), b.input("x", (None, 2)), b.param("W", W), name="hidden")
-small = b.build(b.add(Dense(), b.add(ReLU(), hidden, name="relu"), b.param("v", v), name="f"))
+relu = b.add(ReLU(), hidden, name="relu")
+small = b.build(b.add(Dense(), relu, b.param("v", v), name="f"))
 a = xc.explain(small, [x], rules)
 
 R_h = loop([2, 5, 0], v, [Q(1)])
@@ -107,11 +108,11 @@ def forgetful(step, r):
 
 
 wrong = xc.RULE_SETS["lrp.zero"]().before((weighted, Rule("forgetful", forgetful)))
-assert xc.explain(small, [x], wrong)["x"].tolist() == a["x"].tolist()   # not noticed
+assert xc.explain(small, [x], wrong)["x"].tolist() == a["x"].tolist()  # not noticed
 low = [3, -1]
 good, bad = xc.explain(small, [low], rules), xc.explain(small, [low], wrong)
 assert good.ledger["hidden"].absorbed.tolist() == [0]
-assert bad.ledger["hidden"].absorbed.tolist() != [0]                    # noticed
+assert bad.ledger["hidden"].absorbed.tolist() != [0]  # noticed
 print(bad.ledger)
 
 # %%
@@ -123,8 +124,8 @@ from xaicore.show.sheet import contact_sheet
 
 images, labels = digits_images()
 three = images[labels == 3][:1].astype(float)
-results = {"LRP-0": xc.explain(digits, three, "lrp.zero", target=3), "z+": xc.explain(digits, three, "lrp.z_plus", target=3),
-           "by size": xc.explain(digits, three, rules, target=3)}
+asked = {"LRP-0": "lrp.zero", "z+": "lrp.z_plus", "by size": rules}
+results = {name: xc.explain(digits, three, m, target=3) for name, m in asked.items()}
 assert np.allclose(results["by size"].total(), results["by size"].output)
 assert (np.asarray(results["by size"]) >= 0).all()
 contact_sheet(results, "Why a three?", columns=4)

@@ -39,7 +39,10 @@ import numpy as np
 
 
 class Stack:
-    """Steps in order: (layer name, "dense" | "relu" | "flip"). Dense layers have weights NAME.w (out, in) and NAME.b (out,)."""
+    """Steps in order: (layer name, "dense" | "relu" | "flip").
+
+    A dense layer has the weights NAME.w (out, in) and NAME.b (out,).
+    """
 
     def __init__(self, size, steps, weights):
         self.size, self.steps, self.weights = size, steps, weights
@@ -80,25 +83,28 @@ from xaicore.ops import Dense, ReLU
 def to_graph(model, example=None, *, dtype="float64", verify=True):
     """The graph of a Stack."""
     if not isinstance(model, Stack):
-        raise BackendError(f"a stack.Stack is expected, not a {type(model).__name__}; build one of your layers first")
+        kind = type(model).__name__
+        raise BackendError(f"a stack.Stack is expected, not a {kind}; build one first")
     b = Builder("stack")
     x = b.input("x", (None, model.size))
     params, made = {}, []
     for name, kind in model.steps:
         where = {"name": name, "layer": name, "origin": f"stack.{kind}"}
         if kind == "dense":
-            for k in ("w", "b"):
-                if f"{name}.{k}" not in params:
-                    params[f"{name}.{k}"] = b.param(f"{name}.{k}", model.weights[f"{name}.{k}"])
+            for k in (f"{name}.w", f"{name}.b"):
+                if k not in params:
+                    params[k] = b.param(k, model.weights[k])
             x = b.add(Dense(), x, params[f"{name}.w"], params[f"{name}.b"], **where)
         elif kind == "relu":
             x = b.add(ReLU(), x, **where)
         else:
-            raise ConversionError(f"step {name!r}: the operator {kind!r} has no counterpart; write it as a dense layer")
+            raise ConversionError(f"step {name!r}: the operator {kind!r} has no "
+                                  f"counterpart; write it as a dense layer")
         made.append(x)
     graph = b.build(x)
     if verify:
-        feeds = check_feeds(graph, np.ones((2, model.size)) if example is None else example)
+        given = np.ones((2, model.size)) if example is None else example
+        feeds = check_feeds(graph, given)
         compare(graph, feeds, dict(zip(made, model.values(feeds["x"])[1:])), "stack")
     return graph.astype(dtype)
 ''')
@@ -119,8 +125,10 @@ import xaicore as xc
 from xaicore.testing import check_backend
 
 rng = np.random.default_rng(0)
-weights = {name: rng.standard_normal(shape) for name, shape in (("fc.w", (4, 4)), ("fc.b", 4), ("out.w", (3, 4)), ("out.b", 3))}
-model = Stack(4, [("fc", "dense"), ("act", "relu"), ("fc", "dense"), ("out", "dense")], weights)
+shapes = {"fc.w": (4, 4), "fc.b": (4,), "out.w": (3, 4), "out.b": (3,)}
+weights = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+steps = [("fc", "dense"), ("act", "relu"), ("fc", "dense"), ("out", "dense")]
+model = Stack(4, steps, weights)
 x = rng.standard_normal((2, 4))
 
 
@@ -136,8 +144,9 @@ def contract(backend):
 report = contract(xaicore_stack)
 print(report)
 assert report.ok
-assert report.status("one node per call") == report.status("parameters once") == report.status("planted difference") == "holds"
-assert report.status("gradient") == "does not apply"                    # we gave none: visible, not passed
+for law in ("one node per call", "parameters once", "planted difference"):
+    assert report.status(law) == "holds"
+assert report.status("gradient") == "does not apply"  # we gave none: visible
 
 # %%
 # A law that nobody could check is no pass: the last column says what to give. Now the framework's models are like any
@@ -158,13 +167,15 @@ neurons(a)
 # Suppose somebody drops the bias, and switches the comparison off because it complains:
 
 source = Path(place.name, "xaicore_stack.py").read_text()
-broken = source.replace(', params[f"{name}.b"], **where', ", **where").replace("    if verify:", "    if False:")
+broken = source.replace(', params[f"{name}.b"], **where', ", **where")
+broken = broken.replace("    if verify:", "    if False:")
 write("xaicore_broken.py", broken)
 
 found = contract(load("xaicore_broken"))
 print("\n".join(line for line in str(found).splitlines() if "FAILS" in line))
 assert not found.ok
 assert found.status("forward") == found.status("planted difference") == "fails"
+place.cleanup()
 
 # %%
 # What you know now
