@@ -201,7 +201,7 @@ def sufficiency(s: Subject, threshold: float = 0.6, distance: str = "seuclidean"
               "euclidean", "cosine"
 
     Needs a batch of at least 2 and an output of classes. NaN for a sample without such neighbours. Source: dasgupta2022, whose maps are
-    equal, not near. Differs: Quantus counts the sample itself among its neighbours, so that one without any has 1.
+    equal, not near. Differs: Quantus divides the distances by the largest of the batch, and gives 0 to a sample without neighbours.
     """
     chosen("distance", distance, ("seuclidean", "euclidean", "cosine"))
     a, label = of_players(s, players(s, mask, 0)), classes(s)

@@ -114,7 +114,7 @@ def continuity(s: Subject, shifts: int = 4, baseline: float = 0) -> Score:
     baseline  what comes in on the left. A movement that changes nothing is left out; NaN where that is all of them
 
     Needs axes of space. extras: "each" (N, K), NaN where x' = x. Source: montavon2018, section 7.1 (the quotient; the movements
-    are its figure's). Differs: Quantus correlates the change of patches with that of f.
+    are its figure's). Differs: Quantus moves to both sides, and fills with the sample's minimum.
     """
     name = s.name
     axis, space = channel_axis(s.task, name), space_of(s.task, name)
