@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -51,9 +52,15 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     return y if a.size * b.shape[-1] < THREADED else in_range(y)
 
 
+SMALL = 2**14
+"""Entries that are faster asked one by one than added up under another error state."""
+
+
 def in_range(y: Array) -> Array:
     """y; FloatingPointError where it is not finite and overflow is an error."""
-    if y.dtype.kind == "f" and np.geterr()["over"] == "raise":
+    if y.dtype.kind != "f" or (y.size <= SMALL and np.isfinite(y).all()):
+        return y
+    if np.geterr()["over"] == "raise":
         with np.errstate(all="ignore"):
             finite = np.isfinite(np.add.reduce(y, axis=None)) or np.isfinite(y).all()   # the sum is faster, and may itself overflow
         if not finite:
@@ -248,9 +255,16 @@ def windows(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Se
 
 def taps(kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int], count: Sequence[int]) -> Iterator[Any]:
     """For each position k in the window, row-major: (k, the slices of space that all ``count`` windows see there)."""
-    for k in np.ndindex(*kernel):
+    return iter(_taps(tuple(kernel), tuple(stride), tuple(dilation), tuple(count)))
+
+
+@lru_cache(maxsize=256)
+def _taps(kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], count: tuple[int, ...]) -> list[Any]:
+    def seen(k: tuple[int, ...]) -> tuple[slice, ...]:
         starts = [at * d for at, d in zip(k, dilation, strict=True)]
-        yield k, tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, count, stride, strict=True))
+        return tuple(slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, count, stride, strict=True))
+
+    return [(k, seen(k)) for k in np.ndindex(*kernel)]
 
 
 def scatter(g: Array, space: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:

@@ -189,13 +189,20 @@ def _cast_parameter(name: str, value: Array, dtype: str) -> Array:
     """``cast``, which refuses a number that the other arithmetic cannot hold."""
     try:
         x = cast(value, dtype)
-        lost = x.dtype.kind == "f" and bool((np.isinf(x) & ~np.isinf(value.astype(float))).any())
+        lost = x.dtype.kind == "f" and bool(np.isinf(x).any()) and bool((np.isinf(x) & ~np.isinf(value.astype(float))).any())
     except OverflowError:
         lost = True
     if lost:
         top = max((v for v in value.reshape(-1) if abs(v) != np.inf), key=abs)
         raise InputError(f"parameter {name!r} holds {top!s:.24}, which {dtype} cannot hold; scale the weights, or stay in float64 or in "
                          f"exact mode")
+    return owned(x)
+
+
+def owned(x: Array) -> Array:
+    """``x``, which nobody else has, made read-only: a graph takes such an array without a copy."""
+    if x.base is None:
+        x.flags.writeable = False
     return x
 
 

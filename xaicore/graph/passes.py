@@ -11,7 +11,7 @@ import numpy as np
 
 from xaicore.errors import GraphError, Inapplicable
 from xaicore.graph.build import Builder
-from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
+from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node, owned
 from xaicore.graph.run import evaluate, shapes_of
 from xaicore.numerics import Array, in_arithmetic_of
 from xaicore.ops import BatchNorm, Conv, ConvTranspose, Dense, Dropout, Identity, LogSoftmax, Op, Pad, Softmax, Transpose
@@ -132,7 +132,7 @@ def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = No
         w_new = w * _along_outputs(scale, before.op, w)
         old = params[before.inputs[2]] if len(before.inputs) > 2 else scale * 0
         weight, bias = f"{before.name}/folded_weight", f"{before.name}/folded_bias"
-        params[weight], params[bias] = w_new.astype(w.dtype), (old * scale + shift).astype(w.dtype)
+        params[weight], params[bias] = (owned(v.astype(w.dtype, copy=False)) for v in (w_new, old * scale + shift))
         changed[before.name] = replace(before, inputs=(before.inputs[0], weight, bias))
         changed[node.name] = replace(node, op=Identity(), inputs=node.inputs[:1])
     if not changed:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
 from math import prod
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, TypeVar, final
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from xaicore.errors import ShapeError
 from xaicore.numerics import Array, along, either, filled, is_exact, pad_spatial, scalar, scatter, taps, windows
 from xaicore.ops.conv import check_geometry
 from xaicore.ops.op import Op, need_rank
+from xaicore.ops.placing import Axes, Place, by_place, overhang, placed, positions, take
 
-Axes = tuple[Array, ...]
-"""For each spatial axis an integer array (O, K): the positions in x that window o sees."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,24 +57,12 @@ class Window(Op):
             if n + before + after < (k - 1) * d + 1:
                 raise ShapeError(f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {before} + {after} entries "
                                  f"(x {x.shape}); use a larger input or more padding")
-        found = [_positions(*one, self.ceil) for one in zip(x.shape[2:], self.kernel, *self.settings(), strict=True)]
+        found = [positions(*one, self.ceil) for one in zip(x.shape[2:], self.kernel, *self.settings(), strict=True)]
         for at, n in zip(found, x.shape[2:]):
             empty = ~((at >= 0) & (at < n)).any(axis=1)
             if empty.any():
                 raise ShapeError(f"{self}: window {empty.argmax()} of an axis of {n} entries sees only padding; use less of it")
         return tuple(found)
-
-
-@lru_cache(maxsize=256)
-def _positions(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], ceil: bool) -> Array:
-    """Along one axis of n entries: (windows, kernel), read-only."""
-    before, after = pads
-    room = n + before + after - (kernel - 1) * dilation - 1
-    count = (-(-room // stride) if ceil else room // stride) + 1
-    count -= (count - 1) * stride >= n + before
-    at = np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - before
-    at.flags.writeable = False
-    return at
 
 
 # ----- maxima -----------------------------------------------------------------------------------------------------
@@ -90,12 +77,16 @@ class _Max(Op):
 
     def forward(self, *xs: Array) -> Array:
         y = xs[0]
-        for axis, at in _by_axis(self.looks_at(y)):
-            best = _take(y, at[:, 0], axis)
-            for k in range(1, at.shape[1]):
-                best = np.maximum(best, _take(y, at[:, k], axis), out=best if k > 1 else None)
+        for axis, (first, *others) in _by_axis(self.places_of(y)):
+            best = take(y, first, axis)
+            for k, place in enumerate(others):
+                best = np.maximum(best, take(y, place, axis), out=best if k else None)
             y = best
         return y
+
+    def places_of(self, x: Array) -> tuple[tuple[Place, ...], ...]:
+        """``looks_at``, by place in the window."""
+        return by_place(self.looks_at(x))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         return self.route(g, self.winners(xs[0]), xs[0])
@@ -106,14 +97,14 @@ class _Max(Op):
         Of equal entries the first in row-major order wins, as in torch and TensorFlow.
         """
         best, winner, inner = x, np.zeros(x.shape, np.intp), 1
-        for axis, at in _by_axis(self.looks_at(x)):  # the last axis first, so that in a tie the outer axes decide first
-            value, where = _take(best, at[:, 0], axis), _take(winner, at[:, 0], axis)
-            for k in range(1, at.shape[1]):
-                other = _take(best, at[:, k], axis)
+        for axis, at in _by_axis(self.places_of(x)):  # the last axis first, so that in a tie the outer axes decide first
+            value, where = take(best, at[0], axis), take(winner, at[0], axis)
+            for k, place in enumerate(at[1:], 1):
+                other = take(best, place, axis)
                 wins = other > value
                 value = np.where(wins, other, value)
-                where = np.where(wins, _take(winner, at[:, k], axis) + k * inner, where)
-            best, winner, inner = value, where, inner * at.shape[1]
+                where = np.where(wins, take(winner, place, axis) + k * inner, where)
+            best, winner, inner = value, where, inner * len(at)
         return winner
 
     def route(self, g: Array, winners: Array, x: Array) -> Array:
@@ -166,30 +157,23 @@ class MaxPool(_Max, Window):
     """
 
     def looks_at(self, x: Array) -> Axes:
-        # A window that hangs over the edge looks twice at the entry of its own that is nearest: same maximum, same first
-        # winner, and no stand-in for minus infinity is needed, which rationals do not have.
-        clipped = []
-        for at, n in zip(self.positions(x), x.shape[2:]):
-            low = np.where(at < 0, n, at).min(axis=1, keepdims=True)
-            high = np.where(at >= n, -1, at).max(axis=1, keepdims=True)
-            clipped.append(np.clip(at, low, high))
-        return tuple(clipped)
+        return placed(self, x.shape).looks
+
+    def places_of(self, x: Array) -> tuple[tuple[Place, ...], ...]:
+        return placed(self, x.shape).places
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
-        x, (stride, dilation, _), axes = xs[0], self.settings(), self.positions(xs[0])
+        x, (_, _, edges, places, apart) = xs[0], placed(self, xs[0].shape)
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
-        edges = _overhang(axes, x)
         padded = pad_spatial(x, edges)
         back, free = np.zeros_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
         back[...] = scalar(0, x)
-        apart = all(s >= (k - 1) * d + 1 for s, k, d in zip(stride, self.kernel, dilation))
-        for k, seen in taps(self.kernel, stride, dilation, y.shape[2:]):
+        for seen, inside in places:
             takes = padded[(..., *seen)] == y
             takes &= free
-            if any(a > 0 or b > 0 for a, b in edges):  # padding never wins
-                inside = [(at[:, j] >= 0) & (at[:, j] < n) for at, j, n in zip(axes, k, x.shape[2:])]
-                takes &= reduce(np.logical_and.outer, inside)
+            if inside is not None:  # padding never wins
+                takes &= inside
             if apart and not is_exact(g):  # no entry is in two windows
                 np.multiply(g, takes, out=back[(..., *seen)])
             else:
@@ -262,7 +246,7 @@ class AvgPool(Window):
 
     def forward(self, *xs: Array) -> Array:
         axes = self.positions(xs[0])
-        y = pad_spatial(xs[0], _overhang(axes, xs[0]))
+        y = pad_spatial(xs[0], overhang(axes, xs[0]))
         for _, parts in self._parts(axes):
             total = y[parts[0]].copy()
             for part in parts[1:]:
@@ -279,7 +263,7 @@ class AvgPool(Window):
             for part in parts:
                 wide[part] += g
             g = wide
-        return pad_spatial(g, [(-a, -b) for a, b in _overhang(axes, xs[0])])
+        return pad_spatial(g, [(-a, -b) for a, b in overhang(axes, xs[0])])
 
     def _parts(self, axes: Axes) -> Iterator[tuple[int, list[tuple[slice, ...]]]]:
         """(axis, for each position k in the window the index of what all windows see there along this axis)."""
@@ -397,7 +381,7 @@ class LpPool(Window, Exponent):
         stride, dilation, _ = self.settings()
         norm = np.where(y == 0, 1, y)[(..., *(None,) * len(self.kernel))]
         slope = np.sign(seen) * np.power(np.abs(seen) / norm, self.p - 1)
-        edges = _overhang(self.positions(xs[0]), xs[0])
+        edges = overhang(self.positions(xs[0]), xs[0])
         space = [n + a + b for n, (a, b) in zip(xs[0].shape[2:], edges)]
         flow = slope * g[(..., *(None,) * len(self.kernel))]
         return pad_spatial(scatter(flow.astype(g.dtype, copy=False), space, stride, dilation), [(-a, -b) for a, b in edges])
@@ -405,7 +389,7 @@ class LpPool(Window, Exponent):
     def _seen(self, x: Array) -> tuple[Array, Array]:
         """All windows (N, C, *S', *K), and the largest absolute value of each, or 1 where all is zero."""
         stride, dilation, _ = self.settings()
-        seen = windows(pad_spatial(x, _overhang(self.positions(x), x)), self.kernel, stride, dilation)
+        seen = windows(pad_spatial(x, overhang(self.positions(x), x)), self.kernel, stride, dilation)
         largest = np.abs(seen).max(axis=tuple(range(-len(self.kernel), 0)), keepdims=True)
         return seen, np.where(largest == 0, 1, largest).astype(x.dtype, copy=False)
 
@@ -413,22 +397,9 @@ class LpPool(Window, Exponent):
 # ----- shared by the above ----------------------------------------------------------------------------------------
 
 
-def _by_axis(axes: Axes) -> Iterator[tuple[int, Array]]:
-    """(axis of x, positions), the last axis first."""
+def _by_axis(axes: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """(axis of x, what belongs to it), the last axis first."""
     return ((2 + k, axes[k]) for k in reversed(range(len(axes))))
-
-
-def _take(x: Array, at: Array, axis: int) -> Array:
-    """np.take; a view where the positions are evenly spaced, which all but the windows at the edges are."""
-    step = int(at[1] - at[0]) if len(at) > 1 else 1
-    if step > 0 and (np.diff(at) == step).all():
-        return x[(slice(None),) * axis + (slice(int(at[0]), int(at[-1]) + 1, step),)]
-    return np.take(x, at, axis)
-
-
-def _overhang(axes: Axes, x: Array) -> list[tuple[int, int]]:
-    """By how many entries the windows reach beyond x at both ends of each axis; negative where they do not reach the end."""
-    return [(-int(at.min()), int(at.max()) + 1 - n) for at, n in zip(axes, x.shape[2:])]
 
 
 def _check_size(size: tuple[int, ...], who: object) -> None:

@@ -1,0 +1,94 @@
+"""Where the windows of a pool lie on an axis, and what they see: whole numbers alone, so each answer is worked out once."""
+
+from __future__ import annotations
+
+from functools import lru_cache, reduce
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from xaicore.numerics import Array, taps
+
+Axes: TypeAlias = tuple[Array, ...]
+"""For each spatial axis an integer array (O, K): the positions in x that window o sees."""
+
+Place: TypeAlias = "slice | Array"
+"""What all windows see at one place in them along one axis: a slice where that is evenly spaced."""
+
+
+@lru_cache(maxsize=256)
+def positions(n: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int], ceil: bool) -> Array:
+    """Along one axis of n entries: (windows, kernel), read-only."""
+    before, after = pads
+    room = n + before + after - (kernel - 1) * dilation - 1
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    count -= (count - 1) * stride >= n + before
+    at = np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - before
+    at.flags.writeable = False
+    return at
+
+
+def by_place(axes: Axes) -> tuple[tuple[Place, ...], ...]:
+    """For each axis, for each place in the window, what all windows see there."""
+    return tuple(tuple(_place(at[:, k]) for k in range(at.shape[1])) for at in axes)
+
+
+def _place(at: Array) -> Place:
+    step = int(at[1] - at[0]) if len(at) > 1 else 1
+    even = step > 0 and bool((np.diff(at) == step).all())
+    return slice(int(at[0]), int(at[-1]) + 1, step) if even else at
+
+
+def take(x: Array, place: Place, axis: int) -> Array:
+    """np.take; a view where the positions are evenly spaced, which all but the windows at the edges are."""
+    return x[(slice(None),) * axis + (place,)] if isinstance(place, slice) else np.take(x, place, axis)
+
+
+def overhang(axes: Axes, x: Array) -> list[tuple[int, int]]:
+    """By how many entries the windows reach beyond x at both ends of each axis; negative where they do not reach the end."""
+    return [(-int(at.min()), int(at.max()) + 1 - n) for at, n in zip(axes, x.shape[2:])]
+
+
+class Placed(NamedTuple):
+    """The windows of a maximum over an input of one shape.
+
+    looks    for each axis the positions, all of them inside x, and ``places`` the same by place in the window
+    edges    by how many entries the windows reach beyond x at both ends of each axis
+    seen     for each place in the window: the slices of the padded input that all windows see there, and which see x itself (None: all)
+    apart    is no entry in two windows?
+    """
+
+    looks: Axes
+    places: tuple[tuple[Place, ...], ...]
+    edges: tuple[tuple[int, int], ...]
+    seen: tuple[tuple[Any, Array | None], ...]
+    apart: bool
+
+
+@lru_cache(maxsize=256)
+def placed(op: Any, shape: tuple[int, ...]) -> Placed:
+    """The windows of ``op``, a pool, over an input of ``shape``; the errors of its ``positions``.
+
+    A window that hangs over the edge looks twice at the entry of its own that is nearest: same maximum, same first winner, and no
+    stand-in for minus infinity is needed, which rationals do not have.
+    """
+    x = np.broadcast_to(np.zeros(()), shape)
+    axes, (stride, dilation, _) = op.positions(x), op.settings()
+    looks = tuple(_inside(at, n) for at, n in zip(axes, shape[2:]))
+    edges = tuple(overhang(axes, x))
+    beyond = any(a > 0 or b > 0 for a, b in edges)
+    seen = []
+    for k, slices in taps(op.kernel, stride, dilation, [len(at) for at in axes]):
+        own = [(at[:, j] >= 0) & (at[:, j] < n) for at, j, n in zip(axes, k, shape[2:])]
+        seen.append((slices, reduce(np.logical_and.outer, own) if beyond else None))
+    apart = all(s >= (k - 1) * d + 1 for s, k, d in zip(stride, op.kernel, dilation))
+    return Placed(looks, by_place(looks), edges, tuple(seen), apart)
+
+
+def _inside(at: Array, n: int) -> Array:
+    """Positions outside 0 to n - 1 as the nearest ones of their window that are inside."""
+    low = np.where(at < 0, n, at).min(axis=1, keepdims=True)
+    high = np.where(at >= n, -1, at).max(axis=1, keepdims=True)
+    inside = np.clip(at, low, high)
+    inside.flags.writeable = False
+    return inside
