@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,17 @@ def test_lesson_has_its_parts(path: Path) -> None:
     assert [line for line in code if len(line) > 90] == []                                    # the width of a page
     used = set(re.findall(r"docs/[\w/]+\.\w+|\.github/[\w/-]+|backends/README\.md|xaicore/[\w/]+\.py|(?<=`)oracle/\w+\.py", text))
     assert [f for f in used if not (ROOT / f).exists() and not (ROOT / "xaicore" / f).exists()] == []
+
+
+def test_commands_of_the_lessons_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that need no file of the reader's."""
+    from xaicore.cli.main import main
+
+    text = "".join(p.read_text(encoding="utf-8") for p in LESSONS).replace("\n#  ", "")
+    for command, said in (('xaicore trace digits digit_3.png --unit "fc1[4]"', "fc1[4], backward"), ("xaicore vectors show lrp.z_plus/neuron", "7/10")):
+        assert f"``{command}``" in text
+        assert main(shlex.split(command)[1:]) == 0
+        assert said in capsys.readouterr().out
 
 
 def test_the_lists_of_lessons_are_complete() -> None:

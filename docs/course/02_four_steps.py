@@ -118,8 +118,8 @@ found
 # -----------------
 # * LRP-0 is: sums forward, relevance divided by sums, backward through the same weights, times the inputs.
 # * Without biases the sum is the same at every layer.
-# * You can check any number of it with a pencil, and so can you for a network of millions:
-#   ``xaicore trace digits digit_3.png --unit "relu5[4]"`` prints one unit's arithmetic.
+# * You can check any number of it with a pencil, also in a network of millions:
+#   ``xaicore trace digits digit_3.png --unit "fc1[4]"`` prints one unit's arithmetic.
 #
 # **Do not conclude** that x1 = 3 "is worth 6" in the sense that f would fall by 6 without it. Without it, f is
 # ``3*0 - 1*2 + 2*1 = 0``: it falls by 1, because another neuron wakes up. LRP says how this sum came about, at this x.

@@ -91,8 +91,10 @@ neurons(reveal)
 # DeepLIFT and LRP
 # ----------------
 # Both hand an amount from layer to layer. With baseline 0 and without biases Rescale is LRP-0: the difference from 0 is
-# the value. On the network of lesson 5, whose biases are such that all neurons are off at 0, Rescale is LRP-0 with the
-# bias ignored: a bias is in both runs and leaves the difference.
+# the value, as in min(3, 1). On the network of lesson 5, whose biases are such that all neurons are off at 0, Rescale
+# is LRP-0 with the bias ignored: a bias is in both runs and leaves the difference.
+
+assert np.asarray(xc.explain(smaller, x, "lrp.zero")).tolist() == [[0, 1]]
 
 b = xc.Builder("biased")
 W, bias = b.param("W", [[1.0, 1.0], [1.0, -1.0]]), b.param("bias", [-1.0, 0.0])

@@ -93,6 +93,7 @@ contact_sheet(results, columns=4)
 
 from xaicore.oracle.vectors import vectors
 
+assert len(vectors()) > 500
 (vector,) = vectors(ids=["lrp.z_plus/neuron"])
 inputs, target, settings = vector.question()
 print("the answer", vector.expected["x"][0])
