@@ -115,6 +115,8 @@ class Store:
         self._size, self._spent = len(data), 0
         with self._sound("it is not a sound HDF5 file"):
             self._file = h5py.File(io.BytesIO(data), "r")
+            if self._file.id.get_create_plist().get_sizes() != (8, 8) or not _heaps_end(data):
+                raise FileRefused(f"{self.who}: it is not a sound HDF5 file: a heap of texts in it has no end. {RECIPE}")
 
     def close(self) -> None:
         self._file.close()
@@ -198,3 +200,19 @@ class Store:
         return x
 
 
+def _heaps_end(data: bytes) -> bool:
+    """Does every global heap of an HDF5 file, where texts of attributes lie, come to its end?
+
+    The C library goes from object to object by their sizes, and for ever where the free space (index 0) says that it has none.
+    """
+    at = data.find(b"GCOL\x01")
+    while at >= 0:
+        end, here = at + int.from_bytes(data[at + 8:at + 16], "little"), at + 16
+        while end <= len(data) and here + 16 <= end:
+            index, size = int.from_bytes(data[here:here + 2], "little"), int.from_bytes(data[here + 8:here + 16], "little")
+            step = 16 + -(-size // 8) * 8 if index else size
+            if step < 16 or here + step > end:
+                return False
+            here += step
+        at = data.find(b"GCOL\x01", at + 5)
+    return True

@@ -11,6 +11,7 @@ import numpy as np
 from xaicore.errors import ConversionError, FileRefused, InputError, XaicoreError
 from xaicore.graph import Node
 from xaicore.graph.run import run_node
+from xaicore.graph.untrusted import check_bytes
 from xaicore.numerics import Array
 from xaicore.ops import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 
@@ -35,7 +36,9 @@ def refusing(who: str) -> Iterator[None]:
 
 
 def try_out(node: Node, xs: Sequence[Array], dtype: str = "float64") -> Array:
-    """The output of a node on ones, for its shape."""
+    """The output of a node on ones, for its shape; FileRefused where an input is larger than a file may ask for."""
+    for x in xs:
+        check_bytes(x.size * x.itemsize, f"node {node.name!r}: an input of shape {x.shape}")
     try:
         with np.errstate(all="ignore"):
             return run_node(node, xs, dtype)

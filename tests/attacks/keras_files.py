@@ -109,6 +109,14 @@ def bomb(name: str, size: int) -> Attack:
     return Attack(build, "a bomb|at most 67,108,864", names="m.keras")
 
 
+def endless(data: bytes) -> bytes:
+    """The free space of the heap of texts has the size 0, with which HDF5's own library never comes to the heap's end."""
+    here = data.index(b"GCOL") + 16
+    while data[here:here + 2] != b"\x00\x00":
+        here += 16 + -(-int.from_bytes(data[here + 8:here + 16], "little") // 8) * 8
+    return data[:here + 8] + bytes(8) + data[here + 16:]
+
+
 SOUND = zipped(list(members().items()))
 LAMBDA = {"class_name": "Lambda", "config": {"name": "f", "function": {"class_name": "__lambda__", "config": {
     "code": "4wEAAAAAAAAAAAAAAAEAAAACAAAA8wYAAACXAAQAUwE=", "defaults": None, "closure": None}}}}
@@ -158,6 +166,7 @@ ATTACKS = {
     "objects": keras("64 bits", weights=kernel(lambda f: f.create_dataset(KERNEL, data=["a", "b"]) and None)),
     "references": keras("64 bits", weights=kernel(lambda f: f.create_dataset(KERNEL, data=[f.ref], dtype=h5py.ref_dtype) and None)),
     "group for an array": keras("no array but a Group", weights=kernel(lambda f: f.create_group(KERNEL) and None)),
+    "a heap without end": keras("has no end", weights=endless(weights())),
     "a group in itself": keras("", weights=kernel(lambda f: f["layers"])),
     "damaged HDF5": keras("", weights=weights()[:512] + bytes(600) + weights()[1112:]),
     "no HDF5": keras("not a sound HDF5", weights=json.dumps({}).encode()),

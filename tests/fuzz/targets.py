@@ -14,6 +14,9 @@ import numpy as np
 from xaicore.data import digits_model, digits_path
 
 
+LIMIT = 1 << 26
+
+
 @dataclass(frozen=True)
 class Target:
     """``read`` takes the path of a file called ``name``; ``seeds`` makes sound files."""
@@ -27,7 +30,7 @@ def _model(path: str) -> Any:
     from xaicore.graph.untrusted import limited
     from xaicore.plugins import load
 
-    with limited(1 << 26):
+    with limited(LIMIT):
         return load(path)
 
 
@@ -35,7 +38,7 @@ def _input(path: str) -> Any:
     from xaicore.cli.inputs import read_input
     from xaicore.graph.untrusted import limited
 
-    with limited(1 << 26):
+    with limited(LIMIT):
         return read_input(path, _DIGITS())
 
 
@@ -44,7 +47,7 @@ def _arrays(path: str) -> Any:
     from xaicore.graph.untrusted import limited
     from xaicore.oracle.numbers import numbers
 
-    with limited(1 << 26):
+    with limited(LIMIT):
         return numbers(read_arrays(path), "theirs")
 
 
@@ -126,13 +129,18 @@ TARGETS = {t.name: t for t in (
 
 
 def tried(target: Target, data: bytes, folder: Path) -> str:
-    """What the reader says about these bytes: "" or the name of an XaicoreError; anything else comes out as it is."""
+    """What the reader says about these bytes: "" or the name of an XaicoreError; anything else comes out as it is.
+
+    Within the wall that the commands put around it: four times the limit on one array, which is 64 MiB here; beyond it MemoryError is an answer.
+    """
+    from xaicore.cli.guard import _memory
     from xaicore.errors import XaicoreError
 
     path = folder / target.name
     path.write_bytes(data)
     try:
-        target.read(str(path))
-    except XaicoreError as error:
+        with _memory(4 * LIMIT):
+            target.read(str(path))
+    except (XaicoreError, MemoryError) as error:
         return type(error).__name__
     return ""
