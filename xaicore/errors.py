@@ -75,6 +75,12 @@ class FileRefused(XaicoreError):
     exit_code = 4
 
 
+class TooLarge(XaicoreError):
+    """What was asked for needs more memory than is allowed; the message says how much, and what fits."""
+
+    exit_code = 4
+
+
 class SubjectFault(XaicoreError):
     """A program that was asked for an explanation gave none that can be compared: it raised, hung, or answered in the wrong shape."""
 

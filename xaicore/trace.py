@@ -257,11 +257,14 @@ class Signals:
     ledger: Ledger
 
 
-def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = (), books: bool = True) -> Signals:
+def backward(
+    trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = (), books: bool = True, release: bool = False
+) -> Signals:
     """Carries ``seed`` (signals at values of the graph) back to the explained inputs, by the plan's rules.
 
-    ``keep`` names further values whose signal is returned; without ``books`` the ledger stays empty. Raises Unsupported when the seed
-    cannot reach an input, InputError where a signal leaves the range of the dtype.
+    ``keep`` names further values whose signal is returned; without ``books`` the ledger stays empty; ``release`` uses the trace up: a value
+    goes as soon as no rule needs it again, which is when its own node has been passed, as all that read it come before. Raises
+    Unsupported when the seed cannot reach an input, InputError where a signal leaves the range of the dtype.
     """
     graph = trace.graph
     for name in seed:
@@ -291,6 +294,8 @@ def backward(trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collect
                     ledger.enter(step, signal, parts)
             except FloatingPointError as error:
                 raise _out_of_range(node, graph.dtype, "the signal on its way back", error) from error
+            if release and node.name not in seed and isinstance(trace.values, dict):
+                del step, trace.values[node.name]
     reached = {k: flowing[k] for k in trace.wrt if k in flowing}
     return Signals({**kept, **reached}, Ledger() if ledger is None else ledger.closed(seed))
 

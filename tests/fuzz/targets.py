@@ -13,7 +13,6 @@ import numpy as np
 
 from xaicore.data import digits_model, digits_path
 
-
 LIMIT = 1 << 26
 
 

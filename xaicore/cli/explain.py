@@ -56,7 +56,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--std", metavar="S,...", help="divided by after that")
     how = parser.add_argument_group("how")
     add_arithmetic(how)
-    how.add_argument("--batch-size", type=int, metavar="N", help="evaluations at once (default: what fits 256 MiB)")
+    how.add_argument("--batch-size", type=_batch_size, metavar="N",
+                     help="evaluations at once (default: what fits 256 MiB; auto: what keeps below --max-bytes, or exit code 4)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")
     many = parser.add_argument_group("several inputs")
     many.add_argument("--jobs", type=int, metavar="N", help="processes (default 1); results do not depend on it")
@@ -65,6 +66,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--trace", action="store_true", help="print the ledger: what each layer received, passed on, absorbed")
     shown.add_argument("--over", action="store_true", help="draw the maps of a .png over the input")
     shown.add_argument("--one-scale", action="store_true", help="one colour scale for all maps of a .png instead of one for each")
+
+
+def _batch_size(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xaicore.graph import Graph
     from xaicore.graph.graph import Node
     from xaicore.graph.verify import Verification
+    from xaicore.methods.memory import Need
     from xaicore.rules.ruleset import RuleSet
 
 FAMILIES = {"gradient": "gradient", "guided": "guided_backprop", "lrp": "lrp.epsilon", "deeplift": "deeplift.rescale"}
 EXACT = "exact ig"
+WHICH = {
+    "forward": "the output alone", "gradient": "gradients, maps", "guided": "guided, deconvnet", "relevance": "lrp, deep_taylor",
+    "multiplier": "deeplift.rescale", "pairs": "reveal_cancel, deep_shap, clrp", "evaluation": "each masked or drawn input",
+    "point": "each point of a path or noise",
+}
 ADVICE = {
     "lrp": "In Python, put a row in front: rules = xaicore.RULE_SETS['lrp.epsilon']().before((op({0}), <rule>)); "
            "gradient methods work as they are",
@@ -50,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         document = {"model": shared.describe(graph), "meta": dict(graph.meta), "outputs": found.outputs, "operators": found.records(),
                     "verified": None if checked is None else asdict(checked),
-                    "to_do": found.to_do(), "layers": found.layers.records(), "notes": found.notes}
+                    "to_do": found.to_do(), "layers": found.layers.records(), "notes": found.notes, "memory": found.bytes()}
         shared.dump({**document, **({} if planned is None else {"plan": table.plan(planned).records()})})
         return 0
     shared.say(f"{graph.name or args.model}: {len(graph.nodes)} nodes, {graph.size:,} parameters, {graph.dtype}")
@@ -72,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
         shared.say(line)
     for note in found.notes:
         shared.say(f"Note: {note}")
+    if found.memory:
+        shared.say()
+        shared.show(found.memory_table())
     shared.say()
     shared.show(found.layers)
     if planned is not None:
@@ -118,6 +127,8 @@ class Survey:
     layers: Any
     notes: Sequence[str]
     shapes: Mapping[str, Sequence[int]] | None
+    memory: Mapping[str, Need] = field(default_factory=dict)
+    parameters: int = 0
 
     def operators(self) -> Any:
         """The operator table."""
@@ -135,6 +146,24 @@ class Survey:
         return [{"operator": k.operator, "count": k.count,
                  "support": {f: {"supported": s is not None, "how": s} for f, s in k.support.items()}} for k in self.kinds]
 
+    def bytes(self) -> dict[str, Any]:
+        """What each family of methods needs, in bytes, for JSON: see xaicore.methods.memory."""
+        from xaicore.graph.untrusted import max_bytes
+
+        return {"parameters": self.parameters, "limit": max_bytes(),
+                "families": {f: {**asdict(n), "one": n.of(1), "fitting": n.fitting(max_bytes())} for f, n in self.memory.items()}}
+
+    def memory_table(self) -> Any:
+        """The same as a table."""
+        from xaicore.graph.untrusted import max_bytes
+        from xaicore.show.table import Column, Table
+
+        rows = [[f, WHICH[f], size(n.of(1)), size(n.of(64)), f"{n.fitting(max_bytes()):,}"] for f, n in self.memory.items()]
+        columns = [Column("needs"), Column("methods"), *(Column(c) for c in ("1 sample", "64 samples", "samples that fit"))]
+        return Table(columns, rows, "memory that a method needs beside the parameters, estimated from above", [
+            f"The parameters take {size(self.parameters)}; {size(max_bytes())} are allowed (--max-bytes). Peaks that were measured are "
+            "between 0.3 and 1 of these.", "--batch-size auto takes as many evaluations or points at once as fit beside the samples."])
+
     def to_do(self) -> list[str]:
         """One line for each family: the operators that do not go with it, and what to do."""
         missing = {f: [k.operator for k in self.kinds if k.support[f] is None] for f in (*FAMILIES, EXACT)}
@@ -145,6 +174,7 @@ def survey(graph: Graph) -> Survey:
     """Plans every family's rule set on the graph, without raising for what it does not cover."""
     from xaicore.errors import XaicoreError
     from xaicore.graph.passes import prune, without_head
+    from xaicore.methods.memory import needs
     from xaicore.trace import activity
 
     notes = []
@@ -176,7 +206,15 @@ def survey(graph: Graph) -> Survey:
         grouped.setdefault(type(n.op).__name__, []).append(n)
     kinds = [Kind(name, len(nodes), {f: joined([one(n, f) for n in nodes]) for f in (*FAMILIES, EXACT)}) for name, nodes in grouped.items()]
     outputs = [{"name": o, "shape": shape_text(shapes, o), "head": head, "explained": value} for o, value, head in heads]
-    return Survey(kinds, outputs, layer_table(graph, shapes), notes, shapes)
+    memory = {} if shapes is None else needs(core, shapes)
+    return Survey(kinds, outputs, layer_table(graph, shapes), notes, shapes, memory, sum(v.nbytes for v in graph.params.values()))
+
+
+def size(n: int) -> str:
+    """ "3.5 MiB"."""
+    k = min(3, max(0, (n.bit_length() - 1) // 10))
+    amount, unit = n / (1 << 10 * k), ("bytes", "KiB", "MiB", "GiB")[k]
+    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:,.0f} {unit}"
 
 
 def joined(how: Sequence[str | None]) -> str | None:

@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from xaicore.errors import Inapplicable, InputError, UnknownName, nearest
 from xaicore.graph.graph import Graph, layers_of
@@ -14,6 +14,7 @@ from xaicore.graph.passes import cut, faster
 from xaicore.graph.run import check_feeds, evaluate
 from xaicore.methods.attribution import Attribution
 from xaicore.methods.games import backgrounds
+from xaicore.methods.memory import family_of, fitting
 from xaicore.methods.table import METHODS, Method
 from xaicore.methods.task import Progress, Task, make_task, retargeted
 from xaicore.numerics import Array
@@ -25,7 +26,8 @@ SPEEDS = ("exact", "fast")
 def explain(
     graph: Graph, x: Any, method: str | RuleSet = "gradient", target: Any = None, *, output: str = "logit",
     layer: str | Sequence[str] | None = None,
-    keep: Any = "all", batch_size: int | None = None, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None,
+    keep: Any = "all", batch_size: int | Literal["auto"] | None = None, progress: bool | Progress | None = None,
+    wrt: Sequence[str] | None = None,
     speed: str = "exact", **settings: Any,
 ) -> Attribution:
     """The attribution of ``method`` for what the graph says about ``x``.
@@ -38,7 +40,8 @@ def explain(
               are several; ("layer name", ...) explains a neuron, or weighted neurons, inside the graph; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
     layer     attribute to this layer's value instead of the input; for maps (CAM, SMOE) the layer, or layers, that the map is made of
-    batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as fit a quarter of a GiB
+    batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as have their values in a quarter of a GiB;
+              "auto": as many as keep the estimated peak below the limit on bytes (--max-bytes; ``methods.memory``), or TooLarge
     progress  True for a bar, or a function of (done, count)
     speed     "exact": direct sums; "fast": Winograd's for 3 x 3 convolutions, whose rounding error is up to some twenty times larger
     keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
@@ -51,7 +54,8 @@ def explain(
     row = _method(method)
     checked = _settings(row, settings, speed)
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
-    task = make_task(graph, x, target, output, batch_size, progress_of(progress), _keep(keep), wrt, row.free)
+    size = fitting(graph, x, family_of(row, checked, method), row.slow, row.id) if batch_size == "auto" else batch_size
+    task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free)
     checked = _range_of_input(task, row, checked, reached)
     return _described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started)
 
@@ -59,7 +63,8 @@ def explain(
 def explain_all(
     graph: Graph, x: Any, methods: Sequence[Any] | Mapping[str, Any], targets: Sequence[Any] = (None,), *, output: str = "logit",
     layer: str | Sequence[str] | None = None,
-    keep: Any = "all", batch_size: int | None = None, progress: bool | Progress | None = None, wrt: Sequence[str] | None = None,
+    keep: Any = "all", batch_size: int | Literal["auto"] | None = None, progress: bool | Progress | None = None,
+    wrt: Sequence[str] | None = None,
     speed: str = "exact",
 ) -> dict[str, tuple[Attribution, ...]]:
     """Many explanations of one forward pass: label -> the attribution for each of ``targets``, equal to what ``explain`` gives.
@@ -75,6 +80,9 @@ def explain_all(
     ready = [(label, row, _settings(row, settings, speed)) for label, row, settings in asked]
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
     report, keep = progress_of(progress), _keep(keep)
+    if batch_size == "auto":
+        batch_size = min(fitting(graph, x, family_of(row, settings, method), row.slow, row.id)
+                         for (_, row, settings), (_, method, _) in zip(ready, _labelled(methods)))
     first: dict[bool, Task] = {}
     out: dict[str, tuple[Attribution, ...]] = {}
     for label, row, settings in ready:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import isfunction, signature
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -140,15 +140,15 @@ class Task:
         rules = rules or gradient()
         for part in self._parts(len(rows)):
             trace = forward(self.graph, self._part(feeds, rows, part), wrt=self.wrt)
-            signals = self.pull(trace, rules, self.weights[rows[part]])
+            signals = self.pull(trace, rules, self.weights[rows[part]], release=True)
             for k in self.wrt:
                 grads[k].append(signals.values[k] if k in signals.values else trace[k] * scalar(0, trace[k]))
             values.append(self.scores(trace[self.value], rows[part]))
         return {k: np.concatenate(v) for k, v in grads.items()}, np.concatenate(values)
 
-    def pull(self, trace: Trace, rules: RuleSet, seed: Array, keep: Sequence[str] = ()) -> Signals:
-        """The backward pass of a rule set from the explained value, without a ledger."""
-        return backward(trace, rules.plan(trace.graph, trace.wrt, self.value), {self.value: seed}, keep, books=False)
+    def pull(self, trace: Trace, rules: RuleSet, seed: Array, keep: Sequence[str] = (), release: bool = False) -> Signals:
+        """The backward pass of a rule set from the explained value, without a ledger; ``release`` uses the trace up."""
+        return backward(trace, rules.plan(trace.graph, trace.wrt, self.value), {self.value: seed}, keep, books=False, release=release)
 
     def _part(self, feeds: Feeds, rows: Array, part: slice) -> dict[str, Array]:
         """One batch: the given inputs, and for every other input of the graph the samples' own."""
@@ -223,8 +223,8 @@ def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Iterat
 
 
 def make_task(
-    graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int | None = None, progress: Progress | None = None,
-    keep: Any = "all", wrt: Sequence[str] | None = None, free: bool = False,
+    graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int | Literal["auto"] | None = None,
+    progress: Progress | None = None, keep: Any = "all", wrt: Sequence[str] | None = None, free: bool = False,
 ) -> Task:
     """Checks everything a user gave and settles what f is. Errors are typed and name the next step.
 
@@ -240,8 +240,13 @@ def make_task(
                          f"or read its file, graph = xaicore.load('model.onnx')")
     if output not in OUTPUTS:
         raise UnknownName(f"output={output!r}: the explained scale is one of {', '.join(map(repr, OUTPUTS))}")
+    if batch_size == "auto":
+        from xaicore.methods import memory  # which looks at methods, which need this
+
+        batch_size = memory.fitting(graph, x, "evaluation" if free else "point", True, "an explanation")
     if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
-        raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1, or None for what fits {BUDGET // 2**20} MiB")
+        raise InputError(f"batch_size={batch_size!r} must be a whole number of at least 1, None for what fits {BUDGET // 2**20} MiB, or "
+                         f"'auto' for what keeps below --max-bytes")
     feeds = check_feeds(graph, x)
     name, rest, scale = _choose_output(graph, target, output)
     made_by = rest if callable(rest) else None
