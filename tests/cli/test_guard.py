@@ -1,5 +1,8 @@
 """--max-bytes and --timeout: what is read and computed within them, and how a command ends beyond them."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -43,6 +46,17 @@ def test_what_is_computed_is_within_the_total(run: Run, tmp_path: Path) -> None:
     assert "m.json" in ran.err
     assert "not enough memory" in ran.err
     assert "--max-bytes" in ran.err
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_tight_limit_does_not_end_the_process_inside_the_blas_library(threads: str) -> None:
+    """OpenBLAS takes its working space with the first product, and exits with 1 and a line of its own where it gets none."""
+    command = ["-m", "xaicore", "explain", "digits", "digit_3.png", "-m", "gradient", "--max-bytes", "200k"]
+    product = ["-c", "import numpy as np; from xaicore.cli.guard import _memory as m\nwith m(400_000): print((np.ones((64, 64)) @ np.ones((64, 64))).sum())"]
+    for words in (command, product):
+        ran = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False,
+                             env={**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads})
+        assert ran.returncode == 0, ran.stderr
 
 
 def test_a_command_ends_in_time(run: Run) -> None:

@@ -23,6 +23,9 @@ OPENS = ("inspect", "explain", "check", "compare", "evaluate", "sanity", "visual
 GRACE = 2.0
 """Seconds after which a process that the alarm does not reach, because it is inside one long C call, is ended."""
 
+ROOM = 256 << 20
+"""Bytes that a command may take however small --max-bytes is: for the libraries that it loads."""
+
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -43,10 +46,12 @@ def guarded(args: argparse.Namespace) -> Iterator[None]:
     peers = args.command == "compare" or getattr(args, "verify", None) is not None
     try:
         with limited(most):
-            space = None if peers and most is None else max(max_total(), 0 if most else _physical())
+            space = None if peers and most is None else max(max_total(), ROOM if most else _physical())
             with _memory(space), _alarm(seconds, files):
                 yield
-    except MemoryError as error:
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and "map segment" not in str(error):
+            raise
         raise FileRefused(f"{files}: not enough memory ({error or 'the limit is reached'}). The file may ask for more than it needs; if "
                           f"not: explain fewer samples at once, give a smaller --batch-size, or allow more with --max-bytes") from None
     except _Late:
@@ -98,12 +103,22 @@ def _memory(most: int | None) -> Iterator[None]:
     if most is None:
         yield
         return
+    _warm()
     wanted = min([now + most, *(n for n in (soft, hard) if n != resource.RLIM_INFINITY)])
     resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _warm() -> None:
+    """A matrix product before the limit holds: with the first, the BLAS library takes its working space, or ends the process."""
+    import numpy as np
+
+    for dtype in ("float64", "float32"):
+        x = np.ones((384, 384), dtype)
+        x @ x
 
 
 class _Late(BaseException):
