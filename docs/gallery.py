@@ -27,7 +27,7 @@ from xaicore.graph import run
 from xaicore.graph.files import load
 from xaicore.oracle.worked import WORKED
 from xaicore.show.heatmap import colours, view_of
-from xaicore.show.sheet import FAINT, INK, LINE, draw, font, input_image, png
+from xaicore.show.sheet import FAINT, INK, LINE, draw, font, input_image, png, stacked
 
 FOLDER = Path(__file__).parent
 SENTENCE = "[cls] the film was not very good"
@@ -252,7 +252,7 @@ def digit_picture(found: Mapping[str, Shown]) -> Image.Image:
     for k, line in enumerate(lines):
         pen.text((BOX + 34, 34 + 22 * k), line, font=font(14), fill=INK)
     _scale(head, BOX + 34, 88, LIMIT)
-    return _stack([head, *blocks])
+    return stacked([head, *blocks])
 
 
 def token_picture(found: Mapping[str, Shown]) -> Image.Image:
@@ -290,15 +290,6 @@ def _scale(image: Image.Image, x: int, y: int, limit: float) -> None:
     image.paste(bar, (x + 100, y))
     pen.rectangle((x + 99, y - 1, x + 100 + bar.width, y + 12), outline=LINE)
     pen.text((x + 112 + bar.width, y - 1), f"for, +{100 * limit:.0f} % and more of the map", font=font(12), fill=FAINT)
-
-
-def _stack(images: list[Image.Image]) -> Image.Image:
-    whole = Image.new("RGB", (max(i.width for i in images), sum(i.height for i in images)), "white")
-    y = 0
-    for one in images:
-        whole.paste(one, (0, y))
-        y += one.height
-    return whole
 
 
 # ----- the page -----------------------------------------------------------------------------------------------------

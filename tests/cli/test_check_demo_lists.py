@@ -51,7 +51,7 @@ def test_a_broken_promise_is_exit_code_1(run: Run, folder: Path, monkeypatch: py
     assert json.loads(run("check", "grey.json", "grey.png", "--json").out)["verdicts"][0]["broken"] is True
     shown = run("demo", "--out", "demo")
     assert shown.code == 1
-    assert "BROKEN gradient" in Path("demo/explanation.html").read_text(encoding="utf-8")
+    assert "BROKEN gradient" in Path("demo/page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("words", "code"), [
@@ -72,11 +72,11 @@ def test_demo_explains_checks_and_draws(run: Run, folder: Path) -> None:
     rows = [line for line in ran.out.splitlines() if line.split()[:1] and line.split()[0] in METHODS and line.rstrip().endswith(" s")]
     assert len(rows) >= 8
     assert {line.split()[1] for line in rows} == {"3"}
-    for word in ("target", "f(x)", "sum", "absorbed", "gap", "time", "a/b/explanation.png", "a/b/explanation.html"):
+    for word in ("target", "f(x)", "sum", "absorbed", "gap", "time", "a/b/explanation.png", "a/b/page.html"):
         assert word in ran.out
     with Image.open("a/b/explanation.png") as image:
         assert image.width == 5 * 238 + 14                                # five tiles of 224 with gaps of 14
-    assert sorted(p.name for p in Path("a/b").iterdir()) == ["explanation.html", "explanation.png"]
+    assert sorted(p.name for p in Path("a/b").iterdir()) == ["explanation.png", "page.html"]
 
 
 def test_demo_json_is_one_document(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
