@@ -28,6 +28,7 @@ from xaicore.ops import (
     MaxPool,
     Mean,
     Mul,
+    Norm,
     ReduceMin,
     ReLU,
     Reshape,
@@ -132,6 +133,23 @@ def test_tiny_difference_uses_the_derivative():
     assert close(np.asarray(xc.explain(g, [[2e-7]], "deeplift.rescale", baseline=base)) / 5e-7, [[0.4]])
     assert np.asarray(xc.explain(g, [[2e-7]], "deeplift.rescale", baseline=base, threshold=1e-6, fallback="reference"))[0, 0] == 0
     assert close(np.asarray(xc.explain(g, [[2e-7]], "deeplift.rescale", baseline=base, threshold=1e-6)) / 5e-7, [[1]])
+
+
+def test_a_row_of_zeros_has_no_direction(rng):
+    """Directions of tokens, one of which is padding (0 on both runs): the length's slope is infinite there, and the others' shares stay."""
+    def directions(tokens):
+        b = Builder()
+        x = b.input("x", (None, tokens, 4))
+        length = b.add(Maximum(), b.add(Norm((2,), True), x), b.constant(1e-12))
+        w = np.random.default_rng(5).standard_normal((2, 12))
+        return b.build(b.add(Dense(), b.add(Flatten(), b.add(Div(), x, length)), b.param("w", w[:, 4 * (3 - tokens):])))
+
+    x, x0 = rng.standard_normal((2, 1, 3, 4))
+    x[0, 0] = x0[0, 0] = 0
+    whole, rest = (xc.explain(directions(n), x[:, -n:], "deeplift.rescale", 1, baseline=x0[:, -n:]) for n in (3, 2))
+    assert np.abs(whole.gap()).max() < 1e-12
+    assert not np.asarray(whole)[0, 0].any()
+    assert close(np.asarray(whole)[:, 1:], np.asarray(rest))
 
 
 @given(data=st.data())

@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable, InputError
-from xaicore.numerics import Array, at_least, difference, divide, either, filled, negative, positive, scalar
+from xaicore.numerics import Array, at_least, difference, divide, either, filled, is_exact, negative, positive, scalar
 from xaicore.ops import (
     GRU,
     LSTM,
@@ -40,6 +40,7 @@ from xaicore.ops import (
     Sub,
     Variance,
 )
+from xaicore.ops.pointwise import Pole
 from xaicore.rules.linear import Affine, plus
 from xaicore.rules.ruleset import Pair, Parts, Rule, RuleSet, sign_parts
 from xaicore.rules.select import Selector, View, affine, anything, bilinear, elementwise, op, routes
@@ -67,14 +68,21 @@ def merged(m: Multiplier, delta: Array) -> Array:
 
 
 def slope(step: Step, dx: Array, dy: Array, threshold: float | Fraction, fallback: str) -> Array:
-    """Δy / Δx, and the derivative where \\|Δx\\| <= threshold * max(1, \\|x\\|): at the input, the reference or the midpoint."""
+    """Δy / Δx, and the derivative where \\|Δx\\| <= threshold * max(1, \\|x\\|): at the input, the reference or the midpoint.
+
+    Where that is infinite (a root at 0, such as the length of a row of zeros) it is Δy / Δx all the same, and 0 where nothing changes.
+    """
     x, ref = step.xs[0], baseline_of(step)
     tiny = abs(dx) <= scalar(threshold, x) * np.maximum(abs(x), scalar(1, x))
     if not tiny.any():
         return divide(dy, dx)
     at = {"input": x, "reference": ref.xs[0], "midpoint": (x + ref.xs[0]) / 2}[fallback]
-    xs = (at, *step.xs[1:])
-    derivative = step.node.op.vjp(0, either(tiny, filled(x.shape, 1, x), scalar(0, x)), step.node.op.forward(*xs), *xs)
+    o, xs = step.node.op, (at, *step.xs[1:])
+    y = o.forward(*xs)
+    if isinstance(o, Pole) and not is_exact(y):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            tiny = tiny & np.isfinite(o.derivative(at, y))
+    derivative = o.vjp(0, either(tiny, filled(x.shape, 1, x), scalar(0, x)), y, *xs)
     return either(tiny, derivative, divide(dy, either(tiny, scalar(1, x), dx)))
 
 
