@@ -1,5 +1,6 @@
 """Players, coalitions and Shapley values: worked numbers, second implementations by loops over sets and orders, bad input."""
 
+from dataclasses import replace
 from fractions import Fraction as F
 from itertools import permutations
 
@@ -13,10 +14,11 @@ from tests.nets import NET_B, close
 from tests.oracle.planted import cnn, image, several
 from xaicore import Builder
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName
-from xaicore.methods.games import game
+from xaicore.methods import games
+from xaicore.methods.games import Game, game
 from xaicore.methods.shapley import every_coalition, walked
 from xaicore.methods.task import make_task
-from xaicore.ops import Dense, Embedding, Mean
+from xaicore.ops import Dense, Embedding, Mean, ReLU
 from xaicore.oracle.strategies import cnns, inputs_of, mlps, numbers
 from xaicore.oracle.twins import games as twins
 from xaicore.oracle.twins.games import worth
@@ -325,3 +327,54 @@ def test_bad_input_of_single_methods():
     graph, feeds = several()
     with pytest.raises(InputError, match="the background has nothing for input 'x'; give a mapping"):
         xc.explain(graph, feeds, "kernel_shap", target=("one", 0), background=np.zeros((2, 3)))
+
+
+# ----- the front of a network -------------------------------------------------------------------------------------
+
+
+def fronted(data, dtype="float64"):
+    """A task on a network that begins with a dense layer or a convolution, and a game of four players on it."""
+    graph = data.draw(st.one_of(mlps(hidden=(2, 3), features=(4, 6)), cnns(activations=(ReLU(),)))).astype(dtype)
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    x, sets = (numbers(rng, (n, *graph.inputs["x"].shape[1:])) for n in (2, data.draw(st.integers(1, 3))))
+    x, sets = (exact(v) if dtype == "exact" else v for v in (x, sets))
+    task = make_task(graph, x, 1, batch_size=data.draw(st.sampled_from([1, 5, 64])))
+    return game(task, np.arange(x[0].size).reshape(x[0].shape) % 4, background=sets)
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_front_is_a_product(data):
+    """v with the part before the first bend as one product over players, and with every input made and evaluated whole."""
+    g = fronted(data)
+    z = every_coalition(4)[np.random.default_rng(0).permutation(32) % 16]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(games, "PRODUCT", 10**6)                          # take it even here
+        front = g._front(len(z))
+        steps = []
+        g = replace(g, task=replace(g.task, progress=lambda done, count: steps.append((done, count))))
+        fast = g.scores(len(z), lambda k: z[k])
+        patch.setattr(Game, "_front", lambda self, count: None)
+        plain = g.scores(len(z), lambda k: z[k])
+    assert front is not None
+    assert {count for _, count in steps} == {2 * 32 * g.backgrounds}
+    assert close(fast, plain, 1e-12)
+
+
+@settings(max_examples=5)
+@given(data=st.data())
+def test_the_front_in_rationals(data):
+    g = fronted(data, "exact")
+    z = every_coalition(4)[np.arange(32) % 16]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(games, "PRODUCT", 10**6)
+        assert g._front(len(z)) is not None
+        fast = g.scores(len(z), lambda k: z[k])
+        patch.setattr(Game, "_front", lambda self, count: None)
+        assert (fast == g.scores(len(z), lambda k: z[k])).all()
+
+
+def test_no_front():
+    """Few coalitions are evaluated whole."""
+    graph, feeds = several()
+    assert game(make_task(graph, feeds, ("one", 0)))._front(3) is None

@@ -292,11 +292,11 @@ def test_too_many_pieces():
 def test_what_is_affine_is_taken_once(monkeypatch):
     """The layers before the first bend are taken out of the integral: in rationals nothing changes, and a part around them forbids it."""
     taken = []
-    monkeypatch.setattr(paths, "affine_front", lambda task, found=paths.affine_front: taken.append(found(task)) or taken[-1])
+    monkeypatch.setattr(paths, "affine_front", lambda task, room, found=paths.affine_front: taken.append(found(task, room)) or taken[-1])
     graph, x = mlp([[[1.0, -1.0], [1.0, 2.0]], [[3.0, -1.0]]], [[0.5, 0.0], None]).astype("exact"), [[3, 1], [-1, 2]]
     once = {m: np.asarray(xc.explain(graph, x, m, baseline=1, **s)) for m, s in (("integrated_gradients.exact", {}), ("integrated_gradients", {"quadrature": "midpoint", "steps": 3}))}
     assert taken == ["fc1", None, "fc1", None]
-    monkeypatch.setattr(paths, "affine_front", lambda task: None)
+    monkeypatch.setattr(paths, "affine_front", lambda task, room: None)
     for m, s in (("integrated_gradients.exact", {}), ("integrated_gradients", {"quadrature": "midpoint", "steps": 3})):
         assert (np.asarray(xc.explain(graph, x, m, baseline=1, **s)) == once[m]).all()
     monkeypatch.undo()
@@ -304,4 +304,4 @@ def test_what_is_affine_is_taken_once(monkeypatch):
     v = b.input("x", (None, 2))
     y = b.add(Add(), b.add(ReLU(), b.add(Dense(), v, b.param("w", [[1.0, 2.0], [0.0, 1.0]]), name="fc")), v)
     task = make_task(b.build(b.add(Dense(), y, b.param("u", [[1.0, 1.0]]))), [[1.0, 2.0]])
-    assert paths.affine_front(task) is None
+    assert paths.affine_front(task, 4) is None

@@ -277,6 +277,11 @@ def cut(graph: Graph, value: str, shape: Sequence[int]) -> Graph:
     return prune(replace(graph, inputs=inputs, nodes=tuple(n for n in nodes if n.name in needed)))
 
 
+def behind(graph: Graph, value: str, name: str, shape: Sequence[int]) -> Graph:
+    """The part of the graph from ``name``, whose value has this shape, to ``value``; remembered."""
+    return graph.once(("behind", value, name, tuple(shape[1:])), lambda: cut(replace(graph, outputs=(value,)), name, shape))
+
+
 def shift_first_bias(graph: Graph, shift: Mapping[str, Array]) -> Graph:
     """The graph g with g(x + m) = f(x): each input x is read as x - m. ``shift`` maps input names to m (without batch).
 

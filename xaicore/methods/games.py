@@ -6,26 +6,32 @@ The one place for every method that takes parts away: ablation, LIME, Shapley va
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, XaicoreError, nearest
-from xaicore.graph.run import check_feeds
+from xaicore.graph.passes import prune
+from xaicore.graph.run import check_feeds, evaluate
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.front import affine_front, affine_nodes, multiplications
 from xaicore.methods.local import scores_near
 from xaicore.methods.propagate import channels_last
-from xaicore.methods.sweep import chosen, quiet, reference
-from xaicore.methods.task import Task
-from xaicore.numerics import Array, filled, rationals, scalar
+from xaicore.methods.sweep import chosen, parts_of, quiet, reference
+from xaicore.methods.task import BUDGET, Task
+from xaicore.numerics import Array, filled, matmul, rationals, scalar
 
 Coalitions: TypeAlias = Array
 """(K, M) of bool: who is there."""
 
 SPREADS = ("share", "repeat")
 WORDS = ("entries", "positions")
+
+PRODUCT, MIXING, CACHE = 4, 32, 2**23
+"""The multiplications of one large product that take as long as one of a first layer, and as choosing one entry of an input does; and the
+bytes of a batch of its results that the layers behind find in a cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +58,8 @@ class Game:
     def values(self, coalitions: Coalitions) -> Array:
         """v of K coalitions, (N, K). A coalition that comes several times is evaluated once."""
         packed = np.packbits(coalitions, axis=1)
+        if packed.shape[1] <= 8:                                        # as one number each, which is sooner sorted
+            packed = np.pad(packed, ((0, 0), (0, 8 - packed.shape[1]))).view(np.uint64)
         _, first, again = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         once = coalitions[first]
         return self.scores(len(once), lambda part: once[part])[:, again.reshape(-1)]
@@ -64,20 +72,51 @@ class Game:
         """
         if near is not None:
             return self._scores_near(count, make, near)
-        task, silent, b = self.task, quiet(self.task), self.backgrounds
-        total, step = task.size * count * b, max(1, task.batch_size)
-        sums = filled((task.size * count,), 0, task.weights)
-        for at in range(0, total, step):
-            if task.progress is not None:
-                task.progress(at, total)
-            point = np.arange(at, min(at + step, total))
-            cell, back = np.divmod(point, b)
+        front = self._front(count)
+        if front is not None:
+            return self._scores_behind(front, count, make)
+        silent, b = quiet(self.task), self.backgrounds
+        sums = filled((self.task.size * count,), 0, self.task.weights)
+        for part in parts_of(self.task, len(sums) * b):
+            cell, back = np.divmod(np.arange(part.start, part.stop), b)
             n, k = np.divmod(cell, count)
             there = make(k)
-            np.add.at(sums, cell, silent.at({name: self._mixed(name, there, n, back) for name in task.wrt}, n))
+            np.add.at(sums, cell, silent.at({name: self._mixed(name, there, n, back) for name in self.task.wrt}, n))
+        return self._mean(sums.reshape(self.task.size, count))
+
+    def _front(self, count: int) -> str | None:
+        """The affine value that is cheaper to mix from one column for each player than to compute for each of ``count`` coalitions."""
+        task = self.task
+        if count < 4 * (self.count + 1) or any(v.dtype.kind not in "fO" for v in self.absent.values()):
+            return None
+        saved = multiplications(task, affine_nodes(task)) + MIXING * sum(self.labels[k].size for k in task.wrt)
+        return affine_front(task, min(PRODUCT * saved, BUDGET / 4 / task.weights.itemsize) / self.count)
+
+    def _scores_behind(self, front: str, count: int, make: Callable[[Array], Coalitions]) -> Array:
+        """v with the front A as a product: A(absent + Σ_{i in S} part i) = A(absent) + Σ_{i in S} [A(absent + part i) - A(absent)]."""
+        task, b, silent = self.task, self.backgrounds, quiet(self.task.at_layer(front)[0])
+        before = task.graph.once(("before", front), lambda: prune(replace(task.graph, outputs=(front,)), [front]))
+        alone = np.concatenate([np.zeros((1, self.count), dtype=bool), np.eye(self.count, dtype=bool)])
+        sums = filled((task.size, count), 0, task.weights)
+        for n, back in np.ndindex(task.size, b):
+            rows = np.full(self.count + 1, n)
+            feeds = {**{k: v[rows] for k, v in task.feeds.items()}, **{k: self._mixed(k, alone, rows, rows * 0 + back) for k in task.wrt}}
+            values = evaluate(before, {k: feeds[k] for k in before.inputs})[front]
+            parts = np.concatenate([values[:1], values[1:] - values[:1]]).reshape(len(values), -1).T     # of nobody, then of each player
+            step = max(1, min(task.batch_size, CACHE // values[0].nbytes))
+            for at in range(0, count, step):
+                if task.progress is not None:
+                    task.progress((n * b + back) * count + at, task.size * b * count)
+                k = np.arange(at, min(at + step, count))
+                there = np.concatenate([np.ones((len(k), 1), dtype=bool), make(k)], axis=1)
+                mixed = matmul(parts, numbers(there, parts).T).reshape(*values.shape[1:], len(k))
+                sums[n, k] += silent.at({front: np.moveaxis(mixed, -1, 0)}, np.full(len(k), n))       # the batch last in memory: long runs
         if task.progress is not None:
-            task.progress(total, total)
-        return (sums / scalar(b, sums) if b > 1 else sums).reshape(task.size, count)
+            task.progress(sums.size * b, sums.size * b)
+        return self._mean(sums)
+
+    def _mean(self, sums: Array) -> Array:
+        return np.asarray(sums / scalar(self.backgrounds, sums)) if self.backgrounds > 1 else sums
 
     def _scores_near(self, count: int, make: Callable[[Array], Coalitions], near: Mapping[str, Array]) -> Array:
         task, b = self.task, self.backgrounds
@@ -91,7 +130,7 @@ class Game:
         cells = np.repeat(np.arange(task.size * count), b)
         sums = filled((task.size * count,), 0, task.weights)
         np.add.at(sums, cells, scores_near(task, near, cells // count, made))
-        return (sums / scalar(b, sums) if b > 1 else sums).reshape(task.size, count)
+        return self._mean(sums.reshape(task.size, count))
 
     def _mixed(self, name: str, there: Coalitions, n: Array, back: Array) -> Array:
         absent = self.absent[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -11,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xaicore.errors import ExactnessError, InputError
-from xaicore.graph.passes import cut, expand
+from xaicore.graph.passes import expand
 from xaicore.methods.attribution import Attribution
+from xaicore.methods.front import affine_front
 from xaicore.methods.line import Line
 from xaicore.methods.polyline import between
 from xaicore.methods.sweep import chosen, column, quiet, reference, sweep, whole
@@ -234,7 +234,7 @@ def _integral(task: Task, start: Mapping[str, Array], rows: Array, alphas: Array
 
     What stands before the first bend is affine in α: there both the values and the way back are taken once, not at every point.
     """
-    front = affine_front(task)
+    front = affine_front(task, LARGER * sum(task.feeds[k][0].size for k in task.wrt))
     if front is not None:
         inner, at = task.at_layer(front, start)
         assert at is not None
@@ -258,27 +258,6 @@ def _integral(task: Task, start: Mapping[str, Array], rows: Array, alphas: Array
 LARGER = 1
 """How many times as large as the inputs the last affine value may be: the gradients there are added up at every point. Measured: a dense
 layer of two thirds of the input's size saves a quarter of the time, a convolution to six times its size nothing."""
-
-
-def affine_front(task: Task) -> str | None:
-    """The last value that is affine in the inputs and that everything on the way from them passes; None where there is no such layer."""
-    assert task.trace is not None
-    trace, graph = task.trace, task.graph
-    affine, found = set(task.wrt), []
-    for node in graph.nodes:
-        active = trace.active[node.name]
-        reached = [i in affine for i, on in zip(node.inputs, active) if on]
-        if reached and all(reached) and node.name != task.value and node.op.affine(active):
-            affine.add(node.name)
-            found.append(node)
-    if not any(n.op.weights(trace.active[n.name]) for n in found):
-        return None                                                     # nothing before the first bend that costs anything
-    room = LARGER * sum(trace[k].size for k in task.wrt)
-    for node in reversed(found):
-        behind = cut(replace(graph, outputs=(task.value,)), node.name, trace[node.name].shape)
-        if trace[node.name].size <= room and not set(task.wrt) & set(behind.inputs) and node.name in behind.inputs:
-            return node.name
-    return None
 
 
 def _attribution(task: Task, method: str, parts: dict[str, Array], start: dict[str, Array], extras: dict[str, Any]) -> Attribution:

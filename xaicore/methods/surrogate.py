@@ -55,7 +55,8 @@ def kernel_shap(task: Task, samples: int | None = None, mask: Any = None, baseli
     ends = np.stack([np.zeros(m, dtype=bool), np.ones(m, dtype=bool)])
     v = g.values(np.concatenate([ends, z]))
     empty, full, rest = v[:, 0], v[:, 1], v[:, 2:]
-    w = np.array([scalar(one, v) for one in weights], dtype=v.dtype)
+    once = {id(one): scalar(one, v) for one in {id(one): one for one in weights}.values()}     # few numbers, many rows
+    w = np.array([once[id(one)] for one in weights], dtype=v.dtype)
     rows, differing = numbers(z, v), g.differing()
     phi = filled((task.size, m), 0, v)
     for n in range(task.size):
@@ -86,16 +87,18 @@ def coalitions_of(players: int, samples: int, draw: str, rng: np.random.Generato
     if m == 1:
         return np.zeros((0, 1), dtype=bool), []
     if m < 63 and 2**m - 2 <= samples:
-        z = every_coalition(m)[1:-1]
-        return z, [kernel(m, int(k)) for k in z.sum(axis=1)]
+        z, of_size = every_coalition(m)[1:-1], [Fraction(0), *(kernel(m, k) for k in range(1, m))]
+        return z, [of_size[k] for k in z.sum(axis=1).tolist()]
     sizes, left = list(range(1, m)), samples
+    masses = {k: Fraction(m - 1, k * (m - k)) for k in sizes}             # of all coalitions of a size
+    mass = sum(masses.values(), Fraction(0))
     rows: list[Array] = []
     weights: list[Fraction] = []
     while draw == "paired" and sizes:
         k = sizes[0]
         both = sorted({k, m - k})
-        mass = sum((kernel(m, s) * comb(m, s) for s in sizes), Fraction(0))
-        share = sum((kernel(m, s) * comb(m, s) for s in both), Fraction(0)) / mass
+        both_mass = sum((masses[s] for s in both), Fraction(0))
+        share = both_mass / mass
         if sum(comb(m, s) for s in both) > left * share:
             break
         for s in both:
@@ -104,15 +107,16 @@ def coalitions_of(players: int, samples: int, draw: str, rng: np.random.Generato
             weights += [kernel(m, s)] * len(subsets)
             sizes.remove(s)
             left -= len(subsets)
-    masses = [kernel(m, s) * comb(m, s) for s in sizes]
+        mass -= both_mass
     count = left // 2 if draw == "paired" else left
     if sizes and count:
-        chance = np.array([float(v) for v in masses])
-        drawn = np.array([rng.permutation(m) < s for s in rng.choice(sizes, size=count, p=chance / chance.sum())])
+        chance = np.array([float(masses[s]) for s in sizes])
+        drawn = rng.choice(sizes, size=count, p=chance / chance.sum())[:, None]
+        drawn = rng.permuted(np.tile(np.arange(m), (count, 1)), axis=1) < drawn
         if draw == "paired":
             drawn = np.stack([drawn, ~drawn], axis=1).reshape(-1, m)
         rows.append(drawn)
-        weights += [sum(masses, Fraction(0)) / len(drawn)] * len(drawn)
+        weights += [mass / len(drawn)] * len(drawn)
     if not rows:
         raise InputError(f"samples={samples} is too few for {m} players; take {2 * m} at least")
     return np.concatenate(rows), weights
@@ -140,8 +144,7 @@ def _subsets(players: int, size: int) -> Coalitions:
     from itertools import combinations
 
     out = np.zeros((comb(players, size), players), dtype=bool)
-    for k, who in enumerate(combinations(range(players), size)):
-        out[k, list(who)] = True
+    np.put_along_axis(out, np.array(list(combinations(range(players), size))), True, axis=1)
     return out
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, XaicoreError, nearest
 from xaicore.graph.build import Builder
 from xaicore.graph.graph import Graph
-from xaicore.graph.passes import cut, extend, prune, without_head
+from xaicore.graph.passes import behind, extend, prune, without_head
 from xaicore.graph.run import check_feeds, evaluate
 from xaicore.numerics import Array, filled, rationals, scalar
 from xaicore.ops import LogSoftmax, Softmax
@@ -201,15 +201,15 @@ class Task:
         if not self.trace.carries(name):
             raise Inapplicable(f"layer {layer!r} does not depend on the input, so it has no attribution")
         value = self.trace[name]
-        inner = cut(replace(self.graph, outputs=(self.value,)), name, value.shape)
+        inner = behind(self.graph, self.value, name, value.shape)
         if name not in {i for n in inner.nodes for i in n.inputs}:
             raise Inapplicable(f"layer {layer!r} lies behind the explained value {self.value!r} or beside it, so nothing flows to it")
         feeds = {k: v for k, v in {**self.feeds, name: value}.items() if k in inner.inputs}
-        behind = replace(self, graph=inner, feeds=feeds, wrt=(name,), trace=forward(inner, feeds, wrt=(name,)))
+        task = replace(self, graph=inner, feeds=feeds, wrt=(name,), trace=forward(inner, feeds, wrt=(name,)))
         if baseline is None:
-            return behind, None
+            return task, None
         there = evaluate(self.graph, baseline, keep=[name])[name]
-        return behind, {**feeds, name: there}
+        return task, {**feeds, name: there}
 
 
 def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Iterator[slice]:
