@@ -10,8 +10,9 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -125,6 +126,21 @@ def test_markdown_of_every_construct() -> None:
 def test_cells_of_a_script() -> None:
     script = '"""T\n=\n"""\n\n# %%\n# words\nx = 1\n# a comment\n# %%\ny = 2\n'
     assert NOTEBOOKS.cells(script) == [("text", "T\n="), ("text", "words"), ("code", "x = 1\n# a comment"), ("code", "y = 2")]
+
+
+def test_the_site_gets_these_notebooks(tmp_path: Path) -> None:
+    """What sphinx-gallery has made is replaced, in its archives, too; other files of the archives stay."""
+    pages = tmp_path / "course_pages"
+    pages.mkdir()
+    with zipfile.ZipFile(pages / "all.zip", "w") as stream:
+        stream.writestr("01_one_neuron.ipynb", "theirs")
+        stream.writestr("01_one_neuron.py", "kept")
+    app = SimpleNamespace(srcdir=str(tmp_path), config=SimpleNamespace(sphinx_gallery_conf={"gallery_dirs": "course_pages"}))
+    NOTEBOOKS._replace(app)
+    assert sorted(p.stem for p in pages.glob("*.ipynb")) == [p.stem for p in LESSONS]
+    with zipfile.ZipFile(pages / "all.zip") as stream:
+        assert stream.read("01_one_neuron.py") == b"kept"
+        assert stream.read("01_one_neuron.ipynb") == (pages / "01_one_neuron.ipynb").read_bytes()
 
 
 @pytest.mark.thorough

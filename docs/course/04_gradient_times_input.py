@@ -12,13 +12,13 @@ are one number, and the proof takes two lines. It also says when they are not.
 # Write g for the gradient of f at a value, and suppose that R = value * g at the output of a layer (at the very end
 # that is true: R = f, g = 1).
 #
-# * Weighted sum ``z = W x + b``. LRP-0 hands on ``x * W^T (R / z)``. With R = z * g that is ``x * W^T g``: and
+# * Weighted sum ``z = W x + b``. LRP-0 hands on ``x * W^T (R / z)``. With ``R = z * g`` that is ``x * W^T g``: and
 #   ``W^T g`` is the gradient at x.
-# * ReLU ``h = relu(z)``. LRP hands R on as it is. With R = h * g: where z > 0, h = z and the gradient is g, so R = z *
-#   g. Where z <= 0, R = 0 and the gradient is 0.
+# * ReLU ``h = relu(z)``. LRP hands R on as it is. With ``R = h * g``: where z > 0, h = z and the gradient at z is g, so
+#   ``R = z * g``. Where z <= 0, R = 0 and the gradient is 0.
 #
 # So R = value * gradient at every layer, down to the input. Look at what happened to z: it was divided out. The bias
-# was in it.
+# was in it. (Only where a sum is exactly 0 is there nothing to divide by, and LRP-0 stops there, as in lesson 1.)
 #
 # In numbers, on the small network: the gradient at x = (3, 1) is (2, -5), and the relevance (6, -5).
 
@@ -93,7 +93,7 @@ neurons(a)
 # %%
 # With a curved activation: not equal
 # -----------------------------------
-# The second line of the proof needs h = z * slope, which holds for ReLU and for no curve. Behind f = 1 stand a tanh:
+# The second line of the proof needs h = z * slope, which holds for ReLU and for no curve. Behind f = 1 stands a tanh:
 # its value is 0.76, its slope 0.42. LRP hands 0.76 on as it is, the gradient multiplies by 0.42. Both maps are (6, -5)
 # times a number, and the numbers differ.
 

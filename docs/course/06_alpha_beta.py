@@ -104,7 +104,8 @@ from xaicore.oracle.profiles import ENTRIES
 SHOWN = ("alpha", "variant", "bias", "layer_eps")
 table = [e for e in ENTRIES if e.ours in ("lrp.alpha_beta", "lrp.z_plus")]
 for e in table:
-    print(f"{e.name:40}", {k: e.settings[k] for k in SHOWN if k in e.settings})
+    settings = [f"{k}={e.settings[k]}" for k in SHOWN if k in e.settings]
+    print(f"{e.name:38} {e.ours:14}", *settings)
 
 captum = next(e for e in table if e.name == "captum LRP(Alpha1_Beta0_Rule)")
 theirs = xc.explain(biased, point, captum.ours, **captum.settings)
@@ -127,9 +128,9 @@ assert neuron(gamma(10**9), x, w, r=8) == [8, 0, 0]
 # %%
 # In practice: a rule for each kind of layer
 # ------------------------------------------
-# Nobody takes one rule for all layers. Near the output, where a few neurons decide, LRP-epsilon tells classes apart. In
-# the convolutions below, where there is much noise, one takes gamma or z+. Such a table of rules is called a composite,
-# and a *plan* is what it decides for a network.
+# Few take one rule for all layers. Near the output, where a few neurons decide, LRP-epsilon tells classes apart. In the
+# convolutions below, where there is much noise, one takes gamma or z+. Such a table of rules is called a composite, and
+# a *plan* is what it decides for a network.
 
 from xaicore.data import digits_images, digits_model
 

@@ -36,8 +36,8 @@ for variant in VARIANTS:
 # %%
 # Read the grids once more. Two columns differ, and nobody promised them. ``sensitivity a``: x2 alone changes f from 1
 # to 3, and the second program gives it 0. ``dummy``: a feature that f does not use gets relevance, and here it is the
-# paper's own rule that fails. So a failed axiom that was not promised is a finding, and no bug; and it would have
-# pointed at the wrong program.
+# paper's own rule that fails. So a failed axiom that was not promised is a finding, and no bug: here one points at each
+# program.
 #
 # Would images have told?
 # -----------------------

@@ -149,7 +149,7 @@ for law in ("one node per call", "parameters once", "planted difference"):
 assert report.status("gradient") == "does not apply"  # we gave none: visible
 
 # %%
-# A law that nobody could check is no pass: the last column says what to give. Now the framework's models are like any
+# A law that nobody could check is no pass: the line under it says what to give. Now the framework's models are like any
 # other:
 
 graph = xaicore_stack.to_graph(model, x)
