@@ -1,6 +1,7 @@
 """What Sphinx is told about this project: how docstrings are written, and pages that are made of tables of the package.
 
     .. public:: xaicore.methods        every public name of a package, from its docstring
+    .. methods::                       every method with its card and its paper
     .. sources::                       the bibliography: xaicore/rules/sources.py and xaicore/metrics/sources.py
 
 and ``pictures``, which takes the Pillow images of a course script into its page.
@@ -140,10 +141,29 @@ class Sources(Directive):
         from xaicore.rules.sources import SOURCES
 
         out: list[nodes.Node] = []
-        for key, s in sorted(SOURCES.items()):
+        from xaicore.metrics.sources import PAPERS
+
+        for key, s in sorted({**PAPERS, **SOURCES}.items()):
             term = nodes.term("", key, ids=[f"source-{key}"])
             out.append(nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", str(s)))))
         return [nodes.definition_list("", *out)]
+
+
+class Methods(Directive):
+    """Every method: its card, the idea, its paper."""
+
+    def run(self) -> list[nodes.Node]:
+        from xaicore.methods import METHODS
+        from xaicore.oracle.ideas import IDEAS
+        from xaicore.rules.sources import SOURCES
+
+        lines = ["| method | what it says | paper |", "|---|---|---|"]
+        for id, row in METHODS.items():
+            s = SOURCES[row.source]
+            lines.append(f"| [{id}](cards.md#{id.replace('.', '')}) | {IDEAS[id].idea} | {s.authors.split(',')[0]} {s.year}, *{s.title}* |")
+        node = nodes.Element()
+        self.state.nested_parse(StringList(lines, source="METHODS"), self.content_offset, node)
+        return node.children
 
 
 def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
@@ -169,4 +189,5 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("source-read", outside)
     app.add_directive("public", Public)
     app.add_directive("sources", Sources)
+    app.add_directive("methods", Methods)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
