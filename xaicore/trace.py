@@ -151,6 +151,16 @@ def _out_of_range(node: Node, dtype: str, what: str, error: FloatingPointError) 
                       f"that a baseline masks what the input masks, or give a rule with a denominator a larger eps")
 
 
+@contextmanager
+def summing(what: str) -> Iterator[None]:
+    """Around sums of numbers that are in range each: an InputError where the sum is not."""
+    try:
+        with raising():
+            yield
+    except FloatingPointError as error:
+        raise InputError(f"{what} leaves the range of the numbers ({error}); scale the input down, or use float64") from error
+
+
 # ----- backward ---------------------------------------------------------------------------------------------------
 
 Rule = Callable[[Step, Signal], tuple[Signal | None, ...]]
@@ -176,8 +186,9 @@ class Entry:
 
     @property
     def absorbed(self) -> Array:
-        """arrived - passed: what biases, stabilisers and empty denominators kept."""
-        return self.arrived - self.passed
+        """arrived - passed: what biases, stabilisers and empty denominators kept. InputError beyond the range of the numbers."""
+        with summing(f"what node {self.node.name!r} absorbed"):
+            return self.arrived - self.passed
 
 
 @dataclass(frozen=True)
@@ -204,8 +215,9 @@ class Ledger:
     def absorbed(self) -> Array:
         """The sum over all nodes, per sample: explained value minus what reached the inputs."""
         start = self.seed * 0
-        for e in self.entries:
-            start = start + e.absorbed
+        with summing("what all nodes absorbed"):
+            for e in self.entries:
+                start = start + e.absorbed
         return start
 
     def leaks(self, tolerance: float = 1e-9) -> tuple[Entry, ...]:

@@ -12,7 +12,7 @@ from xaicore.errors import InputError, UnknownName, nearest
 from xaicore.graph.graph import Graph
 from xaicore.numerics import Array
 from xaicore.rules.ruleset import total
-from xaicore.trace import Ledger
+from xaicore.trace import Ledger, summing
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +94,18 @@ class Attribution:
 
     def total(self) -> Array:
         """The sum of all attributions of each sample, shape (N,)."""
-        sums = [total(v) for v in self.values.values()]
-        first = sums[0]
-        for more in sums[1:]:
-            first = first + more
-        return first
+        with summing("the sum of the attributions"):
+            sums = [total(v) for v in self.values.values()]
+            first = sums[0]
+            for more in sums[1:]:
+                first = first + more
+            return first
 
     def gap(self) -> Array:
         """f(x) - f(baseline) - total, shape (N,): zero for a complete attribution (without a baseline: f(x) - total)."""
-        reached = self.output if self.baseline_output is None else self.output - self.baseline_output
-        return reached - self.total()
+        with summing("f(x) minus the sum of the attributions"):
+            reached = self.output if self.baseline_output is None else self.output - self.baseline_output
+            return reached - self.total()
 
     @property
     def absorbed(self) -> Array | None:
