@@ -148,9 +148,10 @@ def path(s: Subject, seed: int) -> tuple[float, bool, str]:
     start = _start(s)
     f, total = np.asarray(s.task.result, dtype=float), joined(s.values, s).sum(axis=1)
     change = f - np.asarray(s.task.at(start, np.arange(s.size)), dtype=float)
-    gap = float((np.abs(total - change) / np.where(change != 0, np.abs(change), 1)).max())
+    size = np.maximum(np.abs(f), np.abs(change))                        # as the check "sum" has it
+    gap = float((np.abs(total - change) / np.where(size > 0, size, 1)).max())
     if gap > 1e-2:
-        raise Inapplicable(f"this is about complete maps, and Σ map misses f(x) - f(baseline) by {gap:.2g} of it")
+        raise Inapplicable(f"this is about complete maps, and Σ map misses f(x) - f(baseline) by {gap:.2g} of f")
     g = players(s, None, start)
     if g.count < 2:
         raise Inapplicable("the input has one part, so there is one path")
