@@ -12,8 +12,8 @@ values of a graph, one signal for each of them, and W for the working space of i
     evaluation   forward, and the input that is made     one masked or drawn input of a method that only evaluates f
     point        V + W, and the input that is made       one point of a path or of a noise: values, and signals that are not kept
 
-Measured with tracemalloc, the peak lies between 0.4 and 1 of the estimate (tests/methods/test_memory.py; docs/cost.md has the figures).
-The resident memory of the process grows by up to 1.3 times as much, as freed memory is not all given back. What a method stores
+The estimate is from above: with tracemalloc, the greediest method of a family was measured at 0.25 to 1 of it (docs/cost.md,
+tests/methods/test_memory.py), and the resident memory of the process grows as what is allocated does, to a tenth. What a method stores
 besides (coalitions, masks, segments, results) is not in it. Deterministic: no clock and no allocation is looked at.
 """
 
@@ -83,9 +83,10 @@ def needs(graph: Graph, shapes: Shapes) -> dict[str, Need]:
     given = sum(own[k] for k in graph.inputs)
     forth, back = _work(graph, shapes, own, samples, 1), _work(graph, shapes, own, samples, 3)
     whole = sum(own.values())
-    forward = Need(0, _live(graph, own) + forth[0] + 2 * given, *forth[1:])
+    small = SMALL * len(graph.nodes)
+    forward = Need(small, _live(graph, own) + forth[0], *forth[1:])
     point = Need(0, whole + back[0] + 12 * given, *back[1:])
-    out = {"forward": forward, "gradient": Need(SMALL * len(graph.nodes), 3 * whole + back[0] + 4 * given, *back[1:])}
+    out = {"forward": forward, "gradient": Need(small, 3 * whole + back[0] + 4 * given, *back[1:])}
     known: dict[Any, Graph | None] = {}
     seen: dict[int, Shapes] = {id(graph): shapes}
     for family, (rules, times) in SETS.items():
@@ -102,7 +103,7 @@ def needs(graph: Graph, shapes: Shapes) -> dict[str, Need]:
         by_sign = 2 * max((prod(v.shape) * item for v in ready.params.values()), default=0) * (family in ("relevance", "pairs"))
         each = times * sum(there.values()) + (0 if ready is graph else whole) + work + 4 * given
         out[family] = Need(SMALL * len(ready.nodes) + folded + by_sign, each, block, most)
-    return {**out, "evaluation": Need(0, forward.sample + 4 * given, forward.block, forward.most), "point": point}
+    return {**out, "evaluation": Need(0, forward.sample + 6 * given, forward.block, forward.most), "point": point}
 
 
 def _batch(graph: Graph, shapes: Shapes) -> int:
@@ -139,8 +140,8 @@ def _work(graph: Graph, shapes: Shapes, own: Mapping[str, int], samples: int, ti
     for n in graph.nodes:
         here = own[n.name] + sum(own.get(i, 0) for i in n.inputs)
         windows, limit = _blocks(n, shapes, samples, item, times)
-        fast = 2 if isinstance(n.op, Conv) and n.op.fast else 0
-        work, block, most = max(work, (times + fast) * here), max(block, windows), max(most, limit)
+        padded = (2 if n.op.fast else 0.25) if isinstance(n.op, Conv) else 0
+        work, block, most = max(work, int((times + padded) * here)), max(block, windows), max(most, limit)
     return work, block, most
 
 
