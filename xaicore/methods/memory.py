@@ -103,7 +103,7 @@ def needs(graph: Graph, shapes: Shapes) -> dict[str, Need]:
         by_sign = 2 * max((prod(v.shape) * item for v in ready.params.values()), default=0) * (family in ("relevance", "pairs"))
         each = times * sum(there.values()) + (0 if ready is graph else whole) + work + 4 * given
         out[family] = Need(SMALL * len(ready.nodes) + folded + by_sign, each, block, most)
-    return {**out, "evaluation": Need(0, forward.sample + 6 * given, forward.block, forward.most), "point": point}
+    return {**out, "evaluation": Need(0, forward.sample + 12 * given, forward.block, forward.most), "point": point}
 
 
 def _batch(graph: Graph, shapes: Shapes) -> int:
