@@ -167,6 +167,20 @@ class Call:
         """The result of an operator on ``frames`` with its axes in the order of x."""
         return self.put(Transpose((0, 2, 1, *range(3, len(y.tail) + 1))), y, layout=x.layout, part="unframed")
 
+    def volumes(self, x: Live) -> Live | None:
+        """Frames of volumes, which would have four spatial axes, as groups of channels (N, frames * C, *S), else None.
+
+        ``parted`` is the way back.
+        """
+        if len(x.tail) != 5 or x.at != 0 or (x.outer == 1) == (x.inner == 1):
+            return None
+        return self.put(Reshape((x.tail[0] * x.tail[1], *x.tail[2:])), x, layout=(0, 1, 1), part="frames_joined")
+
+    def parted(self, y: Live, x: Live) -> Live:
+        """The result of an operator on ``volumes`` with the frames of x."""
+        frames = x.tail[0]
+        return self.put(Reshape((frames, y.tail[0] // frames, *y.tail[1:])), y, layout=x.layout, part="parted")
+
     def batched(self, value: Known, like: Live, layout: Layout | None = None) -> Live:
         """A constant as a value with the batch of ``like``: one copy of it for each sample."""
         x = self.placed(value, layout or like.layout, value.high.ndim)

@@ -206,16 +206,24 @@ def _terms(c: Call) -> tuple[list[str], str]:
 def conv(c: Call) -> Results:
     """Conv of rank 1 to 3 with constant weights."""
     x, w = c.live(), _weights(c)
-    images, framed = c.frames(x)
+    bias = c.known(2, "bias") if c.has(2) else None
+    groups, joined = c.attr("group", 1), c.volumes(x)
+    if joined is not None:                                  # the weights once for each frame
+        frames, groups = x.tail[0], groups * x.tail[0]
+        w, bias = _repeated(w, frames), None if bias is None else _repeated(bias, frames)
+    images, framed = (joined, False) if joined is not None else c.frames(x)
     kernel, stride, dilation = window_settings(c, w.low.shape[2:])
     pads = padding(c, images.tail[1 + framed:], kernel, stride, dilation)
-    bias = (c.param(c.known(2, "bias")),) if c.has(2) else ()
     if framed:                                              # windows of one frame
         stride, dilation, pads = (1, *stride), (1, *dilation), [(0, 0), *pads]
         w = w.mapped(f"{w.name}/frame", lambda v: v[:, :, None])
-    op = Conv(_or_default(stride, 1), _or_default(dilation, 1), no_zeros(pads), c.attr("group", 1))
-    y = c.put(op, images, c.param(w), *bias)
-    return c.unframed(y, x) if framed else y
+    op = Conv(_or_default(stride, 1), _or_default(dilation, 1), no_zeros(pads), groups)
+    y = c.put(op, images, c.param(w), *((c.param(bias),) if bias is not None else ()))
+    return c.parted(y, x) if joined is not None else c.unframed(y, x) if framed else y
+
+
+def _repeated(x: Known, times: int) -> Known:
+    return x.mapped(f"{x.name}/repeated", lambda v: np.concatenate([v] * times))
 
 
 def conv_transpose(c: Call) -> Results:

@@ -46,7 +46,8 @@ from xaicore_onnx.values import Live, MixingError, Numbered, onnx_axis
 def pool(c: Call, kind: str) -> Results:
     """MaxPool, AveragePool, LpPool. ONNX's stride is 1 by default, not the kernel."""
     given = c.live()
-    x, framed = c.frames(given)
+    joined = c.volumes(given)
+    x, framed = (joined, False) if joined is not None else c.frames(given)
     kernel, stride, dilation = window_settings(c, ())
     around = padding(c, x.tail[1 + framed:], kernel, stride, dilation)
     if framed:                                              # windows of one frame
@@ -65,7 +66,8 @@ def pool(c: Call, kind: str) -> Results:
         op = AvgPool(kernel, strided, dilated, pads, ceil, count_include_pad=bool(c.attr("count_include_pad", 0)))
     else:
         op = LpPool(c.attr("p", 2), kernel, strided, dilated, pads, ceil)
-    return c.unframed(c.put(op, x), given) if framed else c.put(op, x)
+    y = c.put(op, x)
+    return c.parted(y, given) if joined is not None else c.unframed(y, given) if framed else y
 
 
 def _positions(c: Call, x: Live, op: Op) -> Live | Numbered:

@@ -744,15 +744,15 @@ def test_axes_of_the_batch_that_are_missing_or_wrong(options: Any, text: str) ->
 # ----- frames of films ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("rank", [1, 2, 3])
 def test_windows_on_frames_that_were_joined_with_the_batch(rank: int) -> None:
     """(N, T, C, *S) is reshaped to (N * T, C, *S), as a module that is applied to each frame has it, and back."""
-    space, kernel = (7, 6)[:rank], (3, 2)[:rank]
+    space, kernel = (7, 6, 5)[:rank], (3, 2, 2)[:rank]
     weights = {"one": np.array([-1, 2, *space], I64), "w": noise(4, 2, *kernel), "b": noise(4, seed=1), "g": noise(4, seed=2), "m": noise(4, seed=3),
                "v": noise(4, seed=4) ** 2 + F4(0.5), "back": np.array([-1, 3, 4, 2, *(1,) * (rank - 1)], I64)}
     nodes = [
-        node("Reshape", "x one", "f"), node("Conv", "f w b", "c", strides=[2, 1][:rank], pads=[1] * 2 * rank), node("BatchNormalization", "c g b m v", "n"),
-        node("MaxPool", "n", "p", kernel_shape=[2] * rank, strides=[2, 3][:rank]), node("AveragePool", "p", "a", kernel_shape=[1, 2][:rank]),
+        node("Reshape", "x one", "f"), node("Conv", "f w b", "c", strides=[2, 1, 1][:rank], pads=[1] * 2 * rank), node("BatchNormalization", "c g b m v", "n"),
+        node("MaxPool", "n", "p", kernel_shape=[2] * rank, strides=[2, 3, 2][:rank]), node("AveragePool", "p", "a", kernel_shape=[1, 2, 3][:rank]),
         node("Reshape", "a back", "y"),
     ]
     proto = model(nodes, {"x": noise(2, 3, 2, *space)}, "y", weights)

@@ -535,6 +535,18 @@ def test_float32_inside_a_float64_model_is_compared_as_float32() -> None:
     assert 0 < np.abs(ours - theirs).max() < 1e-6                           # the graph itself computes in float64
 
 
+@pytest.mark.parametrize(("function", "kinds"), [
+    (lambda x: x * 3 + torch.zeros(4, dtype=x.dtype), ["Mul", "Identity"]), (lambda x: x * 3 - 0, ["Mul", "Identity"]),
+    (lambda x: x[:, :1] * 3 + torch.zeros(3, 4, dtype=x.dtype), ["Slice", "Mul", "Add"]), (lambda x: x * 3 + torch.tensor([0.0, 0, 0, 1]), ["Mul", "Add"]),
+], ids=["zeros", "0", "zeros that repeat it", "not all zero"])
+def test_nothing_is_added(function: Any, kinds: list[str]) -> None:
+    """A sum with zeros is none: the ε-rule would stabilise it. Where zeros make it larger, it stays."""
+    graph = to_graph(Apply(function), draw(2, 3, 4))
+    assert [type(n.op).__name__ for n in graph.nodes] == kinds
+    x = draw(3, 3, 4)
+    close(graph(x.numpy()), function(x).numpy(), FORWARD, "forward")
+
+
 def test_masks_of_the_lowest_number_are_masks_of_a_low_number() -> None:
     """So that differences of scores stay numbers: softmax gives the same."""
     lowest = torch.full((3, 3), torch.finfo(torch.float64).min, dtype=torch.float64).triu(1)
