@@ -89,7 +89,7 @@ def photographs(seed: int, steps: int, say: Callable[[str], None] = print) -> Im
 
     for k in CLASSES:
         made = make(class_logit(k), "olah", steps=steps)
-        add(named(k), f"logit {made.scores[0]:.1f}", made.images[0])
+        add(named(k).split(",")[0], f"logit {made.scores[0]:.1f}", made.images[0])
     for text in CHANNELS:
         layer, index = text.split(":")
         made = make(channel(layer, int(index)), "olah", steps=steps)

@@ -74,8 +74,8 @@ def chart(e: Evaluation, title: str = "") -> Image.Image:
             text = "" if value is None else number(float(f"{value:.3g}"))
             pen.text((box[0] + CELL / 2 - 1, y + ROW / 2 - 1), text, font=font(11), fill="white" if dark else INK, anchor="mm")
     foot = above + ROW * len(e.methods) + 8
-    pen.text((GAP, foot), "blue: the best of its column (+ larger, - smaller is better);  white: no better or worse, or no number",
-             font=font(11), fill=FAINT)
+    pen.text((GAP, foot), "blue: the best of its column (+ larger, - smaller is better), the paler the worse;  white: does not judge (.);  "
+             "grey: no number", font=font(11), fill=FAINT)
     return image
 
 
