@@ -97,8 +97,10 @@ def forward(
     feeds: Mapping[str, Array],
     baseline: Mapping[str, Array] | None = None,
     wrt: Collection[str] | None = None,
+    later: bool = False,
 ) -> Trace:
-    """Runs the graph and keeps every value; ``wrt`` are the explained values (default: the floating inputs).
+    """Runs the graph and keeps every value; ``wrt`` are the explained values (default: the floating inputs). ``later``: when the first
+    value is asked for.
 
     With ``baseline`` (feeds of the same shapes) the trace carries the baseline's values as ``ref``. A Detach node with
     ``shared=True`` (the shift of a softmax) has the main trace's value in both, so that it cancels in every difference.
@@ -108,8 +110,38 @@ def forward(
         first = next((n.layer or n.name for n in graph.nodes), "embedding")
         raise InputError(f"no input of this graph is floating, so there is nothing to differentiate; explain a layer instead, for example "
                          f"layer={first!r} (xaicore inspect lists the layers)")
-    trace = Trace(graph, evaluate_all(graph, feeds), activity(graph, explained), explained)
+    values = Later(graph, feeds) if later else evaluate_all(graph, feeds)
+    trace = Trace(graph, values, activity(graph, explained), explained)
     return trace if baseline is None else beside(trace, baseline)
+
+
+class Later(Mapping[str, Array]):
+    """The values of a forward pass that is taken when the first of them is asked for."""
+
+    def __init__(self, graph: Graph, feeds: Mapping[str, Array]) -> None:
+        self.graph, self.feeds = graph, feeds
+
+    @cached_property
+    def found(self) -> dict[str, Array]:
+        """All of them."""
+        return evaluate_all(self.graph, self.feeds)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Known without a pass."""
+        return frozenset((*self.graph.inputs, *self.graph.params, *(n.name for n in self.graph.nodes)))
+
+    def __getitem__(self, name: str) -> Array:
+        return self.found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def beside(trace: Trace, baseline: Mapping[str, Array]) -> Trace:

@@ -12,8 +12,9 @@ import pytest
 import xaicore as xc
 from tests.oracle.planted import attending, cnn, image
 from tests.test_purity import NETWORKS, bits, normalised
+from xaicore import Builder, trace
 from xaicore.graph.graph import REMEMBERED, Graph
-from xaicore.ops import Conv
+from xaicore.ops import BatchNorm, Conv, Dense
 from xaicore.rules import lrp_epsilon, named, op
 from xaicore.rules.gradient import gradient, vjp
 
@@ -110,3 +111,35 @@ def test_books_that_are_kept_later(method, network):
     assert (later.ledger.seed == now.ledger.seed).all()
     assert (later.absorbed == now.absorbed).all()
     assert str(later.ledger) == str(now.ledger)
+
+
+def test_one_pass_is_enough(monkeypatch):
+    """Where a rule set folds BatchNorm only the folded graph is run, unless the largest logit of the graph as it is is asked for."""
+    taken = []
+    evaluate = trace.evaluate_all
+    monkeypatch.setattr(trace, "evaluate_all", lambda graph, *more: taken.append(len(graph.params)) or evaluate(graph, *more))
+    graph, x = normalised(), image(2)
+    folded = len(graph.params) - 3                                      # kernel and four statistics become kernel and bias
+    for target, passes in ((0, [folded]), ([1, 0], [folded]), (None, [len(graph.params), folded]), ("logits", [folded])):
+        for _ in range(2):
+            taken.clear()
+            xc.explain(graph, x, "lrp.epsilon", (target, 1) if isinstance(target, str) else target, keep="inputs")
+            assert sorted(taken) == sorted(passes), target
+    taken.clear()
+    assert len(xc.explain(graph, x, "lrp.epsilon", 0, keep="inputs").ledger) == len(xc.explain(graph, x, "lrp.epsilon", 0).ledger)
+    assert taken == [folded] * 3                                        # the books take the pass again
+
+
+def test_an_error_does_not_wait_for_a_first_call():
+    """A run that only the shapes were taken from is taken each time, so that its overflow is one on a graph that knows them already."""
+    b = Builder("dense then normalised", "float32")
+    h = b.add(Dense(), b.input("x", (None, 2)), b.param("w", np.full((2, 2), 1e30)))
+    h = b.add(BatchNorm(), h, *(b.param(k, np.full(2, v)) for k, v in (("gamma", 1e-30), ("beta", 0.0), ("mean", 0.0), ("var", 1.0))))
+    graph, large = b.build(b.add(Dense(), h, b.param("v", np.ones((2, 2))))), np.full((1, 2), 1e9)
+    said = []
+    for _ in range(2):
+        with pytest.raises(xc.XaicoreError) as caught:
+            xc.explain(graph, large, "lrp.epsilon", 0)
+        said.append(str(caught.value))
+        xc.explain(graph, large / 1e9, "lrp.epsilon", 0)
+    assert said[0] == said[1]

@@ -158,10 +158,11 @@ def fold_padding(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None
     ``shapes`` (of one run) tells the rank of weights that are no parameters; without it those convolutions stay as they are.
     """
     nodes = {n.name: n for n in graph.nodes}
-    known = {**(shapes or {}), **{k: v.shape for k, v in graph.params.items()}}
+    weights = {k: v.shape for k, v in graph.params.items()}
+    computed = {} if shapes is None else shapes
     out: list[Node] = []
     for node in graph.nodes:
-        weight = known.get(node.inputs[1]) if isinstance(node.op, Conv) else None
+        weight = (weights.get(node.inputs[1]) or computed.get(node.inputs[1])) if isinstance(node.op, Conv) else None
         pads = () if weight is None else _zeros_before(nodes, node.inputs[0], len(weight) - 2)
         if isinstance(node.op, Conv) and any(map(any, pads)):
             crop = replace(node, name=f"{node.name}/unpadded", op=Pad(tuple((-a, -b) for a, b in pads)), inputs=node.inputs[:1])

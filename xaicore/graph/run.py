@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -212,6 +212,25 @@ def sample_feeds(graph: Graph, batch: int = 1, size: int = 8, seed: int = 0) -> 
         else:
             out[name] = np.zeros(shape, dtype=np.int64 if spec.kind == "int" else bool)
     return out
+
+
+class Shapes(Mapping[str, tuple[int, ...]]):
+    """The shape of every value of a run, looked up when it is asked for."""
+
+    def __init__(self, values: Mapping[str, Array]) -> None:
+        self.values_of = values
+
+    def __getitem__(self, name: str) -> tuple[int, ...]:
+        return self.values_of[name].shape
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.values_of
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_of)
+
+    def __len__(self) -> int:
+        return len(self.values_of)
 
 
 def shapes_of(graph: Graph, feeds: Mapping[str, Array] | None = None) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -55,7 +55,7 @@ def explain(
     checked = _settings(row, settings, speed)
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
     size = fitting(graph, x, family_of(row, checked, method), row.slow, row.id) if batch_size == "auto" else batch_size
-    task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free)
+    task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free, _rules_of(row, checked))
     checked = _range_of_input(task, row, checked, reached)
     return _described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started)
 
@@ -160,7 +160,7 @@ def _method(method: str | RuleSet) -> Method:
         base = METHODS[{"multiplier": "deeplift.rescale", "cotangent": "deconvnet"}.get(rules.carrier, "lrp.epsilon")]
         run = base.run
         settings = {"baseline": 0} if rules.carrier == "multiplier" else {}
-        return replace(base, id=rules.name, settings=settings, promises=("batch_invariance", "determinism"),
+        return replace(base, id=rules.name, settings=settings, promises=("batch_invariance", "determinism"), rules=None,
                        run=lambda task, **s: replace(run(task, rules=rules, **s), method=rules.name))
     if method not in METHODS:
         raise UnknownName(f"no method is called {method!r}: {nearest(str(method), METHODS)}  (xaicore methods lists them)")
@@ -177,6 +177,14 @@ def _settings(row: Method, settings: Mapping[str, Any], speed: str) -> dict[str,
     if missing:
         raise InputError(f"{row.id} needs the setting {missing[0]!r}: {missing[0]}=...")
     return dict(settings)
+
+
+def _rules_of(row: Method, settings: Mapping[str, Any]) -> Callable[[Graph], RuleSet] | None:
+    """The rule set of a method that is one pass of it, once a graph is there; None where the graph is yet to say the range of its input."""
+    table = row.rules
+    if table is None or ("low" in row.settings and settings.keys().isdisjoint(("low", "high"))):
+        return None
+    return lambda graph: table(graph, settings)
 
 
 def _range_of_input(task: Task, row: Method, settings: dict[str, Any], layer: Any = None) -> dict[str, Any]:

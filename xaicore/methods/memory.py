@@ -87,7 +87,7 @@ def needs(graph: Graph, shapes: Shapes) -> dict[str, Need]:
     forward = Need(small, _live(graph, own) + forth[0], *forth[1:])
     point = Need(0, whole + back[0] + 12 * given, *back[1:])
     out = {"forward": forward, "gradient": Need(small, 3 * whole + back[0] + 4 * given, *back[1:])}
-    known: dict[Any, Graph | None] = {}
+    known: dict[Any, tuple[Graph | None, bool]] = {}
     seen: dict[int, Shapes] = {id(graph): shapes}
     for family, (rules, times) in SETS.items():
         try:

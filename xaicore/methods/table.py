@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 from xaicore.errors import Inapplicable
+from xaicore.graph.graph import Graph
 from xaicore.methods import shapley
 from xaicore.methods.ablate import feature_ablation, feature_permutation
 from xaicore.methods.attribution import Attribution
@@ -67,6 +68,7 @@ class Method:
     baseline    does the method compare with a baseline?
     free        does it only evaluate f? Then it also takes inputs of whole numbers and black boxes (xc.from_function)
     cost        of one sample: forward and backward passes, in words and the names of the settings
+    rules       of a method that is one pass of a rule set: (graph, settings) -> that rule set
     """
 
     id: str
@@ -80,6 +82,7 @@ class Method:
     free: bool = False
     cost: str = "1 forward, 1 backward"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    rules: Callable[[Graph, Mapping[str, Any]], RuleSet] | None = None
 
     @property
     def doc(self) -> str:
@@ -156,15 +159,18 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
     if relevance:
         known = {**known, **around, "start": "value"}
 
+    def table(graph: Graph, settings: Mapping[str, Any]) -> RuleSet:
+        own = {k: v for k, v in settings.items() if k not in ("baseline", "start")}
+        return _remembered(graph, (id, _plain(own)), lambda: _dialect(build(**{k: v for k, v in own.items() if k not in around}), own))
+
     def run(task: Task, *, baseline: Any = None, rules: RuleSet | None = None, start: str = "value", **settings: Any) -> Attribution:
-        made = _dialect(rules, settings) if rules is not None else _remembered(
-            task, (id, _plain(settings)), lambda: _dialect(build(**{k: v for k, v in settings.items() if k not in around}), settings))
+        made = table(task.graph, settings) if rules is None else _dialect(rules, settings)
         return propagate(task, made, id, baseline, seed=seed_of(task, start) if relevance else None)
 
     run.__doc__ = build.__doc__
     cost = "2 forward, 1 backward" if "baseline" in known else "1 forward, 1 backward"
     line = (build.__doc__ or "").strip().splitlines()[0]
-    return _row(id, run, *promises, source=source, layer="signal", settings=known, summary=line, cost=cost)
+    return replace(_row(id, run, *promises, source=source, layer="signal", settings=known, summary=line, cost=cost), rules=table)
 
 
 def _plain(settings: Mapping[str, Any]) -> Hashable:
@@ -174,9 +180,9 @@ def _plain(settings: Mapping[str, Any]) -> Hashable:
     return tuple((k, type(v), str(v)) for k, v in sorted(settings.items()))
 
 
-def _remembered(task: Task, key: tuple[str, Hashable], make: Callable[[], RuleSet]) -> RuleSet:
+def _remembered(graph: Graph, key: tuple[str, Hashable], make: Callable[[], RuleSet]) -> RuleSet:
     """The rule set, made once for a graph where ``key`` says all."""
-    return make() if key[1] is None else task.graph.once(("rules", *key), lambda: make().known_as(key))
+    return make() if key[1] is None else graph.once(("rules", *key), lambda: make().known_as(key))
 
 
 def _dialect(rules: RuleSet, settings: Mapping[str, Any]) -> RuleSet:

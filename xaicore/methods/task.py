@@ -16,12 +16,12 @@ from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, Xa
 from xaicore.graph.build import Builder
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import behind, extend, prune, without_head
-from xaicore.graph.run import check_feeds, evaluate
+from xaicore.graph.run import Shapes, check_feeds, evaluate
 from xaicore.numerics import Array, filled, rationals, scalar
 from xaicore.ops import LogSoftmax, Softmax
 from xaicore.rules.gradient import gradient
 from xaicore.rules.ruleset import RuleSet, total
-from xaicore.trace import Signals, Trace, backward, forward
+from xaicore.trace import Later, Signals, Trace, backward, forward
 
 Feeds = Mapping[str, Array]
 Progress = Callable[[int, int], None]
@@ -42,22 +42,6 @@ class Memo:
         if self.trace is not trace:
             self.trace, self.traces = trace, {}
         return self
-
-
-class Shapes(Mapping[str, tuple[int, ...]]):
-    """The shape of every value of a run."""
-
-    def __init__(self, values: Mapping[str, Array]) -> None:
-        self.values_of = values
-
-    def __getitem__(self, name: str) -> tuple[int, ...]:
-        return self.values_of[name].shape
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.values_of)
-
-    def __len__(self) -> int:
-        return len(self.values_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +90,7 @@ class Task:
         folded weights take memory; of the batch, operators tell one sample from several."""
         assert self.trace is not None
         sizes = tuple((k, min(len(v), 2), v.shape[1:]) for k, v in self.feeds.items())
-        slot: dict[Any, dict[Any, Graph | None]] = self.graph.once("prepared", dict)
+        slot: dict[Any, dict[Any, Any]] = self.graph.once("prepared", dict)
         known = slot.get(sizes)
         if known is None:
             known = {}
@@ -225,11 +209,13 @@ def _reported(slices: Sequence[slice], count: int, progress: Progress) -> Iterat
 def make_task(
     graph: Graph, x: Any, target: Any = None, output: str = "logit", batch_size: int | Literal["auto"] | None = None,
     progress: Progress | None = None, keep: Any = "all", wrt: Sequence[str] | None = None, free: bool = False,
+    rules: Callable[[Graph], RuleSet] | None = None,
 ) -> Task:
     """Checks everything a user gave and settles what f is. Errors are typed and name the next step.
 
     ``free``: the method only evaluates f, so that inputs of whole numbers (token ids) can be explained, too: those that ``wrt``
-    names, or all of a graph that has no floating input.
+    names, or all of a graph that has no floating input. ``rules``: the method is one pass of these, so that where they
+    prepare the graph the prepared one is run, and the graph as it is only where its values are asked for (the largest logit is one).
     """
     if not isinstance(graph, Graph):
         kind = type(graph).__name__ if type(graph).__module__ == "builtins" else f"{type(graph).__module__}.{type(graph).__name__}"
@@ -267,14 +253,17 @@ def make_task(
         known = [i for i, spec in graph.inputs.items() if spec.kind == "float" or (free and spec.kind == "int")]
         if k not in known:
             raise UnknownName(f"wrt={k!r} is not {'an input of numbers' if free else 'a floating input'}: {nearest(str(k), known)}")
-    trace = forward(graph, feeds, wrt=wrt or None)
+    trace = forward(graph, feeds, wrt=wrt or None, later=rules is not None and target is not None and made_by is None)
     if made_by is not None and int(np.prod(trace[value].shape[1:])) != 1:
         raise InputError(f"the target callable returned {value!r} of shape {trace[value].shape}; one number for each sample is expected, "
                          f"for example b.add(Sum((1,)), name)")
-    weights, label = _weights(trace[value], rest, value)
-    fitting = batch_size or _fitting(trace)
+    memo, ran = Memo(), trace
+    if rules is not None and isinstance(trace.values, Later):
+        ran = Task(graph, feeds, value, np.zeros(0), trace.wrt, trace=trace, memo=memo).traced(rules(graph))
+    weights, label = _weights(ran[value], rest, value)
+    fitting = batch_size or _fitting(ran)
     return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, _words(label, head, output),
-                fitting, progress, keep, trace)
+                fitting, progress, keep, trace, memo)
 
 
 def retargeted(task: Task, target: Any) -> Task | None:

@@ -5,7 +5,7 @@ No match is an error that says how to add a row: there is no silent fall-back to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -58,6 +58,43 @@ def _closed_over(function: Any, found: dict[str, Any]) -> None:
             _closed_over(value.apply if isinstance(value, Rule) else value, found)
 
 
+def _known(
+    known: dict[Any, tuple[Graph | None, bool]], key: Any, make: Callable[[Mapping[str, Sequence[int]] | None], Graph], graph: Graph,
+    shapes: Mapping[str, Sequence[int]] | None,
+) -> Graph:
+    """``make(shapes)``, a rewrite of ``graph``, or what is known of it under ``key``: (None where it is ``graph`` itself, did it ask for a
+    shape?). Where it did, the run that the shapes are of is taken each time, so that its errors do not depend on what is known."""
+    if key not in known:
+        asked = _Asked(shapes)
+        made = make(None if shapes is None else asked)
+        known[key] = None if made is graph else made, asked.asked
+    result, ran = known[key]
+    if ran and shapes is not None:
+        shapes[graph.outputs[0]]
+    return result or graph
+
+
+class _Asked(Mapping[str, Sequence[int]]):
+    """Shapes, and whether anybody asked for one."""
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]] | None) -> None:
+        self.shapes, self.asked = shapes or {}, False
+
+    def __getitem__(self, name: str) -> Sequence[int]:
+        self.asked = True
+        return self.shapes[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.shapes
+
+    def __iter__(self) -> Iterator[str]:
+        self.asked = True
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+
 Row: TypeAlias = tuple[Selector, Rule]
 Annotation: TypeAlias = tuple[Selector, Annotate]
 
@@ -97,31 +134,28 @@ class RuleSet:
         return replace(self, rules=(*rows, *self.rules))
 
     def prepare(
-        self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None, known: dict[Any, Graph | None] | None = None,
+        self, graph: Graph, shapes: Mapping[str, Sequence[int]] | None = None, known: dict[Any, tuple[Graph | None, bool]] | None = None,
     ) -> Graph:
         """The graph as this rule set wants it, the same function: written-out layers recognised, BatchNorm, bias and padding folded,
         operators expanded, composite ones that no row covers among them. ``known``, a dictionary for one graph and one set of shapes,
-        gives rule sets that want the same the same object; None in it means the graph that was there before."""
+        gives rule sets that want the same the same object."""
         known = {} if known is None else known
         first = (self.fold, self.expand)
-        if first not in known:
-            merged, sizes = graph, shapes
+
+        def folded(sizes: Mapping[str, Sequence[int]] | None) -> Graph:
+            merged, own = graph, sizes
             if self.fold is True:
-                recognised = recognise_batchnorm(recognise_silu(graph), shapes)
-                sizes = None if shapes is None or any(n.name not in shapes for n in recognised.nodes) else shapes
-                merged = fold_batchnorm(fold_bias(recognised, sizes), sizes)
-            folded = fold_padding(merged, sizes) if self.fold else graph
-            made = expand(folded, self.expand, sizes)
-            known[first] = None if made is graph else made
-        grown = known[first] or graph
+                recognised = recognise_batchnorm(recognise_silu(graph), sizes)
+                own = None if sizes is None or any(n.name not in sizes for n in recognised.nodes) else sizes
+                merged = fold_batchnorm(fold_bias(recognised, own), own)
+            return expand(fold_padding(merged, own) if self.fold else graph, self.expand, own)
+
+        grown = _known(known, first, folded, graph, shapes)
         uncovered = grown.once(("uncovered", self.key), lambda: frozenset(self._uncovered(grown))) if self.key else self._uncovered(grown)
         if not uncovered:
             return grown
-        last = (*first, frozenset(uncovered))
-        if last not in known:
-            made = expand(grown, (*self.expand, *uncovered), shapes if grown is graph else None)
-            known[last] = None if made is grown else made
-        return known[last] or grown
+        return _known(known, (*first, frozenset(uncovered)),
+                      lambda sizes: expand(grown, (*self.expand, *uncovered), sizes if grown is graph else None), grown, shapes)
 
     def _uncovered(self, graph: Graph) -> set[type[Op]]:
         """The composite operators that no row covers where every value that depends on an input is explained."""
