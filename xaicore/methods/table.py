@@ -337,3 +337,4 @@ _ROWS = (
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({row.id: row for row in _ROWS})
+"""Method id -> its row: the function, what it promises, where it comes from, what it costs. ``xaicore methods`` prints it."""

@@ -124,5 +124,6 @@ _ROWS = (
 )
 
 METRICS: Mapping[str, Metric] = MappingProxyType({row.id: row for row in _ROWS})
+"""Metric id -> its row: the function, what it needs, which way is better, its paper."""
 
 __all__ = ["METRICS", "NEEDS", "Metric"]

@@ -59,3 +59,4 @@ _ROWS = (
     Tool("importance_over_time", recurrent.importance_over_time, "shen2020"),
 )
 REPRESENTATIONS: Mapping[str, Tool] = MappingProxyType({row.id: row for row in _ROWS})
+"""Name -> tool that looks at activations: patches, distances between layers, groups of neurons, atlases."""

@@ -64,6 +64,7 @@ RULE_SETS: Mapping[str, Callable[..., RuleSet]] = MappingProxyType({
     "deeplift.reveal_cancel": deeplift_reveal_cancel,
     "deeplift.genomics": deeplift_genomics,
 })
+"""Id -> function that makes the rule set from its settings. ``xaicore rules ID`` prints one as a table."""
 
 __all__ = [
     "RULE_SETS",

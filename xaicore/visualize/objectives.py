@@ -345,3 +345,4 @@ _ROWS = (
     Kind("norm", norm, "mahendran2015"), Kind("total_variation", total_variation, "mahendran2015"),
 )
 OBJECTIVES: Mapping[str, Kind] = MappingProxyType({row.id: row for row in _ROWS})
+"""Name -> what an image can be made to do: excite a neuron, a channel, a class, match an activation."""

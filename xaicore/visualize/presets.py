@@ -131,3 +131,4 @@ _ROWS = (
     Preset("fooling", fooling, "no regularisation: the control", "nguyen2015"),
 )
 PRESETS: Mapping[str, Preset] = MappingProxyType({row.id: row for row in _ROWS})
+"""Name -> how a paper or a program makes such images: start, steps, transforms, penalties."""
