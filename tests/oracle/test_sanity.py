@@ -83,16 +83,17 @@ def test_sums_and_jumps():
 
 def test_complete_maps_do_not_tell_the_slope():
     """N12 on a network of two inputs, -1 and 2: h has slope 1 at x and is 0 at both ends, so complete maps give it nothing, by hand:
-    integrated gradients ∫ h' = 0, DeepLIFT 2 (1/4) - 1/2 = 0, LRP h(1) = 0. The gradient hears all of it."""
+    integrated gradients ∫ h' = 0, DeepLIFT 2 (1/4) - 1/2 = 0. The gradient hears all of it, and so does LRP-0, by hand 2/4 · 1/(1/4) -
+    1/2 · 1/(1/2) = 1: with its biases absorbed it is gradient * input (N4), and not complete."""
     g = mlp([[[1.0, -1.0], [0.5, 1.0]], [[1.0, 2.0], [0.0, 1.0]]], [[0.5, 0.25], None])
     x = [[-1.0, 2.0], [3.0, 1.0]]
-    complete = ["integrated_gradients.exact", "deeplift.rescale", "lrp.zero"]
-    report = sanity(g, x, [*complete, "gradient", "gradient_x_input", "occlusion"], [0, 1], ["slope"], controls=False)
+    complete = ["integrated_gradients.exact", "deeplift.rescale"]
+    report = sanity(g, x, [*complete, "gradient", "gradient_x_input", "lrp.zero", "lrp.epsilon", "occlusion"], [0, 1], ["slope"], controls=False)
     for method in complete:
         assert report.of(method, "slope").figure == pytest.approx(0, abs=1e-12)
         assert report.of(method, "slope").status == "fails"
-    for method in ("gradient", "gradient_x_input"):
-        assert report.of(method, "slope").figure == pytest.approx(1)
+    for method in ("gradient", "gradient_x_input", "lrp.zero", "lrp.epsilon"):
+        assert report.of(method, "slope").figure == pytest.approx(1, rel=1e-5)     # eps of lrp.epsilon is 1e-6
     # t falls to 4/5 and 1/5 without the first and the second input: h there is -1/5 and 0, t loses 1/5 and 4/5
     assert report.of("occlusion", "slope").figure == pytest.approx((0.2 + 0.0) / (0.2 + 0.8))
     other = sanity(g, x, {"mine": lambda graph, feeds, target: feeds["x"] * 0, "gradient": "gradient"}, [0, 1], ["slope"], output="probability", controls=False)

@@ -73,11 +73,12 @@ def _start(s: Subject) -> Mapping[str, Array]:
 
 
 def slope(s: Subject, seed: int) -> tuple[float, bool, str]:
-    """Two functions are added to f, on the first sample: h(t) = 2 relu(t - 3/4) - relu(t - 1/2), and t, 0 at the baseline and 1 at x.
+    """Functions are added to f, on the first sample: 1, 1 + h(t) and 1 + t, with t = 0 at the baseline and 1 at x.
 
-    Both have the slope 1 at x. But h is 0 at both ends, and integrated gradients, DeepLIFT's multipliers and the shares of LRP-0
-    give it 0: two models with one map, of which the one may rise where the other falls (N12, S14). Figure: ‖map(f + h) - map(f)‖₁ /
-    ‖map(f + t) - map(f)‖₁, 1 for the gradient, 0 for a map that does not tell the slope.
+    h(t) = 2 relu(t - 3/4) - relu(t - 1/2) has the slope of t at x, but is 0 at both ends, so that integrated gradients and DeepLIFT give it
+    nothing: two models with one map, of which the one may rise where the other falls (N12, S14). The 1 keeps LRP from dividing by
+    h = 0. Figure: ‖map(f + 1 + h) - map(f + 1)‖₁ / ‖map(f + 1 + t) - map(f + 1)‖₁, all times the size of f: 1 for the gradient, and for
+    LRP-0, which is gradient * input; 0 for a map that does not tell the slope.
     """
     graph, target = _explained(s)
     feeds = {k: v[:1] for k, v in s.task.feeds.items()}
@@ -85,7 +86,7 @@ def slope(s: Subject, seed: int) -> tuple[float, bool, str]:
                     target, {k: v[:1] for k, v in s.values.items()}, s.ask)
     size = _size(s)
     plain, bent, straight = (joined(first.again(graph=g), first)
-                             for g in (graph, _with(graph, s, size, bent=True), _with(graph, s, size, bent=False)))
+                             for g in (_with(graph, s, size, "none"), _with(graph, s, size, "bent"), _with(graph, s, size, "straight")))
     whole = float(np.abs(straight - plain).sum())
     if not whole > 1e-9 * float(np.abs(plain).sum()):
         raise Inapplicable("the map does not see a function of the input that goes around its layer")
@@ -112,8 +113,8 @@ def _size(s: Subject) -> float:
     return max(abs(f), abs(f - at)) or 1.0
 
 
-def _with(graph: Graph, s: Subject, size: float, bent: bool) -> Graph:
-    """The graph of f + size h(t) or f + size t, t = Σ (x - x0) (z - x0) / |x - x0|² over all explained inputs of the first sample."""
+def _with(graph: Graph, s: Subject, size: float, how: str) -> Graph:
+    """f + size (1 + h(t)), f + size (1 + t) or f + size, t = Σ (x - x0) (z - x0) / |x - x0|² over the explained inputs, first sample."""
     start = _start(s)
     away = {k: np.asarray(s.task.feeds[k][0] - start[k][0], dtype=float).reshape(-1) for k in s.values}
     square = sum(float(d @ d) for d in away.values())
@@ -130,11 +131,13 @@ def _with(graph: Graph, s: Subject, size: float, bent: bool) -> Graph:
         t = parts[0]
         for other in parts[1:]:
             t = b.add(Add(), t, other)
-        way = size * weights[:, None] / float(weights @ weights)
-        if bent:
+        way = size * weights / float(weights @ weights)
+        one = b.constant(way, "one")
+        if how == "bent":
             two = b.add(ReLU(), b.add(Dense(), t, b.constant(np.ones((2, 1)), "both"), b.constant(np.array([-0.5, -0.75]), "kinks")))
-            return b.add(Add(), graph.outputs[0], b.add(Dense(), two, b.constant(way * np.array([[-1.0, 2.0]]), "into")))
-        return b.add(Add(), graph.outputs[0], b.add(Dense(), t, b.constant(way, "into")))
+            return b.add(Add(), graph.outputs[0], b.add(Dense(), two, b.constant(way[:, None] * np.array([[-1.0, 2.0]]), "into"), one))
+        share = 1.0 if how == "straight" else 0.0
+        return b.add(Add(), graph.outputs[0], b.add(Dense(), t, b.constant(share * way[:, None], "into"), one))
 
     made, last = extend(graph, build)
     return prune(replace(made, outputs=(last,)), [last])
