@@ -17,8 +17,10 @@ from pathlib import Path
 from xaicore.errors import BackendError, UnknownName, nearest
 from xaicore_peers.captum import CAPTUM
 from xaicore_peers.grad_cam import GRAD_CAM
+from xaicore_peers.innvestigate import INNVESTIGATE
 from xaicore_peers.lime import LIME
 from xaicore_peers.protocol import Explains, Library, PeerFailed
+from xaicore_peers.quantus import QUANTUS
 from xaicore_peers.saliency import SALIENCY
 from xaicore_peers.shap import SHAP
 from xaicore_peers.tf_keras_vis import TF_KERAS_VIS
@@ -28,7 +30,7 @@ from xaicore_peers.xplique import XPLIQUE
 from xaicore_peers.zennit import ZENNIT
 
 LIBRARIES: dict[str, Library] = {one.name: one for one in (
-    CAPTUM, ZENNIT, SHAP, GRAD_CAM, TORCHCAM, SALIENCY, LIME, TF_KERAS_VIS, XPLIQUE)}
+    CAPTUM, ZENNIT, SHAP, GRAD_CAM, TORCHCAM, SALIENCY, LIME, TF_KERAS_VIS, XPLIQUE, INNVESTIGATE, QUANTUS)}
 """Name -> adapter."""
 
 

@@ -25,10 +25,13 @@ def _cam(name: str) -> Any:
     return explain
 
 
-def guided_backprop(model: Any, x: Array, target: Any, baseline: Any) -> Array:
-    """Guided backpropagation, one sample at a time, channels back in the second place."""
+def guided_backprop(model: Any, x: Array, target: Any, baseline: Any, whole_batch: bool = False) -> Array:
+    """Guided backpropagation, one sample at a time or the batch as it is, channels back in the second place."""
     from pytorch_grad_cam import GuidedBackpropReLUModel
 
+    if whole_batch:
+        chosen = None if target is None else int(np.asarray(target).reshape(-1)[0])
+        return np.moveaxis(np.asarray(GuidedBackpropReLUModel(model=model, device="cpu")(tensor(x), target_category=chosen)), -1, -3)
     found = [GuidedBackpropReLUModel(model=model, device="cpu")(tensor(one[None]), target_category=None if t is None else int(t))
              for one, t in zip(x, [None] * len(x) if target is None else targets(target, len(x)))]
     return np.stack([np.moveaxis(f, -1, 0) for f in found])

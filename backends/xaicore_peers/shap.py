@@ -37,12 +37,14 @@ def deep_explainer(model: Any, x: Array, target: Any, baseline: Any, check_addit
     return _chosen(explainer.shap_values(tensor(x), check_additivity=check_additivity), x, target)
 
 
-def gradient_explainer(model: Any, x: Array, target: Any, baseline: Any, nsamples: int = 200, seed: int = 0) -> Array:
-    """Expected gradients by sampling."""
+def gradient_explainer(model: Any, x: Array, target: Any, baseline: Any, nsamples: int = 200, seed: int = 0, variances: bool = False
+                       ) -> Array:
+    """Expected gradients by sampling; ``variances``: what it says of their variance."""
     import shap
 
     explainer = shap.GradientExplainer(model, tensor(_rows(baseline, x)))
-    return _chosen(explainer.shap_values(tensor(x), nsamples=nsamples, rseed=seed), x, target)
+    found = explainer.shap_values(tensor(x), nsamples=nsamples, rseed=seed, return_variances=variances)
+    return _chosen(found[1] if variances else found, x, target)
 
 
 def _function(model: Any, x: Array) -> Any:

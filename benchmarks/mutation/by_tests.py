@@ -23,7 +23,7 @@ OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:warnings", "-W", "ignore")
 EVERY_OPERATOR = "tests/ops/test_ops.py"
 TESTS: dict[str, tuple[str, ...]] = {
     "rules": ("tests/rules/test_defaults.py", "tests/rules", "tests/ops/test_softmax.py", "tests/ops/test_normalize.py"),
-    "ops": (EVERY_OPERATOR,),
+    "ops": (EVERY_OPERATOR, "tests/ops/test_claims.py"),
     "ops.recurrence": ("tests/rules/test_recurrent.py",), "ops.recurrent": ("tests/rules/test_recurrent.py",),
     "ops.scan": ("tests/rules/test_recurrent.py", "tests/graph/test_blocks.py"), "ops.unroll": ("tests/rules/test_recurrent.py",),
     "ops.matrix": ("tests/ops/test_linear.py",), "ops.order": ("tests/ops/test_index.py",),

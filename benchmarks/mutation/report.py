@@ -97,7 +97,8 @@ HEAD = """# Does the oracle notice?
 `python -m benchmarks.mutation rules ops` plants small mistakes in the engine, one at a time, and asks whether anybody notices: comparisons
 turned, plus for minus, times for divided by, numbers one larger, truth values and conditions turned, `and` for `or`, a dropped `not`,
 minus or term, operands of a subtraction exchanged, maximum for minimum, positive for negative, zeros for ones, other defaults. Left alone
-are text, types, labels, what is said in an error (its condition is changed), and arguments that only save time (`copy=False`).
+are text, types, labels, what is said in an error (its condition is changed), arguments that only save time (`copy=False`), and the 1 of
+the -1 of a `reshape` (any number below 0 says the same).
 
 First the oracle alone is asked: the certified vectors (answer, layers, absorbed relevance and forward values, in rationals where they are
 rational, and once more in float64), the worked examples and the twins. What it does not notice is asked of the tests of the family. Only

@@ -9,7 +9,7 @@ from xaicore import Builder
 from xaicore.errors import UncoveredNode
 from xaicore.graph import passes, written
 from xaicore.graph.run import shapes_of
-from xaicore.ops import Add, BatchNorm, Dense, LayerNorm, Mul, ReduceProd, ReLU, Sub, Sum, TopK
+from xaicore.ops import Add, BatchNorm, Dense, LayerNorm, Mod, Mul, ReduceProd, ReLU, Sub, Sum, TopK
 from xaicore.rules import RULE_SETS, lrp, op, weighted
 from xaicore.rules.deeplift import rescale, same_rest, single
 from xaicore.rules.guided import deconvnet
@@ -137,6 +137,12 @@ def test_uncovered_is_what_no_row_takes():
     assert rules._uncovered(tops(False)) == {TopK}
     assert RuleSet("r", "relevance", ())._uncovered(graph) == {ReduceProd}
     assert rules._uncovered(tops(True)) == set()
+
+
+def test_one_active_input_is_enough():
+    b = Builder()
+    graph = b.build(b.add(Mod(), b.input("x", (None, 1)), b.param("two", [2.0])))
+    assert RuleSet("r", "relevance", ())._uncovered(graph) == {Mod}
 
 
 # ----- plans --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ X, BASELINE, TARGET = np.array([[1.0, 2.0]]), None, 0
 
 
 def model():
+    torch.manual_seed(0)
     return nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).double()
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "grad_cam", "grad_cam:GuidedBackprop", "wrong number"
 VERSION, UPSTREAM = "1.5.7", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"whole_batch": True}
 
 
 X, BASELINE, TARGET = np.array([[[[1.0, 2.0]]], [[[3.0, 4.0]]]]), None, 0

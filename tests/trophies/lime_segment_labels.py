@@ -8,20 +8,22 @@ Derivation: f = 4 s1 + 1 s2 of two segments: the second one has the label 2, and
 """
 
 import numpy as np
-import torch  # noqa: F401
+import torch
 from torch import nn
 
 PEER, SUBJECT, KIND = "lime", "lime:LimeImage", "wrong number"
 VERSION, UPSTREAM = "0.2.0.1", "not looked up"
-OURS, SETTINGS = None, {}
+SEGMENTS = np.array([[1, 1], [2, 2]])
+OURS, SETTINGS = None, {"segments": SEGMENTS, "num_samples": 200}
 
 
 X, BASELINE, TARGET = np.ones((1, 3, 2, 2)), None, 0
-SEGMENTS = np.array([[1, 1], [2, 2]])
 
 
 def model():
-    return nn.Sequential(nn.Flatten(), nn.Linear(12, 1, bias=False)).double()
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 1, bias=False)).double()
+    net[1].weight.data = torch.tensor([[4.0, 0.0, 1.0, *[0.0] * 9]], dtype=torch.float64)      # the first pixel of each row
+    return net
 
 
 def given():

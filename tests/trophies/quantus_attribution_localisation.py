@@ -11,10 +11,12 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:AttributionLocalisation", "wrong number"
 VERSION, UPSTREAM = "0.6.0", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"weighted": True, "normalise": False, "abs": False}
 
 
 X, BASELINE, TARGET = np.ones((4, 1, 2, 2), dtype=np.float32), None, 0
+MAPS, MASKS = np.array([[[[1.0, 2.0], [3.0, 4.0]]]] * 4), np.array([[[[0, 0], [0, 1]]]] * 4)
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -33,9 +35,8 @@ def model():
 def given():
     import quantus
 
-    metric = quantus.AttributionLocalisation(weighted=True, normalise=False, abs=False, disable_warnings=True)
-    a, s = np.array([[[[1.0, 2.0], [3.0, 4.0]]]] * 4), np.array([[[[0, 0], [0, 1]]]] * 4)
-    return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0] * 4), a_batch=a, s_batch=s), dtype=float)
+    metric = quantus.AttributionLocalisation(**SETTINGS, disable_warnings=True)
+    return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0] * 4), a_batch=MAPS, s_batch=MASKS), dtype=float)
 
 
 def expected():

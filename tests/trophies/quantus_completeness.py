@@ -12,10 +12,12 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:Completeness", "wrong number"
 VERSION, UPSTREAM = "0.6.0", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"perturb_baseline": 0.0}
 
 
 X, BASELINE, TARGET = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], dtype=np.float32), None, 0
+MAPS, MASKS = X.astype(float), None
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -34,8 +36,8 @@ def model():
 def given():
     import quantus
 
-    metric = quantus.Completeness(perturb_baseline=0.0, disable_warnings=True)
-    return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=X.astype(float)), dtype=float)
+    metric = quantus.Completeness(**SETTINGS, disable_warnings=True)
+    return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=MAPS), dtype=float)
 
 
 def expected():

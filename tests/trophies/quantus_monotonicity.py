@@ -12,10 +12,12 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:Monotonicity", "wrong number"
 VERSION, UPSTREAM = "0.6.0", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"perturb_baseline": 0.0, "features_in_step": 1, "normalise": False, "abs": False}
 
 
 X, BASELINE, TARGET = np.array([[[[1.0, 1.0], [1.0, 1.0]]]], dtype=np.float32), None, 0
+MAPS, MASKS = np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), None
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -34,9 +36,8 @@ def model():
 def given():
     import quantus
 
-    metric = quantus.Monotonicity(perturb_baseline=0.0, features_in_step=1, normalise=False, abs=False, disable_warnings=True)
-    a = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
-    return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=a), dtype=float)
+    metric = quantus.Monotonicity(**SETTINGS, disable_warnings=True)
+    return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=MAPS), dtype=float)
 
 
 def expected():

@@ -11,10 +11,12 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:PointingGame", "wrong number"
 VERSION, UPSTREAM = "0.6.0", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"normalise": False, "abs": False}
 
 
 X, BASELINE, TARGET = np.ones((1, 1, 2, 2), dtype=np.float32), None, 0
+MAPS, MASKS = np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), np.zeros((1, 1, 2, 2))
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -33,10 +35,9 @@ def model():
 def given():
     import quantus
 
-    metric = quantus.PointingGame(normalise=False, abs=False, disable_warnings=True)
-    a, s = np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), np.zeros((1, 1, 2, 2))
+    metric = quantus.PointingGame(**SETTINGS, disable_warnings=True)
     try:
-        found = metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=a, s_batch=s)
+        found = metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=MAPS, s_batch=MASKS)
     except (ValueError, AssertionError) as error:
         return f"{type(error).__name__}: {error}"
     return np.nan_to_num(np.array(found, dtype=float), nan=-1.0)

@@ -11,10 +11,12 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:PointingGame", "crash on a valid model"
 VERSION, UPSTREAM = "0.6.0", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"weighted": True, "normalise": False, "abs": False}
 
 
 X, BASELINE, TARGET = np.ones((1, 1, 2, 2), dtype=np.float32), None, 0
+MAPS, MASKS = np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), np.array([[[[0, 0], [0, 1]]]])
+
 
 class Net(nn.Module):
     def __init__(self):
@@ -33,10 +35,9 @@ def model():
 def given():
     import quantus
 
-    metric = quantus.PointingGame(weighted=True, normalise=False, abs=False, disable_warnings=True)
-    a, s = np.array([[[[1.0, 2.0], [3.0, 4.0]]]]), np.array([[[[0, 0], [0, 1]]]])
+    metric = quantus.PointingGame(**SETTINGS, disable_warnings=True)
     try:
-        return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=a, s_batch=s), dtype=float)
+        return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=MAPS, s_batch=MASKS), dtype=float)
     except (ValueError, IndexError, TypeError) as error:
         return f"{type(error).__name__}: {error}"
 

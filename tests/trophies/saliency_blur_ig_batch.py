@@ -10,14 +10,19 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "saliency", "saliency:BlurIG", "wrong number"
 VERSION, UPSTREAM = "0.2.1", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"max_sigma": 5, "steps": 10, "sqrt": True, "batch_size": 10}
 
 
 X, BASELINE, TARGET = np.array([[[[1.0], [0.0], [2.0]], [[0.0], [3.0], [0.0]], [[1.0], [0.0], [1.0]]]]), None, 0
 
 
+class Squares(nn.Module):
+    def forward(self, x):
+        return (x.flatten(1) ** 2).sum(1, keepdim=True)
+
+
 def model():
-    return nn.Sequential(nn.Flatten(), nn.Linear(9, 1)).double()
+    return Squares()
 
 
 def given(batch_size=10):

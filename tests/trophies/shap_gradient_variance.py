@@ -12,7 +12,7 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "shap", "shap:GradientExplainer", "wrong number"
 VERSION, UPSTREAM = "0.51.0", "not looked up"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"nsamples": 10000}
 
 
 X, BASELINE, TARGET = np.array([[1.0]], dtype=np.float32), np.zeros((1, 1), dtype=np.float32), 0

@@ -13,7 +13,7 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "torchcam", "torchcam:SmoothGradCAMpp", "wrong number"
 VERSION, UPSTREAM = "0.5.0", "not looked up"
-OURS, SETTINGS = None, {"layer": "conv"}
+OURS, SETTINGS = None, {"layer": "conv", "num_samples": 2000, "std": 1.0}
 
 
 X, BASELINE, TARGET = np.array([[[[2.0, 2.0]]]]), None, 0

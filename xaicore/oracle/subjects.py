@@ -6,11 +6,14 @@ starts is the output's), and what a definition demands whatever the convention: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from xaicore.errors import InputError, UnknownName, nearest
+from xaicore.numerics import Array
 from xaicore.oracle.networks import BLOCKS
 
 
@@ -51,6 +54,7 @@ SUBJECTS: Mapping[str, Beside] = {
     "captum:GuidedBackprop": Beside("guided_backprop", blocks=RECTIFIED),
     "captum:Deconvolution": Beside("deconvnet", blocks=RECTIFIED),
     "captum:LRP": Beside("lrp.epsilon", _CAPTUM_LRP, total="value", blocks=(*RECTIFIED, "Tanh")),
+    "captum:LRP(Alpha1_Beta0_Rule)": Beside("lrp.alpha_beta", {"alpha": 1, "layer_eps": 1e-9, **_CAPTUM_LRP}, blocks=()),
     "captum:FeatureAblation": Beside("feature_ablation", {"mask": "entries"}, baseline=True),
     "captum:ShapleyValues": Beside("shapley.exact", {"mask": "entries"}, **_DIFFERENCE, most=5),
     "captum:NeuronConductance": Beside("conductance", {"quadrature": "midpoint"}, baseline=True, blocks=()),
@@ -68,15 +72,46 @@ SUBJECTS: Mapping[str, Beside] = {
                                              "border": "crop"}, {"window": [2], "stride": [2]}, blocks=()),
     "shap:DeepExplainer": Beside("deeplift.rescale", {"threshold": 1e-6, "fallback": "reference", "softmax": "rescale"}, **_DIFFERENCE),
     "shap:ExactExplainer": Beside("shapley.exact", {"mask": "entries"}, **_DIFFERENCE),
+    "grad_cam:GuidedBackprop": Beside("guided_backprop", blocks=()),
     "grad_cam:GradCAM": Beside("grad_cam", _SCALED, blocks=()),
     "grad_cam:AblationCAM": Beside("ablation_cam", _SCALED, blocks=()),
     "grad_cam:EigenCAM": Beside("eigen_cam", {"center": True, **_SCALED}, blocks=()),
     "torchcam:GradCAM": Beside("grad_cam", blocks=()),
     "torchcam:GradCAMpp": Beside("grad_cam_plus_plus", {"score": "linear"}, blocks=()),
+    "innvestigate:Gradient": Beside("gradient", blocks=()),
+    "innvestigate:SmoothGrad": Beside("smoothgrad", {"sigma": 1e-6, "noise": "absolute", "samples": 50, "seed": 0}, blocks=()),
+    "innvestigate:LRPAlpha2Beta1": Beside("lrp.alpha_beta", blocks=()),
+    "innvestigate:DeepTaylor": Beside("deep_taylor", total="value", blocks=()),
+    "tf_keras_vis:GradcamPlusPlus": Beside("grad_cam_plus_plus", {"weights": "normalized", "normalize": "min_max"}, blocks=()),
+    "xplique:GradCAMPP": Beside("grad_cam_plus_plus", {"score": "linear"}, blocks=()),
+    "xplique:GuidedBackprop": Beside("guided_backprop", blocks=()),
     "saliency:GradientSaliency": Beside("gradient"),
     "saliency:IntegratedGradients": Beside("integrated_gradients", {"quadrature": "inclusive_mean", "steps": 25}, baseline=True),
 }
 """Subject -> what it is compared with."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A metric of another library: ours with its settings, theirs by default, and what their number is in terms of our score."""
+
+    ours: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] = field(default_factory=dict)
+    score: Callable[[Array], Array] = np.asarray
+
+
+AS_GIVEN: dict[str, Any] = {"normalise": False, "abs": False}
+METRICS: Mapping[str, Judged] = {
+    "quantus:AttributionLocalisation": Judged("attribution_localisation", {"weighted": True}, {"weighted": True, **AS_GIVEN}),
+    "quantus:Completeness": Judged("completeness", score=lambda gap: (gap < 1e-6).astype(float)),      # float32 sums, and a verdict
+    "quantus:Complexity": Judged("entropy", given=AS_GIVEN), "quantus:Monotonicity": Judged("monotonicity", given=AS_GIVEN),
+    "quantus:PointingGame": Judged("pointing_game", given=AS_GIVEN), "quantus:Sparseness": Judged("sparseness", given=AS_GIVEN),
+    "quantus:RelevanceMassAccuracy": Judged("relevance_mass", {"pool": "sum"}, AS_GIVEN),
+    "quantus:RelevanceRankAccuracy": Judged("relevance_rank", {"pool": "sum"}, AS_GIVEN),
+    "quantus:TopKIntersection": Judged("top_k_intersection", {"k": 2}, {"k": 2, **AS_GIVEN}),
+}
+"""Metric of a library -> which of ours it stands beside."""
 
 
 def beside(subject: str) -> Beside:
