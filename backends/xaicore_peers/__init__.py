@@ -19,6 +19,7 @@ from xaicore_peers.captum import CAPTUM
 from xaicore_peers.grad_cam import GRAD_CAM
 from xaicore_peers.innvestigate import INNVESTIGATE
 from xaicore_peers.lime import LIME
+from xaicore_peers.lxt import LXT
 from xaicore_peers.protocol import Explains, Library, PeerFailed
 from xaicore_peers.quantus import QUANTUS
 from xaicore_peers.saliency import SALIENCY
@@ -30,7 +31,7 @@ from xaicore_peers.xplique import XPLIQUE
 from xaicore_peers.zennit import ZENNIT
 
 LIBRARIES: dict[str, Library] = {one.name: one for one in (
-    CAPTUM, ZENNIT, SHAP, GRAD_CAM, TORCHCAM, SALIENCY, LIME, TF_KERAS_VIS, XPLIQUE, INNVESTIGATE, QUANTUS)}
+    CAPTUM, ZENNIT, SHAP, GRAD_CAM, TORCHCAM, SALIENCY, LIME, TF_KERAS_VIS, XPLIQUE, INNVESTIGATE, QUANTUS, LXT)}
 """Name -> adapter."""
 
 

@@ -29,12 +29,12 @@ def saliency(model: Any, x: Array, target: Any, baseline: Any, abs: bool = True)
     return _call(Saliency(model), x, target, abs=abs)
 
 
-def integrated_gradients(model: Any, x: Array, target: Any, baseline: Any, n_steps: int = 50, method: str = "gausslegendre",
+def integrated_gradients(model: Any, x: Array, target: Any, baseline: Any, n_steps: int = 50, quadrature: str = "gausslegendre",
                          multiply_by_inputs: bool = True) -> Array:
     """Integrated gradients with captum's quadratures."""
     from captum.attr import IntegratedGradients
 
-    return _call(IntegratedGradients(model, multiply_by_inputs), x, target, baseline, n_steps=n_steps, method=method)
+    return _call(IntegratedGradients(model, multiply_by_inputs), x, target, baseline, n_steps=n_steps, method=quadrature)
 
 
 def deep_lift(model: Any, x: Array, target: Any, baseline: Any, multiply_by_inputs: bool = True, eps: float = 1e-10) -> Array:
@@ -115,14 +115,14 @@ def _layer(name: str, baselined: bool = False) -> Any:
 
 
 def neuron_conductance(model: Any, x: Array, target: Any, baseline: Any, layer: str = "", neuron: Any = 0, n_steps: int = 50,
-                       method: str = "riemann_trapezoid") -> Array:
+                       quadrature: str = "riemann_trapezoid") -> Array:
     """The part of the integrated gradient that flows through one neuron."""
     from captum.attr import NeuronConductance
 
     explainer = NeuronConductance(model, layer_of(model, layer))
     at = tuple(neuron) if isinstance(neuron, list) else neuron
     chosen = index(target, len(x))
-    return array(explainer.attribute(tensor(x), at, baselines=base(baseline, x), target=chosen, n_steps=n_steps, method=method))
+    return array(explainer.attribute(tensor(x), at, baselines=base(baseline, x), target=chosen, n_steps=n_steps, method=quadrature))
 
 
 CAPTUM = Library("captum", "captum", "captum", "torch", {

@@ -1,4 +1,5 @@
-"""PAIR saliency: paths and regions for any function that gives gradients; one sample at a time, channels last for XRAI."""
+"""PAIR saliency: paths and regions for any function that gives gradients; one sample at a time, images (N, C, H, W) outside and channels
+last inside."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ def _function(model: Any, dtype: Any, layer: str = "") -> Any:
         import torch
         from saliency.core import CONVOLUTION_LAYER_VALUES, CONVOLUTION_OUTPUT_GRADIENTS, INPUT_OUTPUT_GRADIENTS, OUTPUT_LAYER_VALUES
 
-        x = tensor(np.asarray(images, dtype=dtype))
+        given = np.asarray(images, dtype=dtype)
+        x = tensor(np.moveaxis(given, -1, 1) if given.ndim == 4 else given)
         target = (call_model_args or {}).get("target")
         if OUTPUT_LAYER_VALUES in expected_keys:
             with torch.no_grad():
@@ -31,7 +33,8 @@ def _function(model: Any, dtype: Any, layer: str = "") -> Any:
             (g,) = torch.autograd.grad(f.sum(), held[0])
             last = (0, *range(2, held[0].ndim), 1)
             return {CONVOLUTION_LAYER_VALUES: array(held[0].permute(last)), CONVOLUTION_OUTPUT_GRADIENTS: array(g.permute(last))}
-        return {INPUT_OUTPUT_GRADIENTS: array(gradient(model, x, target))}
+        found = array(gradient(model, x, target))
+        return {INPUT_OUTPUT_GRADIENTS: np.moveaxis(found, 1, -1) if found.ndim == 4 else found}
 
     return call
 
@@ -43,10 +46,13 @@ def _each(name: str, mask: str, baselined: bool = False, layered: bool = False) 
         starts = filled(baseline, x)
         chosen = [None] * len(x) if target is None else targets(target, len(x))
         found = []
-        for one, t, start in zip(x, chosen, starts):
+        inside = [np.moveaxis(v, 1, -1) if x.ndim == 4 else v for v in (x, starts)]
+        for one, t, start in zip(inside[0], chosen, inside[1]):
             given = {"x_baseline": start} if baselined else {}
             call = _function(model, x.dtype, layer)
-            found.append(getattr(getattr(core, name)(), mask)(one, call, {"target": t}, **given, **settings))
+            found.append(np.asarray(getattr(getattr(core, name)(), mask)(one, call, {"target": t}, **given, **settings)))
+        if x.ndim == 4:
+            return np.stack([np.moveaxis(f, -1, 0) if f.ndim == 3 else f[None] for f in found])
         return np.stack(found)
 
     return explain

@@ -9,6 +9,7 @@ Derivation: f = x + 0 relu(x): the path beside the ReLU carries 1, the path thro
 import numpy as np
 import torch
 from torch import nn
+
 PEER, SUBJECT, KIND = "captum", "captum:Deconvolution", "wrong number"
 VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = "deconvnet", {}

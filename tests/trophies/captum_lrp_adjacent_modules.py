@@ -9,6 +9,7 @@ Derivation: f = tanh(tanh(0.5)), and nothing else is there to take relevance: 0.
 import numpy as np
 import torch
 from torch import nn
+
 PEER, SUBJECT, KIND = "captum", "captum:LRP", "violated axiom"
 VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = "lrp.epsilon", {}

@@ -8,6 +8,7 @@ Derivation: f = x + 0 relu(x) at 0.5: all of f = 0.5 is x's.
 import numpy as np
 import torch
 from torch import nn
+
 PEER, SUBJECT, KIND = "captum", "captum:LRP", "violated axiom"
 VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = "lrp.epsilon", {}

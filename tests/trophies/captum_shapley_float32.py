@@ -8,6 +8,7 @@ Derivation: f = 16777217 x1 at 1 against 0: 16777217, which float32 has not.
 import numpy as np
 import torch
 from torch import nn
+
 PEER, SUBJECT, KIND = "captum", "captum:ShapleyValues", "wrong number"
 VERSION, UPSTREAM = "0.9.0", "not looked up"
 OURS, SETTINGS = None, {}

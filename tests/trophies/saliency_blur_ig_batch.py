@@ -13,7 +13,7 @@ VERSION, UPSTREAM = "0.2.1", "not looked up"
 OURS, SETTINGS = None, {"max_sigma": 5, "steps": 10, "sqrt": True, "batch_size": 10}
 
 
-X, BASELINE, TARGET = np.array([[[[1.0], [0.0], [2.0]], [[0.0], [3.0], [0.0]], [[1.0], [0.0], [1.0]]]]), None, 0
+X, BASELINE, TARGET = np.array([[[[1.0, 0.0, 2.0], [0.0, 3.0, 0.0], [1.0, 0.0, 1.0]]]]), None, 0
 
 
 class Squares(nn.Module):
@@ -31,7 +31,7 @@ def given(batch_size=10):
     def gradients(x, call_model_args=None, expected_keys=None):
         return {INPUT_OUTPUT_GRADIENTS: 2 * np.asarray(x)}              # f = sum of squares
 
-    return BlurIG().GetMask(X[0], gradients, max_sigma=5, steps=10, sqrt=True, batch_size=batch_size)[None]
+    return BlurIG().GetMask(np.moveaxis(X[0], 0, -1), gradients, max_sigma=5, steps=10, sqrt=True, batch_size=batch_size)[None]
 
 
 def expected():

@@ -8,6 +8,7 @@ Derivation: two average pools of two over (1, 3, 5, 7), the sum kept in proporti
 import numpy as np
 import torch
 from torch import nn
+
 PEER, SUBJECT, KIND = "zennit", "zennit:ZPlus", "crash on a valid model"
 VERSION, UPSTREAM = "0.5.1", "not looked up"
 OURS, SETTINGS = "lrp.z_plus", {}

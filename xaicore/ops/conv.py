@@ -27,7 +27,7 @@ class Geometry(NamedTuple):
     dilation: tuple[int, ...]
     pads: tuple[tuple[int, int], ...]
     groups: int
-    fast: bool = False
+    fast: bool
 
 
 @final

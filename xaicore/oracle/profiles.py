@@ -175,7 +175,7 @@ ENTRIES: tuple[Entry, ...] = (
     # gradients and paths of others
     Entry("saliency", "GradientSaliency", "gradient"),
     Entry("saliency", "GuidedIG", "guided_ig"),
-    Entry("saliency", "BlurIG", "blur_ig"),
+    Entry("saliency", "BlurIG", "blur_ig", {"quadrature": "pair", "sigma": 50.0}),
     Entry("saliency", "IntegratedGradients", "integrated_gradients", {"quadrature": "inclusive_mean", "steps": 25}),
     Entry("saliency", "SmoothGrad", "smoothgrad_squared", {"samples": 25}),
     Entry("saliency", "GradCam", "grad_cam", {"normalize": "max"}),
