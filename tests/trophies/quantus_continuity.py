@@ -13,7 +13,7 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:Continuity", "wrong number"
 VERSION, UPSTREAM = "0.6.0", "looked for, not found"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"normalise": False, "abs": False}
 
 
 X, BASELINE, TARGET = np.array([[[[1.0, 0.0], [0.0, 0.0]]]], dtype=np.float32), None, 0
@@ -37,10 +37,13 @@ def explained(model, inputs, targets, **unused):
     return np.asarray(inputs) + np.array([[1.0, 2.0], [3.0, 4.0]])     # it refuses maps of zeros
 
 
+MAPS, MASKS, ASKED = explained(model(), X, None), None, explained
+
+
 def given():
     import quantus
 
-    metric = quantus.Continuity(normalise=False, abs=False, disable_warnings=True)
+    metric = quantus.Continuity(**SETTINGS, disable_warnings=True)
     return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=explained(None, X, None),
                            explain_func=explained), dtype=float)
 

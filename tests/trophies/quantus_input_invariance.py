@@ -13,7 +13,7 @@ from torch import nn
 
 PEER, SUBJECT, KIND = "quantus", "quantus:InputInvariance", "wrong number"
 VERSION, UPSTREAM = "0.6.0", "issue 303 there, open, on the same metric"
-OURS, SETTINGS = None, {}
+OURS, SETTINGS = None, {"normalise": False, "abs": False}
 
 
 X, BASELINE, TARGET = np.ones((1, 1, 2, 2), dtype=np.float32), None, 0
@@ -32,10 +32,13 @@ def gradient(model, inputs, targets, **unused):
         return torch.autograd.grad(model(x).sum(), x)[0].numpy()
 
 
+MAPS, MASKS, ASKED = gradient(model(), X, None), None, gradient
+
+
 def given():
     import quantus
 
-    metric = quantus.InputInvariance(normalise=False, abs=False, disable_warnings=True)
+    metric = quantus.InputInvariance(**SETTINGS, disable_warnings=True)
     return np.array(metric(model=model(), x_batch=X, y_batch=np.array([0]), a_batch=gradient(model(), X, 0), explain_func=gradient,
                            softmax=False), dtype=float)
 

@@ -177,10 +177,14 @@ def judged(trophy):
     library, beside = library_of(name), METRICS[trophy.SUBJECT]
     graph = xc.from_model(trophy.model(), torch.tensor(trophy.X), verify=False)
     truth = {} if trophy.MASKS is None else {"truth": trophy.MASKS[:, 0].astype(bool)}
-    score = METRIC_TABLE[beside.ours].run(xc.metrics.subject(graph, trophy.X, trophy.MAPS, trophy.TARGET), **beside.settings, **truth)
+    asked = getattr(trophy, "ASKED", None)
+    emit = import_module("xaicore_torch").emit
+    maps = trophy.MAPS if asked is None else lambda g, feeds, target: asked(emit(g.astype("float32")), next(iter(feeds.values())), None)
+    score = METRIC_TABLE[beside.ours].run(xc.metrics.subject(graph, trophy.X, maps, trophy.TARGET), **beside.settings, **truth)
 
     def metric(model, x, target, maps, masks):
-        return library.explain(method, model, x, target, None, attributions=maps, masks=masks, **trophy.SETTINGS)
+        again = {} if asked is None else {"asked": asked}
+        return library.explain(method, model, x, target, None, attributions=maps, masks=masks, **again, **trophy.SETTINGS)
 
     subject, rows = by_rows(metric, trophy.X, trophy.MAPS, trophy.MASKS)
     return examine(subject, Scene(trophy.model, rows, trophy.TARGET, beside.score(score.values)))

@@ -105,6 +105,8 @@ AS_GIVEN: dict[str, Any] = {"normalise": False, "abs": False}
 METRICS: Mapping[str, Judged] = {
     "quantus:AttributionLocalisation": Judged("attribution_localisation", {"weighted": True}, {"weighted": True, **AS_GIVEN}),
     "quantus:Completeness": Judged("completeness", score=lambda gap: (gap < 1e-6).astype(float)),      # float32 sums, and a verdict
+    "quantus:Continuity": Judged("continuity", {"shifts": 1}, AS_GIVEN),
+    "quantus:InputInvariance": Judged("input_invariance", given=AS_GIVEN, score=lambda apart: (apart < 1e-6).astype(float)),
     "quantus:Complexity": Judged("entropy", given=AS_GIVEN), "quantus:Monotonicity": Judged("monotonicity", given=AS_GIVEN),
     "quantus:PointingGame": Judged("pointing_game", given=AS_GIVEN), "quantus:Sparseness": Judged("sparseness", given=AS_GIVEN),
     "quantus:RelevanceMassAccuracy": Judged("relevance_mass", {"pool": "sum"}, AS_GIVEN),
