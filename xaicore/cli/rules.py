@@ -1,6 +1,6 @@
 """xaicore rules: list the rule sets, or show one: the table of rules that it is, their code, a worked example, who else has it, sources.
 
-An operator (Conv) or an axiom (completeness) has a card as well.
+A rule (winner_takes_all), an operator (Conv) or an axiom (completeness) has a card as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """[ID]."""
     parser.add_argument("id", nargs="?", metavar="ID",
-                        help="a rule set, such as lrp.epsilon; an operator, such as Conv; an axiom, such as completeness")
+                        help="a rule set (lrp.epsilon), a rule (winner_takes_all), an operator (Conv) or an axiom (completeness)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         shared.show(listing(([k, r.carrier, r.source.split()[0] if r.source else "", summary(k)] for k, r in sets.items()),
                             "rule set", "carries", "source", "what it is",
                             notes=["", "xaicore rules ID shows one: which rule each kind of operator gets, its formula, its source.",
-                                   "An operator (xaicore rules Conv) and an axiom (xaicore rules completeness) have cards as well."]))
+                                   "A rule (winner_takes_all), an operator (Conv) and an axiom (completeness) have cards as well."]))
         return 0
     if args.id not in RULE_SETS:
         return other(args.id, args.json)
@@ -46,17 +46,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def other(id: str, as_json: bool) -> int:
-    """The card of an operator or an axiom."""
+    """The card of a rule, an operator or an axiom."""
     from xaicore.cli import shared
     from xaicore.cli.methods import say_parts
     from xaicore.errors import UnknownName, nearest
     from xaicore.oracle.more_cards import cards
+    from xaicore.oracle.rule_cards import rule_card
+    from xaicore.oracle.rule_ideas import RULE_IDEAS
     from xaicore.rules import RULE_SETS
 
-    known = cards()
+    known = {**dict.fromkeys(RULE_IDEAS, rule_card), **cards()}
     name = next((k for k in known if k.lower() == id.lower()), None)
     if name is None:
-        raise UnknownName(f"no rule set, operator or axiom is called {id!r}: {nearest(id, [*RULE_SETS, *known])}")
+        raise UnknownName(f"no rule set, rule, operator or axiom is called {id!r}: {nearest(id, [*RULE_SETS, *known])}")
     found = known[name](name)
     if as_json:
         shared.dump({"id": name, "card": dict(found)})

@@ -142,7 +142,7 @@ def code_of(id: str) -> tuple[Code, ...]:
     """The functions that a method is: the rules at layers of a rule set, else its own."""
     found: dict[str, Code] = {}
     for rule in rules_of(id).values():
-        one = code_lines(_innermost(rule.apply))
+        one = code_lines(innermost(rule.apply))
         found.setdefault(one.where, one)
     if not found:
         one = code_lines(METHODS[id].run)
@@ -150,7 +150,7 @@ def code_of(id: str) -> tuple[Code, ...]:
     return tuple(found.values())
 
 
-def _innermost(function: Callable[..., Any]) -> Callable[..., Any]:
+def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
     """The rule that another one wraps to check something first."""
     while True:
         names = getattr(getattr(function, "__code__", None), "co_freevars", ())

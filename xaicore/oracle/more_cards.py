@@ -75,13 +75,14 @@ def _functions(op: type[Op]) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def _worked(told: Told, name: str) -> list[str]:
     given = ", ".join(f"{k} = {shown(v)}" for k, v in told.inputs.items())
-    lines = [f"{told.op}: {given}", "y = " + _sums(told.y)]
+    lines = [f"{told.op}: {given}", "y = " + sums(told.y)]
     if told.back:
-        lines.append(f"backward, for g = {told.g or '1 everywhere'}: " + _sums(told.back))
+        lines.append(f"backward, for g = {told.g or '1 everywhere'}: " + sums(told.back))
     return [*lines, f"held by {EXAMPLE.format(name)}"]
 
 
-def _sums(expressions: str) -> str:
+def sums(expressions: str) -> str:
+    """Expressions with their values: "3*1 + 4*2 = 11; 7"."""
     out = []
     for e in expressions.split("; "):
         number = f"{value(e):.5g}"
@@ -130,11 +131,11 @@ def treated(told: Told) -> list[str]:
     if at is None:
         return ["nothing flows through it"]
     graph = alone(told, at)
+    shapes = {**{k: x.shape for k, x in zip(told.inputs, told.arrays()) if k in graph.inputs}, "y": told.op.forward(*told.arrays()).shape}
     out = []
     for id in SETS:
         try:
             rules = RULE_SETS[id]()
-            shapes = {k: x.shape for k, x in zip(told.inputs, told.arrays()) if k in graph.inputs}
             ready = rules.prepare(graph, shapes)
             plan = rules.plan(ready)
             rows = dict.fromkeys(plan.rule(n).label for n in ready.nodes if n.name in plan.rows)
