@@ -119,7 +119,7 @@ def tsne(
     distances     x is a matrix of squared distances (exact alone)
 
     Equal points come out together up to the rest of the descent. The result depends on the seed, the divergence hardly. Source:
-    vandermaaten2008; gains and rate as in common implementations (reconstruction).
+    vandermaaten2008; gains, momentum and exaggeration as in the first author's bhtsne, the rate as in scikit-learn.
     """
     chosen("engine", engine, ("exact", "sklearn"))
     steps, dims = whole("steps", steps, 1), whole("dims", dims, 1)

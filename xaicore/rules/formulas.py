@@ -147,7 +147,7 @@ TOOL_FORMULAS: Mapping[str, Formula] = MappingProxyType({
     "pwcca": Formula("eq. 1 and 2", _SVCCA + "pwcca.py", "the directions lack the whitening"),
     "cka": Formula("eq. 3 and 4", "google-research/google-research, representation_similarity/Demo.ipynb",
                    "its median of distances counts those of points to themselves (median=\"all\" here)"),
-    "tsne": Formula("eq. 1 to 5"),
+    "tsne": Formula("eq. 1 to 5", "lvdmaaten/bhtsne, tsne.cpp", "a rate of 200 for a gradient without its factor 4"),
     "meta_sne": Formula("the distance of distance matrices"),
     "nmf": Formula("the multiplicative updates of lee2001, theorem 1"),
     "neuron_groups": Formula("the notebook on neuron groups", "the notebooks of the article, through tensorflow/lucid"),
