@@ -183,9 +183,25 @@ def pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any
     return str(figure_rst(made, gallery_conf["src_dir"])) if made else ""
 
 
+def viewer_page(app: Any, exception: Exception | None) -> None:
+    """The page that viewer.md opens, made with this version."""
+    if exception is not None or app.builder.format != "html":
+        return
+    import xaicore as xc
+    from xaicore.cli.demo import ON_THE_PAGE
+    from xaicore.data import digits_images, digits_model
+    from xaicore.show.page.viewer import viewer
+
+    images, labels = digits_images()
+    x = images[list(labels).index(3)][None].astype(float)
+    results = {m: xc.explain(digits_model(), x, m) for m in ON_THE_PAGE}
+    (Path(app.outdir) / "viewer_three.html").write_text(viewer(results, "Why is this a 3?", version=xc.__version__), encoding="utf-8")
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", written)
     app.connect("autodoc-process-signature", signature)
+    app.connect("build-finished", viewer_page)
     app.connect("source-read", outside)
     app.add_directive("public", Public)
     app.add_directive("sources", Sources)
