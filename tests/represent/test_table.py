@@ -12,16 +12,10 @@ from xaicore.represent import REPRESENTATIONS
 from xaicore.rules.formulas import TOOL_FORMULAS
 from xaicore.rules.sources import SOURCES
 
-OUTSIDE = {
-    "clusters": "SciPy's hierarchical clustering itself, tested for what it promises in test_units.py",
-    "importance_over_time": "the method gradient_x_input, which has its own twin in TWINS",
-}
-"""Tools that are another tool, which has its twin, under another name."""
-
 
 @pytest.mark.parametrize("id", REPRESENTATIONS)
 def test_every_row_is_complete(id):
-    assert missing(REPRESENTATIONS[id], SOURCES, REPRESENT_WORKED, {**REPRESENT_TWINS, **OUTSIDE}) == []
+    assert missing(REPRESENTATIONS[id], SOURCES, REPRESENT_WORKED, REPRESENT_TWINS) == []
 
 
 def test_nothing_is_left_over():

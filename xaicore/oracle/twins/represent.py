@@ -15,6 +15,7 @@ from xaicore.graph.passes import prune
 from xaicore.graph.run import evaluate
 from xaicore.numerics import Array
 from xaicore.ops import Add, Conv, Dense, Flatten, MaxPool, ReLU
+from xaicore.oracle.twins.numeric import central_differences
 from xaicore.oracle.twins.second import Second
 from xaicore.represent import (
     blocks,
@@ -364,6 +365,17 @@ def _group_loops(graph: Graph, x: Array) -> Array:
                       for g in range(2)]])
 
 
+def merged_by_means(rows: Array, count: int) -> list[bool]:
+    """Which pairs are in one of ``count`` clusters, when the two with the least mean distance over all pairs are merged again and again."""
+    far = [[math.dist(a, b) for b in rows] for a in rows]
+    groups = [[k] for k in range(len(rows))]
+    while len(groups) > count:
+        i, j = min(itertools.combinations(range(len(groups)), 2), key=lambda ij: float(np.mean([[far[a][b] for b in groups[ij[1]]]
+                                                                                                for a in groups[ij[0]]])))
+        groups[i] += groups.pop(j)
+    return [any(a in g and b in g for g in groups) for a in range(len(rows)) for b in range(len(rows))]
+
+
 _FD = 1e-7                                                               # central differences: 1e-16 / 1e-6 of values near 10, twice
 _ROWS: dict[str, Second] = {
     "cca": Second("eigenvalues of covariance matrices", _normal((12, 3), (12, 2)), lambda x, y: svcca.cca(x, y).correlations,
@@ -420,6 +432,12 @@ _ROWS: dict[str, Second] = {
                       lambda g, x: lengths_between(g, x, "seen", "deep"), _FD),
     "responses": Second("all ways to match the low with the high samples", _normal((12, 2), (12, 3)),
                         lambda h, x: recurrent.responses(h, x, 0.2), _quantile_groups),
+    "clusters": Second("all mean distances anew before each merge", _normal((7, 5)),
+                       lambda r: [a == b for labels in (lambda c: (c.units, c.features))(recurrent.clusters(r, 3, 2)) for a in labels
+                                  for b in labels],
+                       lambda r: merged_by_means(r, 3) + merged_by_means(r.T, 2)),
+    "importance_over_time": Second("central differences, entry by entry", _in_net, lambda g, x: recurrent.importance_over_time(g, x, 1),
+                                   lambda g, x: abs(x * central_differences(g, x, lambda y: float(y[0, 1]))), _FD),
     "activations": Second("the whole batch at once", lambda rng: (net(rng), rng.normal(size=(5, 2, 5, 5))),
                           lambda g, x: features.activations(g, x, "pool", 2)["pool"], lambda g, x: _value(g, x, "pool")),
 }
