@@ -84,7 +84,8 @@ def _inputs(results: Mapping[str, Attribution], sample: int, tokens: Sequence[st
             if name in a.values and np.shape(a.values[name]) == np.shape(first.feeds[name]):
                 shown = _shown(a, name, sample, kind, tokens)
                 if shown:
-                    part["methods"].append({"label": clean(label), "svg": "", "img": "", "tokens": [], "limit": 1.0, **shown})
+                    none = {"svg": "", "img": "", "tokens": [], "limit": 1.0}
+                    part["methods"].append({"label": clean(label), "line": _line(a, sample), **none, **shown})
         out.append(part)
     return out
 
@@ -106,7 +107,7 @@ def _shown(a: Attribution, name: str, sample: int, kind: str, tokens: Sequence[s
         return {"tokens": [(clean(t), float(v)) for t, v in zip(tokens, sums)][:TOKENS], "limit": symmetric_limit(sums)}
     if photograph_of(a, name, sample) is not None:
         v = view_of(a, name, sample)
-        return {"img": pictured(v, symmetric_limit(v.cells)), "line": _line(a, sample)}
+        return {"img": pictured(v, symmetric_limit(v.cells))}
     return {}
 
 
