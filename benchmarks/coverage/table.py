@@ -30,12 +30,6 @@ WHY: Mapping[tuple[str, str], str] = {
 }
 """(column, operator) -> why the operator has no rule that adds up."""
 
-ALONE: Mapping[tuple[str, str], str] = {
-    ("lrp", "efficientnet_v2_m"): "behind drawn parameters SiLU sees -1991 and leaves 1e-305, which is all that 25 neurons of features.7.4.block.1.0 "
-        "get (a picture of 1 x 1): R / z is more than float64 holds at ε = 0",
-}
-"""(column, model) -> why this model has no number."""
-
 
 def wrong(row: Row) -> str:
     """What of conversion, forward and gradient is wrong, "" if nothing is."""
@@ -145,9 +139,8 @@ def _section(name: str, rows: Sequence[Row]) -> list[str]:
             reasons |= {(column, op): None for op in row.get(f"{column}_lost", {})}
         numbers = [_number(row, "forward"), _number(row, "gradient")]
         lines.append(f"| {row['model']}{made} | {row['nodes']} | {row['batch']} | {' | '.join([*numbers, *sums])} | {row['seconds']} | {row['gib']} | {row.get('code', '')} |")
-    alone = [f"- {COLUMNS[c]}, {model}: {why}." for (c, model), why in ALONE.items() if any(r["model"] == model and f"{c}_error" in r for r in rows)]
-    if reasons or alone:
-        lines += ["", *(f"- {COLUMNS[c]}, {op}: {WHY[c, op]}." for c, op in reasons if (c, op) in WHY), *alone]
+    if reasons:
+        lines += ["", *(f"- {COLUMNS[c]}, {op}: {WHY[c, op]}." for c, op in reasons if (c, op) in WHY)]
     return [*lines, ""]
 
 
