@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -17,34 +17,51 @@ PAUSE = 0.03
 """Seconds between two measurements: the threads of a linear algebra library spin for a while after their work."""
 
 
+SLOW = 4.0
+"""Seconds of a call from which on one call of each side has to do."""
+
+
 @dataclass(frozen=True)
-class Pair:
-    """Seconds of both sides, and how far their numbers are apart."""
+class Taken:
+    """Seconds of one of our speeds and of the peer; ``ratio`` is the median over the rounds of ours / peer, None without a peer."""
 
     ours: float
-    peer: float
+    peer: float | None
     first: float
-    ratio: float
-    spread: tuple[float, float]
-    difference: float | None
+    ratio: float | None
+    spread: tuple[float, float] | None
+    value: np.ndarray
 
 
-def pair(ours: Callable[[], np.ndarray], peer: Callable[[], np.ndarray], rounds: int, comparable: bool = True) -> Pair:
-    """A B A B ...: ``ratio`` is the median over the rounds of ours / peer, ``first`` the seconds of our first call.
+def together(ours: Mapping[str, Callable[[], np.ndarray]], peer: Callable[[], np.ndarray] | None, rounds: int) -> tuple[dict[str, Taken], np.ndarray | None]:
+    """Every speed of ours and the peer in turn, A B C A B C ...: what each took, and the peer's value.
 
-    Processor seconds of this process, not time on the wall, so that other programs on the machine count little.
-    ``difference`` is the largest difference of the two results in units of the peer's largest entry.
+    Processor seconds of this process, not time on the wall, so that other programs on the machine count little. ``first`` is our first
+    call, which also warms up.
     """
-    first, one = _taken(ours, 1)
-    _, other = _taken(peer, 1)
-    difference = None
-    if comparable:
-        a, b = np.asarray(one, float), np.asarray(other, float)
-        difference = float(np.abs(a - b).max() / np.abs(b).max()) if a.shape == b.shape else float("inf")
-    times = [max(1, int(LEAST / max(_taken(f, 1)[0], 1e-6))) for f in (ours, peer)]
-    both = [(_taken(ours, times[0])[0], _taken(peer, times[1])[0]) for _ in range(rounds)]
-    ratios = sorted(a / b for a, b in both)
-    return Pair(median(a for a, _ in both), median(b for _, b in both), first, median(ratios), (ratios[0], ratios[-1]), difference)
+    sides = {**ours, **({} if peer is None else {"": peer})}
+    first = {k: _taken(f, 1) for k, f in sides.items()}
+    slow = max(t for t, _ in first.values()) > SLOW
+    times = {k: 1 if slow else max(1, int(LEAST / max(_taken(f, 1)[0], 1e-6))) for k, f in sides.items()}
+    taken = [{k: t for k, (t, _) in first.items()}] if slow else [{k: _taken(f, times[k])[0] for k, f in sides.items()} for _ in range(rounds)]
+    out = {}
+    for k in ours:
+        ratios = [] if peer is None else sorted(one[k] / one[""] for one in taken)
+        out[k] = Taken(median(one[k] for one in taken), median(one[""] for one in taken) if ratios else None, first[k][0],
+                       median(ratios) if ratios else None, (ratios[0], ratios[-1]) if ratios else None, first[k][1])
+    return out, None if peer is None else first[""][1]
+
+
+def apart(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference in units of the largest entry of b."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return float(np.abs(a - b).max() / np.abs(b).max()) if a.shape == b.shape else float("inf")
+
+
+def far(a: np.ndarray, b: np.ndarray) -> float:
+    """The Euclidean distance in units of the length of b."""
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b)) if a.shape == b.shape else float("inf")
 
 
 def _taken(f: Callable[[], np.ndarray], times: int) -> tuple[float, np.ndarray]:

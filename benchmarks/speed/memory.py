@@ -25,7 +25,10 @@ def main() -> None:
         graph = xc.from_model(model, (x,), verify=False).astype("float32")
         del model
         data, ours = x.numpy(), explained("lrp.epsilon_plus")
-        run = lambda: ours(graph, data, side)  # noqa: E731
+
+        def run() -> object:
+            return ours(graph, data, side)
+
     before = peak()
     run()
     run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -18,9 +20,9 @@ def mlp() -> nn.Module:
 
 
 class VGG16(nn.Module):
-    """Simonyan and Zisserman's configuration D without batch normalisation."""
+    """Simonyan and Zisserman's configuration D without batch normalisation, for images of ``size`` x ``size``."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 224) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
@@ -30,7 +32,9 @@ class VGG16(nn.Module):
                 channels = n
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Linear(512 * 49, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000))
+        wide = 4096 if size == 224 else 256
+        self.classifier = nn.Sequential(nn.Linear(512 * (size // 32) ** 2, wide), nn.ReLU(), nn.Linear(wide, wide), nn.ReLU(),
+                                        nn.Linear(wide, 1000))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(torch.flatten(self.features(x), 1))
@@ -72,6 +76,40 @@ class ResNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(torch.flatten(self.pool(self.blocks(self.stem(x))), 1))
+
+
+class Inverted(nn.Module):
+    """An inverted residual block: 1 x 1 up, depthwise, 1 x 1 down, a skip where the sizes allow it."""
+
+    def __init__(self, into: int, out: int, kernel: int, stride: int, factor: int):
+        super().__init__()
+        wide = into * factor
+        up = [nn.Conv2d(into, wide, 1, bias=False), nn.BatchNorm2d(wide), nn.ReLU6()] if factor > 1 else []
+        self.main = nn.Sequential(*up, nn.Conv2d(wide, wide, kernel, stride, kernel // 2, groups=wide, bias=False), nn.BatchNorm2d(wide), nn.ReLU6(),
+                                  nn.Conv2d(wide, out, 1, bias=False), nn.BatchNorm2d(out))
+        self.skip = into == out and stride == 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.main(x) if self.skip else self.main(x)
+
+
+class EfficientNetLite0(nn.Module):
+    """Tan and Le's B0 without squeeze-and-excitation and with ReLU6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = [nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6()]
+        into = 32
+        for factor, out, count, stride, kernel in ((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3), (6, 112, 3, 1, 5),
+                                                   (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)):
+            for k in range(count):
+                blocks.append(Inverted(into, out, kernel, stride if k == 0 else 1, factor))
+                into = out
+        self.features = nn.Sequential(*blocks, nn.Conv2d(320, 1280, 1, bias=False), nn.BatchNorm2d(1280), nn.ReLU6(), nn.AdaptiveAvgPool2d(1))
+        self.fc = nn.Linear(1280, 1000)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.flatten(self.features(x), 1))
 
 
 class Attention(nn.Module):
@@ -132,18 +170,22 @@ class Recurrent(nn.Module):
         return self.head(self.lstm(x)[0][:, -1])
 
 
-NETWORKS = {
-    "MLP": (mlp, (784,)), "LeNet": (lenet, (1, 28, 28)), "LSTM": (Recurrent, (100, 64)), "BERT-like": (BertLike, (64, 256)),
-    "ViT-like": (ViTLike, (3, 224, 224)), "ResNet18": (lambda: ResNet((2, 2, 2, 2), False), (3, 224, 224)),
-    "ResNet50": (lambda: ResNet((3, 4, 6, 3), True), (3, 224, 224)), "VGG16": (VGG16, (3, 224, 224)),
+IMAGE = (3, 224, 224)
+NETWORKS: dict[str, tuple[Callable[..., nn.Module], tuple[int, ...]]] = {
+    "MLP": (mlp, (784,)), "LeNet": (lenet, (1, 28, 28)), "LSTM": (Recurrent, (100, 64)), "BERT-like": (BertLike, (64, 256)), "ViT-like": (ViTLike, IMAGE),
+    "EfficientNet-Lite0": (EfficientNetLite0, IMAGE), "ResNet18": (lambda: ResNet((2, 2, 2, 2), False), IMAGE),
+    "ResNet50": (lambda: ResNet((3, 4, 6, 3), True), IMAGE), "VGG16": (VGG16, IMAGE),
 }
 """Name -> (builder, shape of one input), the smaller first."""
 
+SMALL = 64
+"""The side of the images on which values are compared in float64, which takes a twelfth of the time."""
 
-def network(name: str, seed: int = 0) -> nn.Module:
+
+def network(name: str, seed: int = 0, size: int = 224) -> nn.Module:
     """The network in float32, evaluation mode, with random weights and random statistics of its normalisations."""
     torch.manual_seed(seed)
-    model = NETWORKS[name][0]().eval()
+    model = (NETWORKS[name][0](size) if name == "VGG16" else NETWORKS[name][0]()).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             for t, low, high in ((module.running_mean, -0.2, 0.2), (module.running_var, 0.5, 1.5), (module.weight.data, 0.7, 1.3), (module.bias.data, -0.2, 0.2)):
@@ -152,6 +194,7 @@ def network(name: str, seed: int = 0) -> nn.Module:
     return model
 
 
-def inputs(name: str, batch: int, seed: int = 1) -> torch.Tensor:
-    """Standard normal inputs."""
-    return torch.randn((batch, *NETWORKS[name][1]), generator=torch.Generator().manual_seed(seed))
+def inputs(name: str, batch: int, seed: int = 1, size: int = 224) -> torch.Tensor:
+    """Standard normal inputs; images of ``size`` x ``size`` where the network takes any."""
+    shape = NETWORKS[name][1]
+    return torch.randn((batch, *((3, size, size) if shape == IMAGE else shape)), generator=torch.Generator().manual_seed(seed))

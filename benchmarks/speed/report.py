@@ -1,4 +1,4 @@
-"""Running the rows, printing them as they come, keeping them, and writing docs/performance.md."""
+"""Running the rows: printing them as they come, keeping each at once, and going on where a run was interrupted. The page is in page.py."""
 
 from __future__ import annotations
 
@@ -13,51 +13,74 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.page import write
+
 ROOT = Path(__file__).parent.parent.parent
 KEPT = Path(__file__).parent / "results.json"
 QUICK = ("MLP", "LeNet")
-HEAVY = ("occlusion 15 x 15, stride 8", "integrated_gradients, 50")
-"""Rows that take minutes on the large networks: only where --rows names them."""
+KEY = ("row", "peer", "network", "batch", "dtype", "speed")
 
 Match = Callable[[str, str], bool]
 
 
 def run(args: Namespace, match: Match) -> int:
-    import torch
-
+    """1 where numbers differ; never because of time, and never because a peer is not installed."""
     from benchmarks.speed.measure import peaks
-    from benchmarks.speed.rows import ROWS
-    from benchmarks.speed.run import Subject, as_json, measured
 
-    torch.set_num_threads(1)
-    machine = describe()
-    peak = peaks(args.dtype)
-    print(f"{machine['processor']}, {machine['kernel']}; {args.dtype}: {peak[0] / 1e9:.0f} G operations/s, {peak[1] / 1e9:.0f} GB/s")
-    found: list[dict[str, Any]] = []
+    if has("torch"):
+        import torch
+
+        torch.set_num_threads(1)
+    machine, peak = describe(), peaks(args.dtype)
+    print(f"{machine['processor']}, {machine['kernel']}; {args.dtype}: {peak[0] / 1e9:.0f} G operations/s, {peak[1] / 1e9:.0f} GB/s", flush=True)
+    kept = Kept(args, machine, peak)
     if args.memory:
-        found = memory(args, match)
+        memory(match, args, kept)
+    elif args.scaling:
+        from benchmarks.speed.scaling import scaled
+
+        for one in scaled(args.rounds):
+            kept.add_scaling(one)
+            print(f"{one['what']:42} {one['value']:4}  ratio {one['ratio']:5.2f} to {one['other']}  {one['ours']:.4f} s : {one['theirs']:.4f} s", flush=True)
     else:
-        for name in _networks(args, match):
-            subject = Subject(name, args.batch, args.dtype)
-            for row in ROWS:
-                wanted = name in row.networks and match(row.name, args.rows) and match(row.peer_name, args.peers)
-                if not wanted or (args.rows == "*" and row.name in HEAVY and name in ("VGG16", "ResNet18", "ResNet50", "ViT-like", "BERT-like")):
-                    continue
-                for speed in ("exact", "fast") if args.speed == "both" and has_fast(name) else ("exact",) if args.speed == "both" else (args.speed,):
-                    try:
-                        result = measured(row, name, subject, args.batch, args.dtype, speed, args.rounds, peak)
-                    except ImportError as error:
-                        print(f"{row.name} on {name}: {row.peer_name} is not installed ({error.name}); this row is left out", file=sys.stderr)
-                        break
-                    found.append(as_json(result))
-                    print(line(found[-1]), flush=True)
+        rows(args, match, kept, peak)
     if args.write:
-        keep(found, machine, peak, args)
-        write()
-    wrong = [r for r in found if r.get("agrees") is False]
+        write(json.loads(KEPT.read_text(encoding="utf-8")), ROOT / "docs/performance.md")
+    wrong = [r for r in kept.found if r.get("agrees") is False]
     for r in wrong:
-        print(f"the numbers differ: {r['row']} on {r['network']} ({r['speed']}) by {r['difference']:.1e}", file=sys.stderr)
-    return 1 if wrong else 0
+        print(f"the numbers differ: {r['row']} on {r['network']} ({r['speed']}): {r['float64']:.1e} in float64, {r['float32']:.1e} in float32 where theirs is "
+              f"{r['their_float32']:.1e} off, {r['at_size']:.1e} at size", file=sys.stderr)
+    return 1 if wrong or kept.failed else 0
+
+
+def rows(args: Namespace, match: Match, kept: Kept, peak: tuple[float, float]) -> None:
+    from benchmarks.speed.rows import ROWS
+    from benchmarks.speed.run import measured, operations, subject
+
+    for name in _networks(args, match):
+        asked = [r for r in ROWS if name in r.networks and match(r.name, args.rows) and match(r.peer_name, args.peers)]
+        speeds = (("exact", "fast") if has_fast(name) else ("exact",)) if args.speed == "both" else (args.speed,)
+        asked = [r for r in asked if not (args.resume and kept.has(r.name, r.peer_name, name, speeds))]
+        if not asked:
+            continue
+        at, alone = subject(name, args.batch, args.dtype), set()
+        work = operations(at.graph, at.array)
+        for row in asked:
+            try:
+                found = measured(row, name, at, args.batch, args.dtype, speeds, args.rounds, peak, work, alone)
+            except Exception as error:                                   # whatever a peer raises: the other rows are still measured
+                kept.failed.append(f"{row.name} on {name} beside {row.peer_name}: {type(error).__name__}: {str(error)[:200]}")
+                print(kept.failed[-1], flush=True)
+                continue
+            for one in found:
+                kept.add(one)
+                print(line(one), flush=True)
+
+
+def has(package: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(package) is not None
 
 
 def has_fast(name: str) -> bool:
@@ -66,24 +89,26 @@ def has_fast(name: str) -> bool:
 
 
 def _networks(args: Namespace, match: Match) -> Iterable[str]:
-    from benchmarks.speed.networks import NETWORKS
+    from benchmarks.speed.rows import ALL
 
-    return [n for n in NETWORKS if match(n, args.networks) and (not args.quick or n in QUICK)]
+    return [n for n in ALL if match(n, args.networks) and (n in QUICK or not (args.quick or not has("torch")))]
 
 
 def line(r: dict[str, Any]) -> str:
-    difference = "not compared" if r["difference"] is None else f"{r['difference']:.0e}"
+    start = f"{r['row']:32} {r['network']:18} {r['speed']:5} {r['peer']:26} "
+    if r["ratio"] is None:
+        return start + f"ratio     -  {r['ours']:.4f} s"
     goal = "" if r["goal"] is None else f"  goal {r['goal']:.2f}" + ("" if r["ratio"] <= r["goal"] else "  MISSED")
-    return (f"{r['row']:32} {r['network']:9} {r['speed']:5} {r['peer']:26} ratio {r['ratio']:5.2f} ({r['low']:.2f} to {r['high']:.2f})  "
-            f"{r['ours']:.4f} s : {r['peer_seconds']:.4f} s  apart {difference}{goal}")
+    numbers = "not compared" if r["float64"] is None else f"{r['float64']:.0e} in float64, {r['float32']:.0e} (theirs {r['their_float32']:.0e}) in float32"
+    return (start + f"ratio {r['ratio']:5.2f} ({r['low']:.2f} to {r['high']:.2f})  {r['ours']:.4f} s : {r['peer_seconds']:.4f} s  {numbers}{goal}"
+            + ("" if r["agrees"] is not False else "  DIFFERS"))
 
 
 # ----- memory -----------------------------------------------------------------------------------------------------
 
 
-def memory(args: Namespace, match: Match) -> list[dict[str, Any]]:
+def memory(match: Match, args: Namespace, kept: Kept) -> None:
     """Peak resident memory of lrp.epsilon_plus and of zennit's, each in a fresh process, above what the process held before it."""
-    found = []
     for name in ("VGG16", "ResNet50"):
         if not match(name, args.networks):
             continue
@@ -91,41 +116,84 @@ def memory(args: Namespace, match: Match) -> list[dict[str, Any]]:
         for side in ("exact", "fast", "zennit"):
             done = subprocess.run([sys.executable, "-m", "benchmarks.speed.memory", name, side], capture_output=True, text=True, check=False, cwd=ROOT)
             if done.returncode:
-                print(done.stderr[-500:], file=sys.stderr)
+                print(f"{name} {side}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
                 continue
             both[side] = float(done.stdout)
             print(f"{name:9} lrp.epsilon_plus {side:7} {both[side] / 2**20:7.0f} MiB", flush=True)
         for side, goal in (("exact", 1.0), ("fast", 1.3)):
-            if "zennit" in both and side in both:
-                ratio = both[side] / both["zennit"]
-                found.append({"row": "peak memory of lrp.epsilon_plus", "peer": "zennit EpsilonPlus", "network": name, "batch": 1, "dtype": "float32",
-                              "speed": side, "ratio": ratio, "low": ratio, "high": ratio, "ours": both[side], "peer_seconds": both["zennit"],
-                              "first": 0.0, "difference": None, "agrees": None, "goal": goal, "floor": 0.0, "apart": "bytes, not seconds"})
-    return found
+            if side in both:
+                ratio = both[side] / both["zennit"] if both.get("zennit") else None
+                kept.add_memory({"network": name, "speed": side, "ours": both[side], "zennit": both.get("zennit"), "ratio": ratio, "goal": goal})
 
 
-# ----- what is kept and written -----------------------------------------------------------------------------------
+# ----- what is kept -----------------------------------------------------------------------------------------------
+
+
+class Kept:
+    """The results of this run, and with --write also in results.json, each as soon as it is there.
+
+    The file is about one state of the package: results of another are left out as soon as one of this is added.
+    """
+
+    def __init__(self, args: Namespace, machine: dict[str, str], peak: tuple[float, float]) -> None:
+        self.write = args.write
+        self.state = state()
+        self.batch, self.dtype = args.batch, args.dtype
+        self.found: list[dict[str, Any]] = []
+        self.failed: list[str] = []
+        known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+        same = known.get("state") == self.state
+        self.document = {
+            "state": self.state, "machine": machine, "peaks": {**(known.get("peaks", {}) if same else {}), args.dtype: list(peak)},
+            "versions": {p: _version(p) for p in ("numpy", "torch", "captum", "zennit", "onnxruntime")},
+            **{part: known.get(part, []) if same else [] for part in ("rows", "memory", "scaling")},
+        }
+
+    def has(self, row: str, peer: str, network: str, speeds: Iterable[str]) -> bool:
+        there = {tuple(r[k] for k in KEY) for r in self.document["rows"]}
+        return all((row, peer, network, self.batch, self.dtype, s) in there for s in speeds)
+
+    def add(self, result: dict[str, Any]) -> None:
+        self.found.append(result)
+        self._put("rows", result, KEY)
+
+    def add_memory(self, result: dict[str, Any]) -> None:
+        self._put("memory", result, ("network", "speed"))
+
+    def add_scaling(self, result: dict[str, Any]) -> None:
+        self._put("scaling", result, ("what", "value"))
+
+    def _put(self, part: str, result: dict[str, Any], key: tuple[str, ...]) -> None:
+        others = [r for r in self.document[part] if any(r[k] != result[k] for k in key)]
+        self.document[part] = [*others, result]
+        if self.write:
+            fresh = KEPT.with_suffix(".part")
+            fresh.write_text(json.dumps(self.document, indent=1) + "\n", encoding="utf-8")
+            fresh.replace(KEPT)
+
+
+def state() -> str:
+    """What identifies the code that was measured: a sum over the sources of the package, whatever is committed."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "xaicore").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def describe() -> dict[str, str]:
     import numpy as np  # noqa: F401  (its linear algebra library is what is described)
-    from threadpoolctl import threadpool_info
 
-    blas = next((i for i in threadpool_info() if i.get("internal_api") == "openblas"), {})
+    blas: dict[str, Any] = {}
+    if has("threadpoolctl"):
+        from threadpoolctl import threadpool_info
+
+        blas = next((i for i in threadpool_info() if i.get("internal_api") == "openblas"), {})
     cpu = next((row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if row.startswith("model name")),
                platform.processor()) if Path("/proc/cpuinfo").exists() else platform.processor()
     chosen = " (set by OPENBLAS_CORETYPE)" if os.environ.get("OPENBLAS_CORETYPE") else " (its own choice)"
     return {"processor": cpu, "kernel": f"OpenBLAS {blas.get('version', '?')}, kernels for {blas.get('architecture', '?')}{chosen}"}
-
-
-def keep(found: list[dict[str, Any]], machine: dict[str, str], peak: tuple[float, float], args: Namespace) -> None:
-    known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {"rows": []}
-    key = ("row", "peer", "network", "batch", "dtype", "speed")
-    rows = {tuple(r[k] for k in key): r for r in [*known["rows"], *found]}
-    peaks = {**known.get("peaks", {}), args.dtype: list(peak)}
-    versions = {p: _version(p) for p in ("numpy", "torch", "captum", "zennit", "onnxruntime")}
-    document = {"machine": machine, "peaks": peaks, "versions": versions, "rows": list(rows.values())}
-    KEPT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _version(package: str) -> str:
@@ -133,41 +201,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def write() -> None:
-    """docs/performance.md from what is kept."""
-    from benchmarks.speed.rows import ROWS
-
-    d = json.loads(KEPT.read_text(encoding="utf-8"))
-    order = {r.name: k for k, r in enumerate(ROWS)}
-    rows = sorted(d["rows"], key=lambda r: (order.get(r["row"], 99), r["network"], r["dtype"], r["batch"], r["speed"]))
-    peaks = "; ".join(f"{k}: {a / 1e9:.0f} G operations/s in a matrix product, {b / 1e9:.0f} GB/s in a pass over memory" for k, (a, b) in d["peaks"].items())
-    versions = ", ".join(f"{k} {v}" for k, v in d["versions"].items())
-    short = [r for r in rows if r["goal"] is not None and r["ratio"] > r["goal"]]
-    met = sum(r["goal"] is not None and r["ratio"] <= r["goal"] for r in rows)
-    out = ["# Speed and memory beside the peers", "",
-           "Written by `python -m benchmarks --write`. Both sides run in turn in one process, one thread each, random weights and inputs; a ratio",
-           "is the median over the rounds of ours / theirs in processor seconds (smaller is better), with the smallest and the largest in brackets.",
-           "Both include their own forward pass. *Apart* is the largest difference of the two results in units of the peer's largest entry.",
-           "*Floor* is the larger of operations / peak and bytes / bandwidth, for the passes that the method needs; ours / floor says how much is left.", "",
-           f"{d['machine']['processor']}; {d['machine']['kernel']}. {peaks}. {versions}.", "",
-           f"Of {met + len(short)} ratios with a goal {met} are met.", "",
-           "| method | network | batch | dtype | speed | peer | ratio | goal | ours, s | theirs, s | first call, s | ours / floor | apart |",
-           "|---|---|--:|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
-    for r in rows:
-        if r["row"].startswith("peak memory"):
-            continue
-        apart = r["apart"] or ("" if r["difference"] is None else f"{r['difference']:.0e}")
-        goal = "" if r["goal"] is None else f"{r['goal']:.2f}" + ("" if r["ratio"] <= r["goal"] else " missed")
-        over = f"{r['ours'] / r['floor']:.1f}" if r["floor"] else ""
-        out.append(f"| {r['row']} | {r['network']} | {r['batch']} | {r['dtype']} | {r['speed']} | {r['peer']} | {r['ratio']:.2f} ({r['low']:.2f} to "
-                   f"{r['high']:.2f}) | {goal} | {r['ours']:.4f} | {r['peer_seconds']:.4f} | {r['first']:.3f} | {over} | {apart} |")
-    memory_rows = [r for r in rows if r["row"].startswith("peak memory")]
-    if memory_rows:
-        out += ["", "## Peak resident memory of `lrp.epsilon_plus`", "",
-                "Above what the process held with the model and the input, a fresh process for each side.", "",
-                "| network | speed | ours, MiB | zennit, MiB | ratio | goal |", "|---|---|--:|--:|--:|--:|"]
-        out += [f"| {r['network']} | {r['speed']} | {r['ours'] / 2**20:.0f} | {r['peer_seconds'] / 2**20:.0f} | {r['ratio']:.2f} | {r['goal']:.1f}"
-                f"{'' if r['ratio'] <= r['goal'] else ' missed'} |" for r in memory_rows]
-    (ROOT / "docs/performance.md").write_text("\n".join(out) + "\n", encoding="utf-8")

@@ -9,17 +9,19 @@ import copy
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 import xaicore as xc
 from xaicore import Graph
 
+if TYPE_CHECKING:
+    import torch
+
 TARGET = 5
 Ours = Callable[[Graph, np.ndarray, str], np.ndarray]
-Peer = Callable[[torch.nn.Module, torch.Tensor], Callable[[], Any]]
+Peer = Callable[["torch.nn.Module", "torch.Tensor"], Callable[[], Any]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Row:
     passes   how many times the products of a forward pass are taken, at least: for the floor
     goals    network -> (exact, fast), the ratios that were set as a goal
     apart    why the numbers of the two may differ, where they may; "" asserts agreement
-    batch    the batch of the network's inputs
+    kinks    does the result jump where a unit passes a kink, as gradients do?
+    check    the same with less work, for comparing the numbers
+    limit    how far the numbers may be apart in float64, where the peer's are not float64 throughout
     """
 
     name: str
@@ -40,6 +44,9 @@ class Row:
     passes: float
     goals: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     apart: str = ""
+    kinks: bool = True
+    check: tuple[Ours, Peer] | None = None
+    limit: float = 1e-10
 
 
 def explained(method: str, **settings: Any) -> Ours:
@@ -61,6 +68,8 @@ def four(graph: Graph, x: np.ndarray, speed: str) -> np.ndarray:
 
 
 def torch_forward(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+    import torch
+
     def run() -> np.ndarray:
         with torch.inference_mode():
             return model(x).numpy()
@@ -69,6 +78,8 @@ def torch_forward(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
 
 
 def torch_gradient(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+    import torch
+
     def run() -> np.ndarray:
         leaf = x.clone().requires_grad_()
         return torch.autograd.grad(model(leaf)[:, TARGET].sum(), leaf)[0].numpy()
@@ -79,11 +90,17 @@ def torch_gradient(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]
 
 
 def channels_last(peer: Peer) -> Peer:
-    return lambda model, x: peer(copy.deepcopy(model).to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last))
+    def made(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+        import torch
+
+        return peer(copy.deepcopy(model).to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last))
+
+    return made
 
 
 def onnx_forward(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
     import onnxruntime as ort
+    import torch
     from xaicore_onnx import emit
 
     graph = xc.from_model(model, (x,), verify=False).astype("float32" if x.dtype == torch.float32 else "float64")
@@ -117,7 +134,7 @@ def cam(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
     from captum.attr import LayerGradCam
 
     explainer = LayerGradCam(model, last_map(model))
-    return lambda: explainer.attribute(x.clone().requires_grad_(), target=TARGET, relu_attributions=True).detach().numpy()
+    return lambda: explainer.attribute(x.clone().requires_grad_(), target=TARGET, relu_attributions=False).detach().numpy()
 
 
 def last_map(model: torch.nn.Module) -> torch.nn.Module:
@@ -131,31 +148,38 @@ LAST_MAP = {"VGG16": "features.29", "ResNet": "blocks"}
 def grad_cam(graph: Graph, x: np.ndarray, speed: str) -> np.ndarray:
     layer = next(k for k in LAST_MAP.values() if any(n.layer == k or (n.layer or "").startswith(k) for n in graph.nodes))
     nodes = [n.name for n in graph.nodes if (n.layer or "").startswith(layer)]
-    return np.asarray(xc.explain(graph, x, "grad_cam", target=TARGET, layer=nodes[-1], upsample=None, speed=speed))
+    return np.asarray(xc.explain(graph, x, "grad_cam", target=TARGET, layer=nodes[-1], relu=False, upsample=None, speed=speed))
 
 
 def zennit(composite: str, rule: str = "", **settings: Any) -> Peer:
     """A composite with canonizers that merge batch normalisation, and skip connections as modules, which it needs.
 
-    ``rule`` is that of the convolutions, which gets a stabiliser of 1e-12: ours add nothing there, zennit 1e-6. Sums and average pools
-    have 1e-6 in both.
+    ``rule`` is that of the convolutions. It and the rule of the first layer get a stabiliser of 1e-12: ours add nothing there, zennit
+    1e-6. Sums and average pools have 1e-6 in both.
     """
     def peer(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+        import torch
         import zennit.composites as composites
         import zennit.rules
         from zennit.attribution import Gradient
         from zennit.canonizers import SequentialMergeBatchNorm
         from zennit.layer import Sum
-        from zennit.types import Convolution
+        from zennit.types import Convolution, Linear
 
         own = copy.deepcopy(model)
         for block in own.modules():
             if type(block).__name__ == "Block":
                 block.add = Sum()
                 block.forward = types.MethodType(lambda self, v: self.relu(self.add(torch.stack([self.main(v), self.skip(v)], -1))), block)
+            elif type(block).__name__ == "Inverted" and block.skip:
+                block.add = Sum()
+                block.forward = types.MethodType(lambda self, v: self.add(torch.stack([v, self.main(v)], -1)), block)
         given = {k: v(x) if callable(v) else v for k, v in settings.items()}
         options = {"AlphaBeta": {"alpha": 2.0, "beta": 1.0}, "Gamma": {"gamma": 0.25}}.get(rule, {})
         table = [(Convolution, getattr(zennit.rules, rule)(stabilizer=1e-12, **options))] if rule else None
+        first = {"EpsilonPlusFlat": zennit.rules.Flat, "EpsilonGammaBox": zennit.rules.ZBox}.get(composite)
+        if first is not None:
+            given["first_map"] = [(Linear, first(stabilizer=1e-12, **given))]
         made = getattr(composites, composite)(canonizers=[SequentialMergeBatchNorm()], layer_map=table, **given)
         classes = own(x).shape[-1]
         seed = torch.eye(classes, dtype=x.dtype)[[TARGET] * len(x)]
@@ -181,31 +205,51 @@ def several(*peers: Peer) -> Peer:
 def patches(count: int) -> Callable[..., torch.Tensor]:
     """A feature mask of count x count squares, or of runs of a vector."""
     def mask(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-        if x.ndim == 2:
-            return (torch.arange(x.shape[1]) * count**2 // x.shape[1])[None]
-        size = x.shape[-1]
-        line = torch.arange(size) * count // size
-        return (line[:, None] * count + line[None])[None, None].expand(1, *x.shape[1:])
+        import torch
+
+        return torch.from_numpy(groups(count, tuple(x.shape[1:])))[None]
 
     return mask
 
 
+def groups(count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The number of the group of every entry of a sample."""
+    line = np.arange(shape[-1]) * (count**2 if len(shape) == 1 else count) // shape[-1]
+    return line if len(shape) == 1 else np.array(np.broadcast_to(line[:, None] * count + line, shape))
+
+
 def kernel_shap(graph: Graph, x: np.ndarray, speed: str) -> np.ndarray:
-    mask = patches(7)(None, torch.from_numpy(x)).numpy()[0]
+    mask = groups(7, x.shape[1:])
     return np.asarray(xc.explain(graph, x, "kernel_shap", target=TARGET, mask=mask, samples=1000, seed=0, speed=speed))
 
 
 # ----- the table --------------------------------------------------------------------------------------------------
 
-ALL = ("MLP", "LeNet", "LSTM", "BERT-like", "ViT-like", "ResNet18", "ResNet50", "VGG16")
-CNNS = ("LeNet", "VGG16")
+ALL = ("MLP", "LeNet", "LSTM", "BERT-like", "ViT-like", "EfficientNet-Lite0", "ResNet18", "ResNet50", "VGG16")
 PLAIN = ("MLP", "LeNet", "VGG16")
-RESIDUAL = (*PLAIN, "ResNet18", "ResNet50")
+RESIDUAL = (*PLAIN, "EfficientNet-Lite0", "ResNet18", "ResNet50")
 ZPLUS = {"VGG16": (0.55, 0.32), "ResNet18": (0.40, 0.35), "ResNet50": (0.40, 0.35), "LeNet": (0.12, None), "MLP": (0.12, None)}
+POOLS = "captum's DeepLift treats max-pools otherwise"
+SUMS = 1e-6
+"""captum's Occlusion adds up in float32, whatever the model computes in."""
+
+
+def windows(size: int, stride: int, at_once: int, channels: int = 3) -> tuple[Ours, Peer]:
+    """Occlusion by squares, ours and captum's."""
+    window, step = (channels, size, size), (channels, stride, stride)
+    return (explained("occlusion", window=window, stride=step),
+            captum("Occlusion", sliding_window_shapes=window, strides=step, perturbations_per_eval=at_once))
+
+
+def path(steps: int) -> tuple[Ours, Peer]:
+    return explained("integrated_gradients", steps=steps, quadrature="gauss_legendre_captum"), captum("IntegratedGradients", n_steps=steps, internal_batch_size=10)
+
+
 ROWS = (
-    Row("forward", "torch", forward, torch_forward, ALL, 1),
-    Row("forward", "torch, channels last", forward, channels_last(torch_forward), ("ResNet50", "VGG16"), 1),
-    Row("forward", "onnxruntime", forward, onnx_forward, ALL, 1, {"VGG16": (1.4, 0.75), "ResNet50": (1.25, 1.1)}),
+    Row("forward", "torch", forward, torch_forward, ALL, 1, kinks=False),
+    Row("forward", "torch, channels last", forward, channels_last(torch_forward), ("ResNet50", "VGG16"), 1, kinks=False),
+    Row("forward", "onnxruntime", forward, onnx_forward, ALL, 1, {"VGG16": (1.4, 0.75), "ResNet50": (1.25, 1.1)}, kinks=False,
+        check=(forward, torch_forward)),                                  # it has no convolution in float64
     Row("gradient", "torch", explained("gradient"), torch_gradient, ALL, 2,
         {"VGG16": (1.1, 0.65), "ResNet50": (0.9, 0.85), "BERT-like": (1.1, None), "ViT-like": (1.1, None), "LeNet": (0.4, None), "MLP": (0.4, None)}),
     Row("gradient", "torch, channels last", explained("gradient"), channels_last(torch_gradient), ("ResNet50", "VGG16"), 2),
@@ -213,19 +257,16 @@ ROWS = (
     Row("lrp.epsilon", "captum LRP", explained("lrp.epsilon", eps=1e-9), captum("LRP"), ("MLP", "VGG16"), 2, {"VGG16": (0.70, 0.40)}),
     Row("lrp.epsilon_plus", "zennit EpsilonPlus", explained("lrp.epsilon_plus"), zennit("EpsilonPlus", "ZPlus"), RESIDUAL, 3, ZPLUS),
     Row("lrp.epsilon_plus_flat", "zennit EpsilonPlusFlat", explained("lrp.epsilon_plus_flat"), zennit("EpsilonPlusFlat", "ZPlus"), ("LeNet", "VGG16"), 3),
-    Row("lrp.epsilon_alpha2_beta1", "zennit EpsilonAlpha2Beta1", explained("lrp.epsilon_alpha2_beta1"), zennit("EpsilonAlpha2Beta1", "AlphaBeta"), RESIDUAL, 5,
-        ZPLUS),
+    Row("lrp.epsilon_alpha2_beta1", "zennit EpsilonAlpha2Beta1", explained("lrp.epsilon_alpha2_beta1"), zennit("EpsilonAlpha2Beta1", "AlphaBeta"),
+        (*PLAIN, "ResNet18", "ResNet50"), 5, ZPLUS),
     Row("lrp.epsilon_gamma_box", "zennit EpsilonGammaBox", explained("lrp.epsilon_gamma_box", low=-4.0, high=4.0),
         zennit("EpsilonGammaBox", "Gamma", low=-4.0, high=4.0), ("LeNet", "VGG16"), 3, {"VGG16": (0.50, 0.30)}),
-    Row("deeplift.rescale", "captum DeepLift", explained("deeplift.rescale"), captum("DeepLift"), PLAIN, 3, {"VGG16": (0.80, 0.50)},
-        apart="captum's DeepLift treats max-pools otherwise"),
-    Row("integrated_gradients, 50", "captum", explained("integrated_gradients", steps=50), captum("IntegratedGradients", n_steps=50, internal_batch_size=10),
-        ALL, 100, {"VGG16": (1.0, 0.65), "LeNet": (0.5, None), "MLP": (0.2, None)}),
+    Row("deeplift.rescale", "captum DeepLift", explained("deeplift.rescale"), captum("DeepLift"), ("MLP",), 3),
+    Row("deeplift.rescale", "captum DeepLift", explained("deeplift.rescale"), captum("DeepLift"), ("LeNet", "VGG16"), 3, {"VGG16": (0.80, 0.50)}, apart=POOLS),
+    Row("integrated_gradients, 50", "captum", *path(50), ALL, 100, {"VGG16": (1.0, 0.65), "LeNet": (0.5, None), "MLP": (0.2, None)}, check=path(4)),
     Row("smoothgrad, 10", "captum NoiseTunnel", explained("smoothgrad", samples=10), noisy, (*PLAIN, "BERT-like"), 20, apart="each draws its own noise"),
-    Row("occlusion 4 x 4", "captum", explained("occlusion", window=(1, 4, 4), stride=(1, 4, 4)),
-        captum("Occlusion", sliding_window_shapes=(1, 4, 4), strides=(1, 4, 4), perturbations_per_eval=49), ("LeNet",), 50),
-    Row("occlusion 15 x 15, stride 8", "captum", explained("occlusion", window=(3, 15, 15), stride=(3, 8, 8)),
-        captum("Occlusion", sliding_window_shapes=(3, 15, 15), strides=(3, 8, 8), perturbations_per_eval=8), ("VGG16",), 730, {"VGG16": (0.20, 0.12)}),
+    Row("occlusion 4 x 4", "captum", *windows(4, 4, 49, 1), ("LeNet",), 50, kinks=False, limit=SUMS),
+    Row("occlusion 15 x 15, stride 8", "captum", *windows(15, 8, 8), ("VGG16",), 730, {"VGG16": (0.20, 0.12)}, check=windows(15, 24, 8), limit=SUMS),
     Row("kernel_shap, 1000 of 49 groups", "captum", kernel_shap, captum("KernelShap", feature_mask=patches(7), n_samples=1000, perturbations_per_eval=100),
         ("MLP", "LeNet"), 1000, {"MLP": (0.08, None), "LeNet": (0.20, None)}, apart="each draws its own coalitions"),
     Row("grad_cam", "captum LayerGradCam", grad_cam, cam, ("VGG16", "ResNet50"), 1),
