@@ -48,7 +48,8 @@ def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, turned, seed)
 
 
 @pytest.mark.parametrize(("fast", "shape", "kernel", "stride", "tile"), [
-    (True, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 4), (True, (1, 128, 14, 14), (128, 128, 3, 3), (1, 1), 2), (False, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 0),
+    (True, (1, 128, 51, 50), (64, 128, 3, 3), (1, 1), 4), (True, (1, 64, 26, 26), (128, 64, 3, 3), (1, 1), 2), (False, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 0),
+    (True, (2, 128, 23, 23), (128, 128, 3, 3), (1, 1), 0),
     (True, (1, 8, 26, 26), (128, 8, 3, 3), (1, 1), 0), (True, (1, 128, 26, 26), (128, 128, 3, 3), (2, 2), 0), (True, (1, 128, 26, 26), (128, 128, 5, 5), (1, 1), 0),
 ])
 def test_where_it_is_used(monkeypatch, fast, shape, kernel, stride, tile):

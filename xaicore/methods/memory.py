@@ -31,7 +31,7 @@ from xaicore.graph.passes import prune, without_head
 from xaicore.graph.run import check_feeds, sample_feeds, shapes_of
 from xaicore.graph.untrusted import max_bytes
 from xaicore.ops import Conv, ConvTranspose
-from xaicore.ops.conv import BLOCK_BYTES
+from xaicore.ops.conv import block_bytes
 from xaicore.ops.recurrence import REMEMBERED, Recurrence
 from xaicore.rules import RULE_SETS
 from xaicore.rules.ruleset import RuleSet
@@ -150,7 +150,8 @@ def _blocks(node: Node, shapes: Shapes, samples: int, item: int, times: int) -> 
     op = node.op
     if isinstance(op, (Conv, ConvTranspose)):
         w, space = shapes[node.inputs[1]], shapes[node.name if isinstance(op, Conv) else node.inputs[0]]
-        return prod(w[2:]) * max(w[0], w[1]) * prod(space[2:]) * space[0] // samples * item, 3 * BLOCK_BYTES // 2
+        row = prod(w[2:]) * max(w[0], w[1]) * item
+        return row * prod(space[2:]) * space[0] // samples, 3 * block_bytes(row) // 2
     if isinstance(op, Recurrence):
         steps, wide = shapes[node.inputs[0]][1], shapes[node.inputs[1]][0]
         return (2 if times == 1 else 7) * steps * wide * item, 3 * REMEMBERED

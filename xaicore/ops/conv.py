@@ -173,8 +173,20 @@ def _biased(y: Array, xs: Sequence[Array], outputs: int, who: object) -> Array:
 BLOCK_BYTES = 1 << 21
 """Windows are gathered in pieces of about this size, which the cache holds while they are multiplied; measured best from 1 to 4 MiB."""
 
-BLOCK_ROWS = 192
-"""Fewer rows than this make a product slow, also where they are wide."""
+BLOCK_ROWS = 800
+"""Fewer rows than this make a product slow, since the library packs the weights anew for each: 512 channels at 28 x 28 positions took
+21.5 ms in pieces of 168 rows and 18.0 ms in one piece, at 14 x 14 positions 7.4 ms as 182 and 14 rows and 6.2 ms in one piece."""
+
+LARGE = 1 << 15
+"""Weights from which on it pays to lay them out for the way back; below, the library has other kernels for other layouts."""
+
+LARGEST_BLOCK = 1 << 24
+"""Bytes of a piece at most, where a single row is not larger: rows of very many channels."""
+
+
+def block_bytes(row: int) -> int:
+    """About how many bytes of windows are gathered at a time, where those of one position take ``row``."""
+    return max(BLOCK_BYTES, min(BLOCK_ROWS * row, LARGEST_BLOCK))
 
 
 def convolve(x: Array, w: Array, at: Geometry) -> Array:
@@ -194,10 +206,15 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
         return _channels_first(y.reshape(len(x), *count, len(w)))
-    y = np.empty((len(x), *count, len(w)), dtype=x.dtype)
-    matrix = _last(w).reshape(len(w), -1).T  # (K * C, O)
-    for block, columns in _columns(seen, count):
-        matmul(columns, matrix, out=y[block].reshape(-1, len(w)))
+    return _products(seen, _last(w).reshape(len(w), -1).T)
+
+
+def _products(seen: Array, matrix: Array) -> Array:
+    """From windows (N, *S', *K, C) and a matrix (K * C, O): what each window gives, (N, O, *S')."""
+    rank = (seen.ndim - 2) // 2
+    y = np.empty((*seen.shape[: 1 + rank], matrix.shape[1]), dtype=seen.dtype)
+    for block, columns in _columns(seen, y.shape[1:-1]):
+        matmul(columns, matrix, out=y[block].reshape(-1, matrix.shape[1]))
     return _channels_first(y)
 
 
@@ -215,8 +232,12 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
         if tile := _tile(w, at, [n + k - 1 for n, k in zip(space, kernel)]):
             return _channels_first(correlate(pad_spatial(_channels_last(g), (*rest, (0, 0))), w, tile, turned=True))
-        around = np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1)
-        return convolve(g, around, at._replace(pads=tuple(rest)))
+        around = np.flip(w, tuple(range(2, w.ndim)))
+        if len(w) == 1 or w.size < LARGE:
+            return convolve(g, np.swapaxes(around, 0, 1), at._replace(pads=tuple(rest)))
+        # The same product, its matrix laid out as (K * O, C), which takes a third of the time of its transpose.
+        matrix = np.ascontiguousarray(around.transpose(*range(2, w.ndim), 0, 1)).reshape(-1, w.shape[1])
+        return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), matrix)
     g = _channels_last(g)
     count = g.shape[1:-1]
     out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True)), w.shape[1] * at.groups), 0, g)
@@ -288,11 +309,17 @@ def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
 
 
 def _tile(w: Array, at: Geometry, padded: Sequence[int]) -> int:
-    """The tile of Winograd's algorithm where ``fast`` allows it and it was measured to win: 4 on large maps, 2 on small; 0: direct."""
+    """The tile of Winograd's algorithm where ``fast`` allows it and it was measured to win; 0: direct.
+
+    The transform of the weights takes its time whatever the map's size: tiles of 4 won from 56 x 56 positions on (0.57 to 0.86 of
+    the direct sums), tiles of 2 at 28 x 28 (0.76 to 0.83), neither at 14 x 14 (0.9 to 1.1), with 64 channels on one side and 128
+    on the other.
+    """
     alike = w.shape[2:] == (3, 3) and at.groups == 1 and {*at.stride, *at.dilation} == {1}
-    if not (at.fast and alike and w.dtype.kind == "f" and min(w.shape[:2]) >= 128 and min(padded) >= 10):
+    positions = prod(n - 2 for n in padded) if alike else 0
+    if not (at.fast and w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and max(w.shape[:2]) >= 128 and positions >= 600):
         return 0
-    return 4 if min(padded) >= 28 else 2
+    return 4 if positions >= 2500 else 2
 
 
 def _last(x: Array) -> Array:
@@ -319,7 +346,7 @@ def _windows(x: Array, kernel: Sequence[int], at: Geometry) -> Array:
 
 def _blocks(samples: int, count: Sequence[int], bytes_each: int) -> Iterator[tuple[slice, slice]]:
     """Pieces of about BLOCK_BYTES: some rows of one sample or all rows of some, so that each piece of y is contiguous."""
-    rows = max(1, max(BLOCK_BYTES // max(1, bytes_each), BLOCK_ROWS) // max(1, prod(count[1:])))
+    rows = max(1, block_bytes(bytes_each) // max(1, bytes_each) // max(1, prod(count[1:])))
     several = max(1, rows // max(1, count[0]))
     for n in range(0, samples, several):
         for r in range(0, count[0], rows):

@@ -54,7 +54,10 @@ class BatchNorm(Op):
 
     def forward(self, *xs: Array) -> Array:
         x, gamma, beta, mean, _ = self._parts(*xs)
-        return np.asarray((x - mean) * (gamma * self._rscale(xs[4], x)) + beta)
+        y = np.asarray(x - mean)
+        y *= gamma * self._rscale(xs[4], x)
+        y += beta
+        return y
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         x, gamma, _, mean, _ = self._parts(*xs)

@@ -169,13 +169,17 @@ class MaxPool(_Max, Window):
         padded = pad_spatial(x, edges)
         back, free = np.zeros_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
         back[...] = scalar(0, x)
+        takes, plain = np.empty_like(free), not is_exact(g) and bool(np.isfinite(g).all())
+        routed = np.empty_like(g) if plain and not apart else g
         for seen, inside in places:
-            takes = padded[(..., *seen)] == y
+            np.equal(padded[(..., *seen)], y, out=takes)
             takes &= free
             if inside is not None:  # padding never wins
                 takes &= inside
             if apart and not is_exact(g):  # no entry is in two windows
                 np.multiply(g, takes, out=back[(..., *seen)])
+            elif plain:
+                back[(..., *seen)] += np.multiply(g, takes, out=routed)
             else:
                 back[(..., *seen)] += either(takes, g, scalar(0, g))
             free ^= takes

@@ -6,7 +6,7 @@ It calls the operator itself with other arguments, so that convolutions, product
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -52,6 +52,7 @@ class Affine:
     """
 
     step: Step
+    changed: dict[tuple[int, Change], Array] = field(default_factory=dict, repr=False)
 
     def inputs(self, xs: Sequence[Array | None] | None, weights: Change, bias: Change) -> tuple[Array, ...]:
         """The operator's arguments with changed actives, weights and bias."""
@@ -68,7 +69,9 @@ class Affine:
                 given = x if xs is None else xs[k]
                 out.append(x if given is None else given)
             elif kernels is not None and k in kernels:
-                out.append(weights(in_arithmetic_of(self.step.y, x)))
+                if (k, weights) not in self.changed:                    # once for a step: z and what flows back want the same
+                    self.changed[k, weights] = weights(in_arithmetic_of(self.step.y, x))
+                out.append(self.changed[k, weights])
             else:
                 out.append(bias(in_arithmetic_of(self.step.y, x)) if k in additive else x)
         return tuple(out)
