@@ -99,7 +99,7 @@ CASES = {
     "None": (explain(x=None), InputError, "input 'image' is None, but an array of numbers is expected"),
     "ragged lists": (explain(NET_A, [[1.0, 2.0], [3.0]]), InputError, "input 'x' cannot be read as an array (setting an array element with a sequence"),
     "Fractions for floats": (explain(NET_A, [[F(1), F(2)]]), InputError, "input 'x' holds Fractions, but the graph is float64; use graph.astype('exact')"),
-    "floats for Fractions": (explain(NET_A.astype("exact"), X_A), ExactnessError, "input 'x': np.float64(3.0) is a float64, and exact mode takes only "
+    "floats for Fractions": (explain(NET_A.astype("exact"), X_A), ExactnessError, f"input 'x': {np.float64(3.0)!r} is a float64, and exact mode takes only "
                              "int and Fraction. Write it as a fraction"),
     "unknown input": (explain(x={"img": IMAGE}), UnknownName, "the graph has no input 'img': did you mean 'image'?"),
     "nothing": (lambda: CNN(), InputError, "no value was given for input 'image' (float(N, 2, 4, 4))"),

@@ -102,7 +102,7 @@ def stabilize(z: Array, eps: float | Fraction, how: str = "sign") -> Array:
         return np.asarray(STABILIZERS[how](z, e))
     if is_exact(z):
         return np.asarray(np.where(z < 0, z - e, z + e))
-    out = np.asarray((z < 0) * (-2 * e))                                # -2 e below 0, then + e: in place, this one is in every rule
+    out = np.asarray((z < 0) * (scalar(-2, z) * e))                     # -2 e below 0, then + e: in place, this one is in every rule
     out += e
     out += z
     return out

@@ -373,7 +373,11 @@ MODES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners", "hal
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_resize(data: st.DataObject) -> None:
-    """All modes of coordinates, rounding and interpolation, by sizes and by scales, up and down."""
+    """All modes of coordinates, rounding and interpolation, by sizes and by scales, up and down.
+
+    Left out is where onnx.reference departs from the text of the standard: it makes an output of floor(n scale) entries and forgets the crop,
+    and takes n scale for the length where pytorch_half_pixel asks whether that is 1. The crops are dyadic, so that no rounding decides a tie.
+    """
     draw = data.draw
     mode = draw(st.sampled_from(["nearest", "linear", "cubic"]), "mode")
     attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": draw(st.sampled_from(MODES), "coordinates")}
@@ -389,7 +393,7 @@ def test_resize(data: st.DataObject) -> None:
     weights: dict[str, Any] = {}
     if crop:
         attributes["extrapolation_value"] = draw(st.sampled_from([0.0, 7.0]))
-        weights["roi"] = np.array([0, 0, *draw(st.sampled_from([(0.2, 0.1), (-0.2, 0.0)])), 1, 1, *draw(st.sampled_from([(0.8, 1.0), (1.3, 0.6)]))], np.float32)
+        weights["roi"] = np.array([0, 0, *draw(st.sampled_from([(0.25, 0.125), (-0.25, 0.0)])), 1, 1, *draw(st.sampled_from([(0.75, 1.0), (1.25, 0.625)]))], np.float32)
     x = (2, 1, draw(st.integers(2, 6)), draw(st.integers(2, 6)))
     if draw(st.booleans(), "by size"):
         weights["sizes"] = np.array([2, 1, draw(st.integers(2, 9)), draw(st.integers(2, 9))], I64)
@@ -399,7 +403,12 @@ def test_resize(data: st.DataObject) -> None:
         proto = model(case.nodes, {"x": list(x)}, "y", case.weights, 19)
         graph, second = to_graph(proto, feed), feed
     else:
-        weights["scales"] = np.array([1, 1, *(draw(st.sampled_from([0.5, 0.75, 1.5, 2.0, 3.0])) for _ in range(2))], np.float32)
+        scales = [draw(st.sampled_from([0.5, 0.75, 1.5, 2.0, 3.0])) for _ in range(2)]
+        weights["scales"] = np.array([1, 1, *scales], np.float32)
+        lengths = [n * s for n, s in zip(x[2:], scales)]
+        seen = [float(b - a) for a, b in zip(weights["roi"][2:4], weights["roi"][6:])] if crop else [1.0, 1.0]
+        assume(all(int(n * part) == int(n) >= 1 for n, part in zip(lengths, seen)))
+        assume(attributes["coordinate_transformation_mode"] != "pytorch_half_pixel" or not any(1 < n < 2 for n in lengths))
         case = one("Resize", x, 19, inputs=f"x {'roi' if crop else '-'} scales", weights=weights, **attributes)
         second = np.random.default_rng(0).uniform(-1, 1, x).astype(np.float32)
         proto = model(case.nodes, {"x": second}, "y", case.weights, 19)

@@ -54,6 +54,7 @@ def test_numbers_keep_every_bit_through_the_pipe(value):
 
 
 def test_the_worker_answers_every_line(tmp_path, monkeypatch):
+    pytest.importorskip("torch")                                        # the framework of the planted library
     monkeypatch.setitem(xaicore_peers.LIBRARIES, "planted", PLANTED)
     save(nets.mlp([[[1.0, 2.0, -1.0]]], [[0.5]]), tmp_path / "net.json")
     asked = [{"seq": k, "method": m, "model": str(tmp_path / f), "x": worker.packed(X), "target": worker.packed([1, 2]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +25,10 @@ def longest(name: str) -> int:
 
 def seeds(target: Target, few: bool = False) -> list[bytes]:
     """Without doubles, none longer than ``longest``; ``few``: those that take no time to make."""
-    found = [*target.seeds(), *kept(target.name)]
+    found = [*target.seeds(), *once_found(target.name)]
     if few:
         return found
-    found += attacks(target.name)
+    found += [*kept(target.name), *attacks(target.name)]
     if target.name == "m.onnx":
         found += standard()
     if target.name == "v.json":
@@ -37,8 +39,30 @@ def seeds(target: Target, few: bool = False) -> list[bytes]:
     return [data for data in dict.fromkeys(found) if len(data) <= longest(target.name)]
 
 
-def kept(name: str) -> list[bytes]:
+def once_found(name: str) -> list[bytes]:
+    """The files of corpus/NAME/, each of which broke a reader."""
     return [p.read_bytes() for p in sorted((CORPUS / name).glob("*"))]
+
+
+def kept(name: str) -> list[bytes]:
+    """The files of corpus/NAME.zip: one for each piece of code that the long run reached, as far as they are small."""
+    if not (CORPUS / f"{name}.zip").exists():
+        return []
+    with zipfile.ZipFile(CORPUS / f"{name}.zip") as archive:
+        return [archive.read(member) for member in archive.namelist()]
+
+
+def keep(name: str, folder: Path, most: int) -> int:
+    """Writes corpus/NAME.zip of the files of a folder, the shortest first, as long as it takes ``most`` bytes; how many those are."""
+    files = sorted((p.read_bytes() for p in folder.iterdir()), key=lambda data: (len(data), data))
+    written = 0
+    with zipfile.ZipFile(CORPUS / f"{name}.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for data in files:
+            if archive.start_dir + len(zlib.compress(data, 9)) + 120 * (written + 1) > most:
+                break
+            archive.writestr(zipfile.ZipInfo(f"{written:04d}"), data, zipfile.ZIP_DEFLATED)
+            written += 1
+    return written
 
 
 def attacks(name: str) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("h5py")
 
 from tests.fuzz.__main__ import plain
-from tests.fuzz.seeds import CORPUS
+from tests.fuzz.seeds import CORPUS, kept
 from tests.fuzz.targets import TARGETS, Target, tried
 
 EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 25
@@ -114,6 +114,16 @@ def test_what_was_found_once_stays_found(tmp_path: Path) -> None:
     """corpus/ keeps the files that the fuzzers found, each of which raised something else than an XaicoreError."""
     for path in sorted(CORPUS.glob("*/*")):
         tried(TARGETS[path.parent.name], path.read_bytes(), tmp_path)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_the_long_run_reached(name: str, tmp_path: Path) -> None:
+    """The corpus that it left, without coverage."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for data in kept(name):
+            tried(TARGETS[name], data, tmp_path)
 
 
 def test_the_search_finds_a_reader_that_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ class Clusters:
 
 def clusters(r: Any, units: int = 3, features: int = 3) -> Clusters:
     """Hierarchical clustering (mean distance) of the rows and of the columns of a response matrix, each cut into so many clusters."""
-    from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
+    from scipy.cluster.hierarchy import cut_tree, leaves_list, linkage
 
     a = matrix(r, name="the responses")
     out = []
@@ -105,7 +105,8 @@ def clusters(r: Any, units: int = 3, features: int = 3) -> Clusters:
             out.append((np.ones(1, int), np.zeros(1, int)))
             continue
         tree = linkage(rows, "average")
-        out.append((np.asarray(fcluster(tree, count, "maxclust")), np.asarray(leaves_list(tree))))
+        labels = 1 + cut_tree(tree, count).reshape(-1)                  # fcluster(tree, 2, "maxclust") of SciPy 1.11 makes one cluster of three rows
+        out.append((labels, np.asarray(leaves_list(tree))))
     return Clusters(out[0][0], out[1][0], out[0][1], out[1][1])
 
 
