@@ -188,12 +188,17 @@ def expand(c: Call) -> Results:
     return x if tuple(sizes) == x.tail else c.put(Expand(tuple(sizes)), x)
 
 
+MOST_COPIES = 4096
+
+
 def tile(c: Call) -> Results:
     """Several copies, one after the other, along each axis."""
     x = c.live()
     for k, times in enumerate(c.numbers(1, "repeats")):
         if times < 1:
             raise ConversionError(f"{c.who} repeats {times} times; at least once is expected")
+        if times > MOST_COPIES:                                         # each is a name in the graph
+            raise ConversionError(f"{c.who} repeats {times:,} times; at most {MOST_COPIES:,} times are converted")
         if times > 1:
             x = c.put(Concat(x.axis(k, c.who)), *[x] * times)
     return x

@@ -27,6 +27,7 @@ ONNX: dict[str, tuple[list[Any], dict[str, Any], str]] = {
                  "has mode 'mirror'; constant, reflect, edge or wrap is expected"),
     "pads": ([node("Pad", "x p", "y")], {"p": np.array([0, 1, 1])}, "has pads .* for 4 axes; two for each are expected"),
     "tile": ([node("Tile", "x r", "y")], {"r": np.array([1, 0, 1, 1])}, "repeats 0 times; at least once is expected"),
+    "tile a million": ([node("Tile", "x r", "y")], {"r": np.array([1, 1, 10**6, 1])}, "repeats 1,000,000 times; at most 4,096 times are converted"),
     "norm": ([node("LpNormalization", "x", "y", p=3, axis=1)], {}, "has p=3; 1 or 2 is expected"),
     "exponents": ([node("Reshape", "x s", "r"), node("Expand", "r o", "l"), node("Pow", "l e", "y")], {"s": np.array([0, 48, 1]), "o": np.array([1, 1, 96]), "e": np.arange(96, dtype=F).reshape(1, 96) + 2}, "different exponents; up to .* are converted. Split the model"),
     "direction": ([node("Reshape", "x s", "r"), node("Transpose", "r", "t", perm=[1, 0, 2]),
