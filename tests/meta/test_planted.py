@@ -311,9 +311,9 @@ def padding_counts(patch):
 
 
 MISTAKES = {
-    "the stabiliser has no sign": ("epsilon", lambda p: p.setattr(lrp, "ratio", lambda r, z, eps: lrp.divide(r, z + eps))),
-    "the stabiliser has the wrong sign": ("epsilon", lambda p: p.setattr(lrp, "ratio", lambda r, z, eps: lrp.divide(r, lrp.stabilize(z, -eps)))),
-    "the stabiliser is forgotten": ("epsilon", lambda p: p.setattr(lrp, "ratio", lambda r, z, eps: lrp.divide(r, z))),
+    "the stabiliser has no sign": ("epsilon", lambda p: p.setattr(linear, "ratio", lambda r, z, eps, how: linear.divide(r, z + eps))),
+    "the stabiliser has the wrong sign": ("epsilon", lambda p: p.setattr(linear, "ratio", lambda r, z, eps, how: linear.divide(r, linear.stabilize(z, -eps)))),
+    "the stabiliser is forgotten": ("epsilon", lambda p: p.setattr(linear, "ratio", lambda r, z, eps, how: linear.divide(r, z))),
     "the bias is not ignored": ("epsilon ignore", lambda p: p.setattr(linear.Affine, "apply", lambda a, xs=None, w=linear.same, b=None: apply(
         a, xs, w, linear.same))),
     "the bias is not shared out": ("epsilon distribute", lambda p: p.setattr(lrp, "share_bias", lambda a, amount: a.actives(linear.zeros))),

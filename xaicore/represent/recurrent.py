@@ -105,7 +105,7 @@ def clusters(r: Any, units: int = 3, features: int = 3) -> Clusters:
             out.append((np.ones(1, int), np.zeros(1, int)))
             continue
         tree = linkage(rows, "average")
-        labels = 1 + cut_tree(tree, count).reshape(-1)                  # SciPy 1.11's fcluster makes one cluster where two are asked of three
+        labels = 1 + cut_tree(tree, count).reshape(-1)                  # SciPy 1.11's fcluster makes one cluster of three rows, not two
         out.append((labels, np.asarray(leaves_list(tree))))
     return Clusters(out[0][0], out[1][0], out[0][1], out[1][1])
 
