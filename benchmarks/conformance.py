@@ -13,13 +13,13 @@ import sys
 import warnings
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from xaicore_peers import LIBRARIES, peer
 
 from benchmarks.conformance_models import FAMILIES, made
+from benchmarks.profiles import HEADING, PAGE
 from xaicore import compare, explain, from_model
 from xaicore.errors import BackendError, XaicoreError
 from xaicore.oracle.examine import refusal
@@ -209,7 +209,8 @@ def main() -> int:
         page.append("")
         if hasattr(library, "close"):
             library.close()
-    (Path(__file__).parent.parent / "docs" / "conformance.md").write_text("\n".join(page), encoding="utf-8")
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    PAGE.write_text("\n".join([*page, HEADING + old.partition(HEADING)[2]]), encoding="utf-8")     # profiles.py writes the rest
     return 0
 
 

@@ -45,22 +45,30 @@ def _analyzer(name: str) -> Any:
 # ----- a graph as a model of Keras 2 ---------------------------------------------------------------------------------
 
 
-def keras2(graph: Graph) -> Any:
-    """The graph, with its images channels last, as a tf.keras model of plain layers; ConversionError for what is none."""
+def keras2(graph: Graph, fused: bool = False) -> Any:
+    """The graph, with its images channels last, as a tf.keras model of plain layers, a ReLU within the layer before it where ``fused``;
+    ConversionError for what is none."""
     from tensorflow import keras
 
     values: dict[str, Any] = {}
     for name, spec in graph.inputs.items():
         values[name] = keras.Input(spec.shape[1:] if len(spec.shape) < 3 else (*spec.shape[2:], spec.shape[1]))
     inputs, stored = list(values.values()), []
+    before = {n.inputs[0]: n.name for n in graph.nodes if fused and isinstance(n.op, ops.ReLU)}
+    within = {before[n.name] for n in graph.nodes if n.name in before and isinstance(n.op, (ops.Dense, ops.Conv))}
     for node in graph.nodes:
         xs = [values[i] for i in node.inputs if i in values]
+        if node.name in within:
+            values[node.name] = xs[0]
+            continue
         weights = [np.asarray(graph.params[i], dtype=np.float32) for i in node.inputs if i in graph.params]
         if type(node.op) not in MADE or len(xs) + len(weights) != len(node.inputs):
             raise ConversionError(f"node {node.name!r}: {node.op} is none of the layers of Keras 2 that xaicore_peers.innvestigate writes")
         if isinstance(node.op, ops.Flatten) and len(xs[0].shape) == 4:
             xs = [keras.layers.Permute((3, 1, 2))(xs[0])]
         layer = MADE[type(node.op)](keras.layers, node.op, weights)
+        if before.get(node.name) in within:
+            layer.activation = keras.activations.relu
         values[node.name] = layer(xs[0] if len(xs) == 1 else xs)
         stored.append((layer, weights, node.op))
     model = keras.Model(inputs, [values[o] for o in graph.outputs])
@@ -107,7 +115,8 @@ class _InGraphMode(Library):
 
         tensorflow.compat.v1.disable_eager_execution()
         graph = load(model) if isinstance(model, (str, Path)) and not str(model).endswith(".py") else model
-        return super().explain(method, keras2(graph) if isinstance(graph, Graph) else graph, x, target, baseline, **settings)
+        fused = settings.pop("fused", False)
+        return super().explain(method, keras2(graph, fused) if isinstance(graph, Graph) else graph, x, target, baseline, **settings)
 
 
 INNVESTIGATE = _InGraphMode("innvestigate", "innvestigate", "innvestigate", "keras", {k: _analyzer(k) for k in ANALYZERS}, dtype="float32")

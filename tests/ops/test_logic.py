@@ -100,3 +100,12 @@ def test_numbers_that_are_none_and_infinities() -> None:
     assert IsInf(positive=False).forward(x).tolist() == [False, False, False, False, True]
     assert not IsNaN().forward(np.array([1, 2])).any()
     assert not IsInf().forward(np.array([1, 2])).any()
+
+
+def test_the_ends_of_int64():
+    """-2^63 is an int64, 2^63 is none, and the float before it is."""
+    ends = np.array([-(2.0**63), 2.0**63 - 1024, 200.0, -0.5])
+    assert ToInt().forward(ends).tolist() == [-(2**63), 2**63 - 1024, 200, 0]
+    for beyond in (2.0**63, -(2.0**63) - 2048):
+        with pytest.raises(InputError, match="within int64"):
+            ToInt().forward(np.array([0.0, beyond]))

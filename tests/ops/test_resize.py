@@ -158,3 +158,11 @@ def test_settings_that_fit_no_input_are_refused(make, text: str) -> None:
     with pytest.raises(ShapeError) as caught:
         make()
     assert text in str(caught.value)
+
+
+def test_a_part_in_as_many_pixels_is_no_copy():
+    """The left half of (0, 2, 4), in three: places 0, 1/2 and 1."""
+    x = np.array([[[0.0, 2.0, 4.0]]])
+    half = Resize((3,), "linear", "tf_crop_and_resize", crop=((0.0, 0.5),))
+    assert half.forward(x).tolist() == [[[0, 1, 2]]]
+    assert Resize((3,), "linear", "tf_crop_and_resize", crop=((0.0, 1.0),)).forward(x).tolist() == x.tolist()

@@ -309,7 +309,7 @@ def test_the_third_partys_file_runs_against_captum():
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-c", os.devnull, str(ROOT / "docs/third_party_test.py")],
                           cwd=ROOT / "docs", capture_output=True, text=True, env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'backends'}"})
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "9 xfailed" in done.stdout
+    assert "12 xfailed" in done.stdout
 
 
 def test_the_third_partys_file_is_short():

@@ -10,7 +10,7 @@ import pytest
 from xaicore import Builder
 from xaicore.errors import Inapplicable
 from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize
-from xaicore.rules.linear import Affine, negative, positive, ratio, same, square, zeros
+from xaicore.rules.linear import Affine, negative, passed, positive, ratio, same, square, zeros
 from xaicore.rules.lrp import alpha_beta, epsilon, flat, gamma, w_square, z_box, z_plus
 from xaicore.trace import forward
 
@@ -113,3 +113,16 @@ def test_a_share_is_a_number_where_the_ratio_is_none(name, dtype, layer):
     assert np.abs(exact[0]).max() > 1
     for one, two in zip(found, exact):                                  # sums of ten products at most, whose cancellation is some hundredfold
         assert np.abs(one - two).max() <= 1e3 * np.finfo(dtype).eps * max(np.abs(two).max(), 1)
+
+
+def test_shares_whose_quotient_is_no_float():
+    """One input of each neuron: all of R is its own, whatever z is. R / z is 1e310, 1e450, 1e316 and 2; the powers of two round nothing."""
+    r, z = np.array([[1e10, 1e150, -1e16, 4.0]]), np.array([[1e-300, 1e-300, 1e-300, 2.0]])
+    with np.errstate(over="raise"):
+        (found,) = passed(lambda s: (z * s,), r, z, 0)
+        assert np.allclose(found, r, rtol=1e-15, atol=0)
+        (stable,) = passed(lambda s: (z * s,), r, z, 1e-300)
+        assert np.allclose(stable, r * z / (z + 1e-300), rtol=1e-15, atol=0)
+        assert passed(lambda s: (s, None), r[:, 3:], z[:, 3:], 0)[1] is None
+        with pytest.raises(FloatingPointError):
+            passed(lambda s: (s,), r, z, 0)                             # what overflows itself stays an error

@@ -14,7 +14,7 @@ from xaicore.rules import RULE_SETS, lrp, op, weighted
 from xaicore.rules.deeplift import rescale, same_rest, single
 from xaicore.rules.guided import deconvnet
 from xaicore.rules.lrp import epsilon, identity, route
-from xaicore.rules.ruleset import MEASURES, Pair, Rule, RuleSet, total
+from xaicore.rules.ruleset import MEASURES, Pair, Rule, RuleSet, _Asked, total
 from xaicore.rules.select import Selector, View, affine, anything, first, last, named, routes
 from xaicore.rules.sources import SOURCES
 from xaicore.trace import activity
@@ -110,6 +110,59 @@ def test_who_wants_the_same_gets_the_same_object():
     assert lrp.lrp_epsilon().prepare(graph) is not one
     assert deconvnet().prepare(graph, known=known) is graph
     assert len(known) == 2                                              # what each of the two wants: folded, or as it was
+
+
+class Lazy(dict):
+    """Shapes that say how often they were looked up: a run that was put off until then."""
+
+    looked = 0
+
+    def __getitem__(self, name):
+        self.looked += 1
+        return super().__getitem__(name)
+
+
+def test_a_run_is_asked_for_only_where_a_shape_is_needed():
+    """And then each time, also where the answer is known, so that its errors do not depend on what was asked before."""
+    graph, without = net(ReLU()), mlp_without()
+    for g, needed in ((graph, True), (without, False)):
+        known = {}
+        for _ in range(2):
+            shapes = Lazy(shapes_of(g))
+            lrp.lrp_epsilon().prepare(g, shapes, known)
+            assert bool(shapes.looked) is needed
+
+
+def mlp_without():
+    b = Builder()
+    return b.build(b.add(ReLU(), b.add(Dense(), b.input("x", (None, 4)), b.param("w", np.ones((3, 4)))), name="relu"))
+
+
+def test_who_looks_at_shapes_is_noticed():
+    for look, noticed in ((lambda s: s["x"], True), (list, True), (lambda s: "x" in s, False), (len, False)):
+        shapes = _Asked({"x": (1, 2)})
+        assert not shapes.asked
+        look(shapes)
+        assert shapes.asked is noticed
+    assert "y" not in shapes
+    assert len(_Asked(None)) == 0
+
+
+def test_a_changed_copy_has_no_key():
+    plain = lrp.lrp_epsilon()
+    rules = plain.known_as("mine")
+    assert (rules.key, rules.before((op(ReLU), identity)).key) == ("mine", None)
+    assert rules == plain
+
+
+def test_rule_sets_without_a_key_share_no_plan():
+    graph = mlp_without()
+    one, other = (RuleSet("r", "relevance", ((op(Dense, ReLU), rule),)) for rule in (identity, route))
+    assert [r.plan(graph).rule(graph.nodes[0]) for r in (one, other)] == [identity, route]
+    known = one.known_as("k")
+    assert known.plan(graph).rows is known.plan(graph).rows
+    with pytest.raises(UncoveredNode, match="not part of this plan"):
+        one.plan(graph, target=graph.nodes[0].name).rule(graph.nodes[1])
 
 
 def tops(constant: bool):

@@ -184,7 +184,7 @@ class ToInt(Blocking):
     def forward(self, *xs: Array) -> Array:
         (x,) = xs
         if x.dtype.kind in "fO":
-            refuse(~((x > -(2**63)) & (x < 2**63)), x, "ToInt", "a finite number within int64 is expected")
+            refuse(~((x >= -(2**63)) & (x < 2**63)), x, "ToInt", "a finite number within int64 is expected")
         return x.astype(np.int64)
 
 

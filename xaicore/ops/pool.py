@@ -167,7 +167,7 @@ class MaxPool(_Max, Window):
         x, (_, _, edges, places, apart) = xs[0], placed(self, xs[0].shape)
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
         padded = pad_spatial(x, edges)
-        back, free = np.zeros_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
+        back, free = np.empty_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
         back[...] = scalar(0, x)
         takes, plain = np.empty_like(free), not is_exact(g) and bool(np.isfinite(g).all())
         routed = np.empty_like(g) if plain and not apart else g
