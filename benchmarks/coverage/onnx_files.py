@@ -151,7 +151,20 @@ def onnx_subject(
         laid = [[y[None] if unbatched else laid_out(y, graph.meta.get(f"shape.{k}")) for k, y in zip(graph.outputs, row)] for row in rows]
         return [np.concatenate(pair) for pair in zip(*laid)]
 
-    return Subject(convert, feeds, outputs, leaf=leaf, limit=FLOAT32, zeros=zeros)
+    return Subject(convert, feeds, outputs, emitted=by_autograd, leaf=leaf, limit=FLOAT32, zeros=zeros)
+
+
+def by_autograd(graph: Graph, feeds: Mapping[str, Array], seeds: Sequence[Array]) -> Mapping[str, Array]:
+    """The gradient of the graph's floating inputs by torch, of the torch model that the graph is written as."""
+    import torch
+    import xaicore_torch
+
+    fed = {k: torch.from_numpy(np.asarray(x)).requires_grad_(k in graph.float_inputs) for k, x in feeds.items()}
+    found = xaicore_torch.emit(graph)(*fed.values())
+    ys = found if isinstance(found, tuple) else (found,)
+    total = sum((y * torch.from_numpy(s)).sum() for y, s in zip(ys, seeds, strict=True) if y.requires_grad)
+    leaves = {k: t for k, t in fed.items() if t.requires_grad}
+    return {k: g.numpy() for k, g in zip(leaves, torch.autograd.grad(total, list(leaves.values())))}
 
 
 # ----- the light models of the onnx package -------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
         try:
             found[name] = _one_route(build(), again, feeds, own, itself, target, subject)
         except Exception as error:                              # whatever it is, it is this route's result
-            found[name] = {"error": f"{type(error).__name__}: {error}"[:600]}
+            found[name] = {"error": _words(error)[:600]}
         note({"routes": found})
 
 
@@ -121,6 +121,13 @@ def _bytes(x: Array) -> bytes:
 def _rounded(op: Op) -> Op:
     numbers = {f.name: getattr(op, f.name) for f in fields(op)}
     return replace(op, **{k: float(np.float32(v)) for k, v in numbers.items() if isinstance(v, float)})
+
+
+def _words(error: BaseException) -> str:
+    """The error that was first: torch's exporter wraps it in pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"
 
 
 # ----- attributions -----------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ samples of noise; its output must differ between the two by {SENSITIVITY:g} of i
 | column | what it says |
 |---|---|
 | forward | largest difference from the framework's output over its largest entry; at most 1e-9, or 1e-6 where the model itself computes in float32; 1e-4 for ONNX, against onnxruntime in float32 |
-| gradient | the same for the gradient of a random projection of all outputs, against autograd; at most {GRADIENT:g}, 1e-7 with a hard sigmoid (whose slope torch rounds to float32), 1e-5 where the model computes in float32; ONNX files against central differences of the graph's forward pass along random directions, 1e-5 |
+| gradient | the same for the gradient of a random projection of all outputs, against autograd; at most {GRADIENT:g}, 1e-7 with a hard sigmoid (whose slope torch rounds to float32), 1e-5 where the model computes in float32; ONNX files against central differences of the graph's forward pass along random directions, 1e-5, or where that pass is too steep for them (basic-pitch) against autograd of the torch model that the graph is written as |
 | LRP conserves | the largest error of Σ R over f(x), for `lrp.gamma` with γ = 100, ε = 0, `bias="ignore"`, `attention="cp"`, at most {SUMS:g}; else what stayed where |
 | DeepLIFT completes | the same for `deeplift.rescale` against zeros, over f(x) - f(0) |
 | s, GiB | everything together, on one core of a machine that others use too; the largest resident memory |

@@ -95,7 +95,7 @@ def torch_subject(
         return worst[0], worst[1]
 
     return Subject(
-        convert, feeds, outputs, gradient, rounding, leaf, float32=float32, reduced=reduced, plain=plain,
+        convert, feeds, outputs, gradient, rounding=rounding, leaf=leaf, float32=float32, reduced=reduced, plain=plain,
         routes={"ONNX": lambda: through_onnx(exported(), inputs)}, facts={"parameters": sum(p.numel() for p in model.parameters()), **facts})
 
 
