@@ -88,19 +88,20 @@ def _reasons(
 ) -> dict[str, str]:
     """For each method that differs, what of these makes it the same; "" if nothing does.
 
+    "ties"     the baseline is noise of a thousandth: on zeros all windows of a picture see the same, and rounding chooses among their maxima
     "float32"  the numbers that stand in the model's code (a scale, the slope of a hard sigmoid, the ε of a norm, the deviations of a
                Rescaling), which the file holds in float32, are rounded so in the graph too
     "eps"      the stabiliser is 1e-12: one graph has several operators where the other has one, and each stabilises its sum
     """
     found = dict.fromkeys(far, "")
     singles = [_single(graph, other, *which) for which in ((True, False), (False, True), (True, True))]
-    small = {"eps": 1e-12}
-    for reason, mine, eps in (
-        *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
+    small, noise = {"eps": 1e-12}, {"noise": 1e-3}
+    for reason, mine, how in (
+        ("ties", graph, noise), *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
     ):
-        left = [k for k in far if not found[k] and (not eps or k.startswith("lrp."))]
+        left = [k for k in far if not found[k] and (how is not small or k.startswith("lrp.")) and (how is not noise or k.startswith("deeplift."))]
         if left:
-            ours, theirs = (_by_route(g, x, target, subject, left, eps) for g, x in ((mine, feeds), (other, fed)))
+            ours, theirs = (_by_route(g, x, target, subject, left, how) for g, x in ((mine, feeds), (other, fed)))
             found |= {k: reason for k in left if _distance(theirs[k], ours[k]) <= max(SAME, ROUNDING * itself(k))}
     return found
 
@@ -153,9 +154,11 @@ def _attributions(
     graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], target: Any, subject: Subject, which: Any = METHODS,
     settings: Mapping[str, Any] | None = None,
 ) -> dict[str, list[Array]]:
-    """Method -> one attribution for each explained input, of one sample where the batch is free."""
-    other = bool(subject.leaf) or not subject.zeros
-    base: Any = {k: feeds[k][::-1] for k in wrt} if other else 0
+    """Method -> one attribution for each explained input, of one sample where the batch is free. "noise" among the settings: as baseline."""
+    settings = dict(settings or {})
+    noise, rng = settings.pop("noise", 0), np.random.default_rng(2)
+    other = bool(subject.leaf) or not subject.zeros or bool(noise)
+    base: Any = {k: noise * rng.standard_normal(feeds[k].shape) if noise else feeds[k][::-1] for k in wrt} if other else 0
     (output, weights), free = target, all(spec.shape[0] is None for spec in graph.inputs.values())
     if free:
         base = {k: v[:1] for k, v in base.items()} if other else 0
@@ -163,7 +166,7 @@ def _attributions(
     found = {}
     for method in (m for m in METHODS if m in which):
         more = {"baseline": base} if "baseline" in xc.METHODS[method].settings else {}
-        a = xc.explain(graph, dict(feeds), method, (graph.outputs[output], weights), wrt=list(wrt), keep="inputs", **{**METHODS[method], **more, **(settings or {})})
+        a = xc.explain(graph, dict(feeds), method, (graph.outputs[output], weights), wrt=list(wrt), keep="inputs", **{**METHODS[method], **more, **settings})
         found[method] = [np.asarray(a[k])[:1] for k in wrt]
     return found
 
