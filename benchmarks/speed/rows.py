@@ -19,7 +19,7 @@ from xaicore import Graph
 if TYPE_CHECKING:
     import torch
 
-TARGET = 5
+TARGET, TINY = 5, 1e-16
 Ours = Callable[[Graph, np.ndarray, str], np.ndarray]
 Peer = Callable[["torch.nn.Module", "torch.Tensor"], Callable[[], Any]]
 
@@ -60,7 +60,7 @@ def forward(graph: Graph, x: np.ndarray, speed: str) -> np.ndarray:
 
 
 def four(graph: Graph, x: np.ndarray, speed: str) -> np.ndarray:
-    methods = ["gradient", "guided_backprop", ("lrp.epsilon", {"eps": 1e-9}), "lrp.epsilon_plus"]
+    methods = ["gradient", "guided_backprop", ("lrp.epsilon", {"eps": TINY}), "lrp.epsilon_plus"]
     return np.stack([np.asarray(v[0]) for v in xc.explain_all(graph, x, methods, [TARGET], keep="inputs", speed=speed).values()])
 
 
@@ -123,6 +123,24 @@ def captum(name: str, make: Mapping[str, Any] | None = None, **settings: Any) ->
     return peer
 
 
+def captum_lrp(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
+    """captum's LRP with next to no stabiliser: its own, 1e-9, stands at pools too, where ours has none, and deep activations are small."""
+    import torch
+    from captum.attr import LRP
+    from captum.attr._utils.lrp_rules import EpsilonRule
+
+    own = copy.deepcopy(model)
+    explainer = LRP(own)
+
+    def run() -> Any:
+        for m in own.modules():                                          # it forgets them after each call
+            if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear, torch.nn.MaxPool2d)):
+                m.rule = EpsilonRule(epsilon=TINY)
+        return explainer.attribute(x.clone().requires_grad_(), target=TARGET).detach().numpy()
+
+    return run
+
+
 def noisy(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
     from captum.attr import NoiseTunnel, Saliency
 
@@ -154,7 +172,7 @@ def grad_cam(graph: Graph, x: np.ndarray, speed: str) -> np.ndarray:
 def zennit(composite: str, rule: str = "", **settings: Any) -> Peer:
     """A composite with canonizers that merge batch normalisation, and skip connections as modules, which it needs.
 
-    ``rule`` is that of the convolutions. It and the rule of the first layer get a stabiliser of 1e-12: ours add nothing there, zennit
+    ``rule`` is that of the convolutions. It and the rule of the first layer get a stabiliser of 1e-16: ours add nothing there, zennit
     1e-6. Sums and average pools have 1e-6 in both.
     """
     def peer(model: torch.nn.Module, x: torch.Tensor) -> Callable[[], Any]:
@@ -176,10 +194,10 @@ def zennit(composite: str, rule: str = "", **settings: Any) -> Peer:
                 block.forward = types.MethodType(lambda self, v: self.add(torch.stack([v, self.main(v)], -1)), block)
         given = {k: v(x) if callable(v) else v for k, v in settings.items()}
         options = {"AlphaBeta": {"alpha": 2.0, "beta": 1.0}, "Gamma": {"gamma": 0.25}}.get(rule, {})
-        table = [(Convolution, getattr(zennit.rules, rule)(stabilizer=1e-12, **options))] if rule else None
+        table = [(Convolution, getattr(zennit.rules, rule)(stabilizer=TINY, **options))] if rule else None
         first = {"EpsilonPlusFlat": zennit.rules.Flat, "EpsilonGammaBox": zennit.rules.ZBox}.get(composite)
         if first is not None:
-            given["first_map"] = [(Linear, first(stabilizer=1e-12, **given))]
+            given["first_map"] = [(Linear, first(stabilizer=TINY, **given))]
         made = getattr(composites, composite)(canonizers=[SequentialMergeBatchNorm()], layer_map=table, **given)
         classes = own(x).shape[-1]
         seed = torch.eye(classes, dtype=x.dtype)[[TARGET] * len(x)]
@@ -254,7 +272,7 @@ ROWS = (
         {"VGG16": (1.1, 0.65), "ResNet50": (0.9, 0.85), "BERT-like": (1.1, None), "ViT-like": (1.1, None), "LeNet": (0.4, None), "MLP": (0.4, None)}),
     Row("gradient", "torch, channels last", explained("gradient"), channels_last(torch_gradient), ("ResNet50", "VGG16"), 2),
     Row("guided_backprop", "captum", explained("guided_backprop"), captum("GuidedBackprop"), PLAIN, 2),
-    Row("lrp.epsilon", "captum LRP", explained("lrp.epsilon", eps=1e-9), captum("LRP"), ("MLP", "VGG16"), 2, {"VGG16": (0.70, 0.40)}),
+    Row("lrp.epsilon", "captum LRP", explained("lrp.epsilon", eps=TINY), captum_lrp, ("MLP", "VGG16"), 2, {"VGG16": (0.70, 0.40)}),
     Row("lrp.epsilon_plus", "zennit EpsilonPlus", explained("lrp.epsilon_plus"), zennit("EpsilonPlus", "ZPlus"), RESIDUAL, 3, ZPLUS),
     Row("lrp.epsilon_plus_flat", "zennit EpsilonPlusFlat", explained("lrp.epsilon_plus_flat"), zennit("EpsilonPlusFlat", "ZPlus"), ("LeNet", "VGG16"), 3),
     Row("lrp.epsilon_alpha2_beta1", "zennit EpsilonAlpha2Beta1", explained("lrp.epsilon_alpha2_beta1"), zennit("EpsilonAlpha2Beta1", "AlphaBeta"),
@@ -266,11 +284,11 @@ ROWS = (
     Row("integrated_gradients, 50", "captum", *path(50), ALL, 100, {"VGG16": (1.0, 0.65), "LeNet": (0.5, None), "MLP": (0.2, None)}, check=path(4)),
     Row("smoothgrad, 10", "captum NoiseTunnel", explained("smoothgrad", samples=10), noisy, (*PLAIN, "BERT-like"), 20, apart="each draws its own noise"),
     Row("occlusion 4 x 4", "captum", *windows(4, 4, 49, 1), ("LeNet",), 50, kinks=False, limit=SUMS),
-    Row("occlusion 15 x 15, stride 8", "captum", *windows(15, 8, 8), ("VGG16",), 730, {"VGG16": (0.20, 0.12)}, check=windows(15, 24, 8), limit=SUMS),
+    Row("occlusion 15 x 15, stride 8", "captum", *windows(15, 8, 8), ("VGG16",), 730, {"VGG16": (0.20, 0.12)}, check=windows(15, 15, 8), limit=SUMS),
     Row("kernel_shap, 1000 of 49 groups", "captum", kernel_shap, captum("KernelShap", feature_mask=patches(7), n_samples=1000, perturbations_per_eval=100),
         ("MLP", "LeNet"), 1000, {"MLP": (0.08, None), "LeNet": (0.20, None)}, apart="each draws its own coalitions"),
     Row("grad_cam", "captum LayerGradCam", grad_cam, cam, ("VGG16", "ResNet50"), 1),
     Row("four methods", "captum x 3, zennit", four,
-        several(captum("Saliency", abs=False), captum("GuidedBackprop"), captum("LRP"), zennit("EpsilonPlus", "ZPlus")), ("MLP", "VGG16"), 8,
+        several(captum("Saliency", abs=False), captum("GuidedBackprop"), captum_lrp, zennit("EpsilonPlus", "ZPlus")), ("MLP", "VGG16"), 8,
         {"VGG16": (0.50, 0.28)}),
 )

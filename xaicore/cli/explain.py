@@ -58,6 +58,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_arithmetic(how)
     how.add_argument("--batch-size", type=_batch_size, metavar="N",
                      help="evaluations at once (default: what fits 256 MiB; auto: what keeps below --max-bytes, or exit code 4)")
+    how.add_argument("--workers", type=int, metavar="N",
+                     help="threads for the evaluations of one explanation (default: those of linear algebra); results do not depend on it")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")
     many = parser.add_argument_group("several inputs")
     many.add_argument("--jobs", type=int, metavar="N", help="processes (default 1); results do not depend on it")
@@ -87,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     feeds = inputs.read_input(args.input, graph, pixels)
     based = _baseline(args.baseline, graph, feeds, wanted, pixels)
     results = explained(graph, feeds, wanted, target=target, output=args.output, layer=args.layer, batch_size=args.batch_size,
-                        seed=args.seed, baseline=based, background=_background(args.background, graph, wanted, pixels), pixels=pixels)
+                        workers=args.workers, seed=args.seed, baseline=based,
+                        background=_background(args.background, graph, wanted, pixels), pixels=pixels)
     product = outputs.Product(results, _title(graph, args), command(args), args.over, args.one_scale)
     outputs.write_all(paths, product)
     if args.json:

@@ -17,6 +17,8 @@ from xaicore.methods.games import backgrounds
 from xaicore.methods.memory import family_of, fitting
 from xaicore.methods.table import METHODS, Method
 from xaicore.methods.task import Progress, Task, make_task, retargeted
+from xaicore.methods.workers import checked as workers_of
+from xaicore.methods.workers import one_thread_each
 from xaicore.numerics import Array
 from xaicore.rules.ruleset import RuleSet
 
@@ -28,7 +30,7 @@ def explain(
     layer: str | Sequence[str] | None = None,
     keep: Any = "all", batch_size: int | Literal["auto"] | None = None, progress: bool | Progress | None = None,
     wrt: Sequence[str] | None = None,
-    speed: str = "exact", **settings: Any,
+    speed: str = "exact", workers: int | None = None, **settings: Any,
 ) -> Attribution:
     """The attribution of ``method`` for what the graph says about ``x``.
 
@@ -44,6 +46,8 @@ def explain(
               "auto": as many as keep the estimated peak below the limit on bytes (--max-bytes; ``methods.memory``), or TooLarge
     progress  True for a bar, or a function of (done, count)
     speed     "exact": direct sums; "fast": Winograd's for 3 x 3 convolutions, whose rounding error is up to some twenty times larger
+    workers   threads for evaluations that do not depend on each other (batches of ``batch_size``), no more than there are processors; the
+              bytes of the result are the same for every number. None: one, and whatever threads linear algebra takes
     keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
     settings  the method's own, see xc.METHODS[id].settings
 
@@ -52,12 +56,14 @@ def explain(
     """
     started = time.perf_counter()
     row = _method(method)
-    checked = _settings(row, settings, speed)
+    checked, threads = _settings(row, settings, speed), workers_of(workers)
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
     size = fitting(graph, x, family_of(row, checked, method), row.slow, row.id) if batch_size == "auto" else batch_size
     task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free, _rules_of(row, checked))
     checked = _range_of_input(task, row, checked, reached)
-    return _described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started)
+    with one_thread_each(threads):
+        answer = _answer(row, graph, replace(task, workers=threads), reached, checked)
+    return _described(answer, row, checked, layer, output, speed, started)
 
 
 def explain_all(

@@ -5,7 +5,7 @@ The one place for every method that takes parts away: ablation, LIME, Shapley va
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from xaicore.methods.local import scores_near
 from xaicore.methods.propagate import channels_last
 from xaicore.methods.sweep import chosen, parts_of, quiet, reference
 from xaicore.methods.task import BUDGET, Task
+from xaicore.methods.workers import in_order
 from xaicore.numerics import Array, filled, matmul, rationals, scalar
 
 Coalitions: TypeAlias = Array
@@ -77,11 +78,16 @@ class Game:
             return self._scores_behind(front, count, make)
         silent, b = quiet(self.task), self.backgrounds
         sums = filled((self.task.size * count,), 0, self.task.weights)
-        for part in parts_of(self.task, len(sums) * b):
-            cell, back = np.divmod(np.arange(part.start, part.stop), b)
-            n, k = np.divmod(cell, count)
-            there = make(k)
-            np.add.at(sums, cell, silent.at({name: self._mixed(name, there, n, back) for name in self.task.wrt}, n))
+
+        def points() -> Iterator[tuple[Array, Array, dict[str, Array]]]:
+            for part in parts_of(self.task, len(sums) * b):
+                cell, back = np.divmod(np.arange(part.start, part.stop), b)
+                n, k = np.divmod(cell, count)
+                there = make(k)
+                yield cell, n, {name: self._mixed(name, there, n, back) for name in self.task.wrt}
+
+        for (cell, _, _), f in in_order(self.task.workers, lambda point: silent.at(point[2], point[1]), points()):
+            np.add.at(sums, cell, f)
         return self._mean(sums.reshape(self.task.size, count))
 
     def _front(self, count: int) -> str | None:
@@ -104,15 +110,17 @@ class Game:
             values = evaluate(before, {k: feeds[k] for k in before.inputs})[front]
             parts = np.concatenate([values[:1], values[1:] - values[:1]]).reshape(len(values), -1).T     # of nobody, then of each player
             step = max(1, min(task.batch_size, CACHE // values[0].nbytes))
-            for at in range(0, count, step):
+            batches = (np.arange(at, min(at + step, count)) for at in range(0, count, step))
+
+            def behind(point: tuple[Array, Coalitions], n: int = n, parts: Array = parts, shape: Any = values.shape[1:]) -> Array:
+                there = np.concatenate([np.ones((len(point[1]), 1), dtype=bool), point[1]], axis=1)
+                mixed = matmul(parts, numbers(there, parts).T).reshape(*shape, len(there))
+                return silent.at({front: np.moveaxis(mixed, -1, 0)}, np.full(len(there), n))      # the batch last in memory: long runs
+
+            for (k, _), f in in_order(task.workers, behind, ((k, make(k)) for k in batches)):
+                sums[n, k] += f
                 if task.progress is not None:
-                    task.progress((n * b + back) * count + at, task.size * b * count)
-                k = np.arange(at, min(at + step, count))
-                there = np.concatenate([np.ones((len(k), 1), dtype=bool), make(k)], axis=1)
-                mixed = matmul(parts, numbers(there, parts).T).reshape(*values.shape[1:], len(k))
-                sums[n, k] += silent.at({front: np.moveaxis(mixed, -1, 0)}, np.full(len(k), n))       # the batch last in memory: long runs
-        if task.progress is not None:
-            task.progress(sums.size * b, sums.size * b)
+                    task.progress((n * b + back) * count + int(k[-1]) + 1, task.size * b * count)
         return self._mean(sums)
 
     def _mean(self, sums: Array) -> Array:

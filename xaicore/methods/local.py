@@ -29,8 +29,9 @@ import numpy as np
 from xaicore.graph.graph import Graph, Node
 from xaicore.graph.run import run_node
 from xaicore.methods.sights import Boxes, Sight, inside, padding, sights
-from xaicore.methods.sweep import scores
+from xaicore.methods.sweep import parts_of, scores
 from xaicore.methods.task import Feeds, Task
+from xaicore.methods.workers import in_order
 from xaicore.numerics import Array
 from xaicore.ops import AvgPool, Conv, Dense, Identity, MaxPool, Op
 from xaicore.trace import Trace, forward
@@ -63,14 +64,14 @@ def scores_near(task: Task, known: Feeds, rows: Array, make: Make) -> Array:
     order = np.lexsort(np.concatenate([reach[k].size for k in view.sees], axis=1).T)
     step = max(1, min(MOST, int(task.batch_size * room)))
     found = np.empty(len(rows), dtype=task.weights.dtype)
-    for at in range(0, len(rows), step):
-        if task.progress is not None:
-            task.progress(at, len(rows))
-        these = order[at:at + step]
-        value = view.evaluate(rows[these], make(these), {k: boxes.rows(these) for k, boxes in reach.items()})
-        found[these] = task.scores(value, rows[these])
-    if task.progress is not None:
-        task.progress(len(rows), len(rows))
+    points = ((order[part], make(order[part])) for part in parts_of(replace(task, batch_size=step), len(rows)))
+
+    def evaluated(point: tuple[Array, Feeds]) -> Array:
+        these, feeds = point
+        return task.scores(view.evaluate(rows[these], feeds, {k: boxes.rows(these) for k, boxes in reach.items()}), rows[these])
+
+    for (these, _), f in in_order(task.workers, evaluated, points):
+        found[these] = f
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from xaicore.errors import InputError, UnknownName, nearest
 from xaicore.methods.task import Feeds, Task
+from xaicore.methods.workers import in_order
 from xaicore.numerics import Array
 
 Make = Callable[[slice], Feeds]
@@ -22,14 +23,16 @@ Make = Callable[[slice], Feeds]
 def sweep(task: Task, rows: Array, make: Make) -> Iterator[tuple[slice, dict[str, Array], Array]]:
     """(range, ∇f, f) for one batch of points after the other; ``rows`` (M,) names the sample whose target counts."""
     silent = quiet(task)
-    for part in parts_of(task, len(rows)):
-        yield part, *silent.gradients(make(part), rows[part])
+    points = ((part, make(part)) for part in parts_of(task, len(rows)))
+    for (part, _), found in in_order(task.workers, lambda point: silent.gradients(point[1], rows[point[0]]), points):
+        yield part, *found
 
 
 def scores(task: Task, rows: Array, make: Make) -> Array:
     """f at M points, shape (M,)."""
     silent = quiet(task)
-    return np.concatenate([silent.at(make(part), rows[part]) for part in parts_of(task, len(rows))])
+    points = ((part, make(part)) for part in parts_of(task, len(rows)))
+    return np.concatenate([f for _, f in in_order(task.workers, lambda point: silent.at(point[1], rows[point[0]]), points)])
 
 
 def quiet(task: Task) -> Task:

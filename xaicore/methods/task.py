@@ -67,6 +67,7 @@ class Task:
     keep: Any = "all"
     trace: Trace | None = field(default=None, repr=False)
     memo: Memo = field(default_factory=lambda: Memo(), repr=False)
+    workers: int | None = None
 
     @property
     def size(self) -> int:
