@@ -111,6 +111,18 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else(page: str) -> 
     assert read.of("noscript")
 
 
+def test_the_cards_of_all_that_is_on_the_page(page: str, results: dict[str, Any]) -> None:
+    """Methods, the rules that decided, the operators of the rows; as text, not among the data."""
+    assert page.startswith("<!doctype html>")
+    p = passage_of(results["lrp.epsilon"], 1)
+    rules = {rule.label.split("(")[0] for _, _, rule in p.plan.rows.values()}
+    operators = {row["op"] for row in stored(page)["rows"]} - {"input"}
+    assert {"epsilon", "identity"} <= rules
+    for name in (*METHODS, *rules, *operators):
+        assert f"<summary>{name}: " in page, name
+    assert stored(page)["cards"] == {}
+
+
 def test_hostile_names_are_text() -> None:
     evil = EVIL + "\x1b[2J</script>"
     graph = replace(renamed(cnn("grey", 1, 8), "conv", evil), name=evil)

@@ -21,7 +21,9 @@ from xaicore.methods.unit import Known, Unit, passage_of, unit_of, values_of
 from xaicore.numerics import Array
 from xaicore.ops import OPS
 from xaicore.oracle.cards import card, sections
-from xaicore.oracle.more_cards import operator_card
+from xaicore.oracle.more_cards import Sections, operator_card
+from xaicore.oracle.rule_cards import rule_card
+from xaicore.oracle.rule_ideas import RULE_IDEAS
 from xaicore.oracle.tolerance import largest, tolerance
 from xaicore.rules.linear import Affine
 from xaicore.rules.ruleset import RuleSet, total
@@ -217,13 +219,19 @@ def data(results: Mapping[str, Attribution], sample: int = 0, rules: Mapping[str
                      "shape": [int(k) for k in shapes[n]], "height": g.height, "width": g.width, "how": g.how, "y": y,
                      "from": sorted(names.index(i) for i in _ancestors(nodes, n, set(names)))})
     shown = [t for t in dict.fromkeys(str(r["op"]) for r in rows) if t in OPS]
+    used = dict.fromkeys(rule.label.split("(")[0] for c in columns if c.p is not None for _, _, rule in c.p.plan.rows.values())
     return {
-        "operators": [[t, [[clean(heading), [clean(line) for line in lines]] for heading, lines in operator_card(t)]] for t in shown],
+        "cards": {"The rules": [[k, _texts(rule_card(k))] for k in used if k in RULE_IDEAS],
+                  "The operators": [[t, _texts(operator_card(t))] for t in shown]},
         "explained": clean(first.explained), "output": float(first.output[sample]), "rows": rows,
         "methods": [_method(c, sample) for c in columns],
         "cells": [[None if n not in c.at else _cell(c, n, grids[n], books_of[k].get(n), most, stored[k]) for n in names]
                   for k, c in enumerate(columns)],
     }
+
+
+def _texts(card: Sections) -> list[list[Any]]:
+    return [[clean(heading), [clean(line) for line in lines]] for heading, lines in card]
 
 
 def _ancestors(nodes: Mapping[str, Any], name: str, shown: set[str]) -> set[str]:

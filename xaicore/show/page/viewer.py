@@ -51,7 +51,7 @@ def viewer(
     d = data(results, sample, rules)
     style, script = file_text("style.css") + file_text("viewer.css"), file_text("viewer.js")
     inputs = _inputs(results, sample, tokens)
-    drawn = {**d, "operators": [], "methods": [{**m, "card": []} for m in d["methods"]]}            # cards stand in the page as text
+    drawn = {**d, "cards": {}, "methods": [{**m, "card": []} for m in d["methods"]]}            # cards stand in the page as text
     return template("viewer.html.j2").render(
         title=clean(title), d=d, data=_json(drawn), style=style, style_hash=_hash(style), script=script, script_hash=_hash(script),
         command=clean(command), version=clean(version), inputs=inputs, photo=any(part["photo"] for part in inputs),
