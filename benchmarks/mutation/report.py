@@ -41,7 +41,7 @@ def summary(known: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _line(scope: str, mine: Verdicts, drawn: int, of: int, seed: int) -> str:
+def _line(scope: str, mine: Verdicts, drawn: int, of: int, seed: int | str) -> str:
     oracle, tests, alive = counts(mine.values())
     total = oracle + tests + alive
     low, high = interval(oracle + tests, total)
@@ -54,11 +54,11 @@ def write(found: Sequence[Mapping[str, Any]]) -> None:
     """docs/mutation.md from verdicts."""
     verdicts = {k: v for known in found for k, v in known["verdicts"].items()}
     of = {k: v for known in found for k, v in known["of"].items()}
-    total = {"verdicts": verdicts, "of": of}
     alive = {k: v for k, v in verdicts.items() if v["status"] in ("survived", "not executed")}
     said = {k: reason(k) for k in alive}
     harmless = [k for k, r in said.items() if r and not r.startswith(GAP)]
-    lines = [HEAD, "```text", *(line for line in summary(total).splitlines() if not line.startswith(" ")), "```", ""]
+    said_of = [line for known in found for line in summary(known).splitlines() if not line.startswith(" ")]
+    lines = [HEAD, "```text", *said_of, *_together(found, verdicts), "```", ""]
     for scope in of:
         mine = {k: v for k, v in verdicts.items() if k.startswith((scope + ".", scope + ":"))}
         oracle, tests, left = counts(mine.values())
@@ -79,6 +79,18 @@ def write(found: Sequence[Mapping[str, Any]]) -> None:
               f"{waiting} survivors met no test of the family, or were not asked of it.", "",
               *_listed({k: "" for k, r in said.items() if not r})]
     (ROOT / "docs/mutation.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _together(found: Sequence[Mapping[str, Any]], verdicts: Verdicts) -> list[str]:
+    """A line for each package of which several samples were drawn."""
+    lines = []
+    for scope, (of, _) in {k: v for known in found for k, v in known["of"].items()}.items():
+        several = [known for known in found if scope in known["of"]]
+        if len(several) > 1:
+            mine = {k: v for k, v in verdicts.items() if k.startswith((scope + ".", scope + ":"))}
+            seeds = " and ".join(str(known["of"][scope][1]) for known in several)
+            lines.append(_line(scope, mine, len(mine), of, seeds))
+    return lines
 
 
 def _listed(found: Mapping[str, str]) -> list[str]:
