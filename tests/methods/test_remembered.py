@@ -143,3 +143,18 @@ def test_an_error_does_not_wait_for_a_first_call():
         said.append(str(caught.value))
         xc.explain(graph, large / 1e9, "lrp.epsilon", 0)
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("network", ["block", "several", "cnn", "maxima"])
+def test_what_arrives_is_all_that_came(network):
+    """Also where two nodes read one value, so that what came from each was measured before the two were added up."""
+    graph, feeds, target = NETWORKS[network]
+    a = xc.explain(graph, feeds, "lrp.epsilon", target)
+    for e in a.ledger:
+        whole = a.layers[e.node.name].reshape(len(e.arrived), -1).sum(axis=1)
+        assert np.allclose(e.arrived, whole, rtol=1e-12, atol=1e-12 * np.abs(whole).max())          # another order of some hundred terms
+    b = xc.explain(graph, feeds, "gradient", target)
+    values = trace.forward(b.graph, b.feeds).values
+    for e in b.ledger:
+        whole = (b.layers[e.node.name] * values[e.node.name]).reshape(len(e.arrived), -1).sum(axis=1)
+        assert np.allclose(e.arrived, whole, rtol=1e-12, atol=1e-12 * max(np.abs(whole).max(), 1e-300))
