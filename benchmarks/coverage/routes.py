@@ -16,9 +16,10 @@ import numpy as np
 import xaicore as xc
 from benchmarks.coverage.measure import ROUNDING, Array, Subject, _target
 from xaicore.graph import Graph
+from xaicore.graph.passes import expand
 from xaicore.graph.run import check_feeds
 from xaicore.methods.explain import from_layer
-from xaicore.ops import Op
+from xaicore.ops import Op, RMSNorm
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "gradient": {}, "lrp.epsilon": {}, "lrp.epsilon_plus": {}, "deeplift.rescale": {}, "integrated_gradients": {"steps": 4},
@@ -91,6 +92,8 @@ def _reasons(
     "ties"     the baseline is noise of a thousandth: on zeros all windows of a picture see the same, and rounding chooses among their maxima
     "float32"  the numbers that stand in the model's code (a scale, the slope of a hard sigmoid, the ε of a norm, the deviations of a
                Rescaling), which the file holds in float32, are rounded so in the graph too
+    "norm"     RMSNorm, which torch writes out of seven operators, is written out in the graph, too, where the rules of LRP are those of
+               squares and products; and the stabiliser is 1e-12
     "eps"      the stabiliser is 1e-12: one graph has several operators where the other has one, and each stabilises its sum
     """
     found = dict.fromkeys(far, "")
@@ -98,6 +101,7 @@ def _reasons(
     small, noise = {"eps": 1e-12}, {"noise": 1e-3}
     for reason, mine, how in (
         ("ties", graph, noise), *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
+        ("norm", expand(graph, (RMSNorm,)), small),
     ):
         left = [k for k in far if not found[k] and (how is not small or k.startswith("lrp.")) and (how is not noise or k.startswith("deeplift."))]
         if left:
