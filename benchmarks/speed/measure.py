@@ -42,7 +42,7 @@ def together(ours: Mapping[str, Callable[[], np.ndarray]], peer: Callable[[], np
     sides = {**ours, **({} if peer is None else {"": peer})}
     first = {k: _taken(f, 1) for k, f in sides.items()}
     slow = max(t for t, _ in first.values()) > SLOW
-    times = {k: 1 if slow else max(1, int(LEAST / max(_taken(f, 1)[0], 1e-6))) for k, f in sides.items()}
+    times = {k: 1 if first[k][0] > 5 * LEAST else max(1, int(LEAST / max(_taken(f, 1)[0], 1e-6))) for k, f in sides.items()}
     taken = [{k: t for k, (t, _) in first.items()}] if slow else [{k: _taken(f, times[k])[0] for k, f in sides.items()} for _ in range(rounds)]
     out = {}
     for k in ours:

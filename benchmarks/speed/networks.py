@@ -190,7 +190,7 @@ def network(name: str, seed: int = 0, size: int = 224) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             for t, low, high in ((module.running_mean, -0.2, 0.2), (module.running_var, 0.5, 1.5), (module.weight.data, 0.7, 1.3), (module.bias.data, -0.2, 0.2)):
                 t.uniform_(low, high)
-            module.eps = 1e-12                                               # zennit merges the norm and leaves its eps behind
+            module.eps = 1e-16                                               # zennit merges the norm and leaves its eps behind
     return model
 
 

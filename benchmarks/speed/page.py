@@ -58,7 +58,7 @@ Each command keeps its rows as they come and leaves out those that are kept for 
 ```bash
 unset OPENBLAS_CORETYPE
 python -m benchmarks --write --resume --networks "[MLB]*"
-python -m benchmarks --write --resume --networks "[LV]*-like"
+python -m benchmarks --write --resume --networks "ViT-like"
 python -m benchmarks --write --resume --networks "E*"
 python -m benchmarks --write --resume --networks "ResNet*"
 python -m benchmarks --write --resume --networks "VGG16"
