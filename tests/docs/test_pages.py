@@ -107,6 +107,8 @@ BEFORE = {"docs/many_machines.md": many, "docs/metrics.md": digits, "docs/orient
 @pytest.mark.parametrize(("name", "n", "text"), [pytest.param(*one, id=f"{one[0]}:{one[1]}") for one in every() if one[:2] not in NOT_RUN])
 def test_a_block_runs(name: str, n: int, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
+    if name in ("docs/photograph.md", "docs/vectors.md"):
+        pytest.importorskip("torch")
     before = BEFORE.get(name, protocol)(tmp_path)
     if name == "docs/subject_protocol.md":
         asked = [{"cmd": "start", "protocol": 1}, {"cmd": "run", "seq": 7, "x": {"x": [[1, 2]]}}, {"cmd": "stop"}]

@@ -135,6 +135,7 @@ def tried(target: Target, data: bytes, folder: Path) -> str:
     from xaicore.cli.guard import _memory
     from xaicore.errors import XaicoreError
 
+    folder.mkdir(parents=True, exist_ok=True)               # somebody may have swept /tmp in the middle of a long run
     path = folder / target.name
     path.write_bytes(data)
     try:
