@@ -48,7 +48,8 @@ def explain(
     speed     "exact": direct sums; "fast": Winograd's for 3 x 3 convolutions, whose rounding error is up to some twenty times larger
     workers   threads for evaluations that do not depend on each other (batches of ``batch_size``), no more than there are processors; the
               bytes of the result are the same for every number. None: one, and whatever threads linear algebra takes
-    keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods)
+    keep      inner values to keep in ``.layers``: "all", "inputs", or names (propagation methods); with "inputs" the ledger is kept
+              when somebody looks into it, by taking the pass again
     settings  the method's own, see xc.METHODS[id].settings
 
     Errors are XaicoreError and say what to do: UnknownName (with the nearest names), InputError, ShapeError,
