@@ -12,7 +12,6 @@ NORMED = "what is summed is divided by its sum"
 
 REASONS: dict[str, str] = {
     "rules.attention:_taylor_softmax: 0 -> 1 (2)": "a masked entry has s = 0 and no relevance, so that any finite number does in its place",
-    "rules.deeplift:slope: 0 -> 1 (5)": UNUSED,
     "rules.deeplift:slope: 1 -> 2 (4)": UNUSED,
     "rules.deeplift:same_rest.apply: not on and": "only speed: where nothing moved, y on the baseline is compared with itself",
     "rules.deeplift:softmax_rescale.apply: 0 -> 1 (4)": ONE,
@@ -26,6 +25,8 @@ REASONS: dict[str, str] = {
     "rules.patterns:_pattern: 1 -> 2 (2)": NORMED,
     "rules.patterns:_pattern: mean_xy - mean_x": "numerator and denominator change their sign together",
     "rules.ruleset:total: -x.strides": "only speed: the order in which axes stand for a sum over all of them",
+    "rules.ruleset:total: x.flags": "only speed: which of two forms of the same sum is taken",
+    "rules.linear:passed: np.abs(less)": "a neuron whose R / z is on the border is right in either pass",
     "ops.conv:adjoint_x: True -> False": EQUALLY_LONG,
     "ops.elementwise:LeakyReLU.value: x > 0": "at 0 both branches give 0",
     "ops.pool:Window.__post_init__: 1 -> 2": "a pool has no groups, and the function that checks them wants at least 1",

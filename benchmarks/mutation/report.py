@@ -59,6 +59,7 @@ def write(found: Sequence[Mapping[str, Any]]) -> None:
     harmless = [k for k, r in said.items() if r and not r.startswith(GAP)]
     said_of = [line for known in found for line in summary(known).splitlines() if not line.startswith(" ")]
     lines = [HEAD, "```text", *said_of, *_together(found, verdicts), "```", ""]
+    lines += [FIRST, ""] if any(known["of"].get("ops", ["", 0])[1] == 1 for known in found) else []
     for scope in of:
         mine = {k: v for k, v in verdicts.items() if k.startswith((scope + ".", scope + ":"))}
         oracle, tests, left = counts(mine.values())
@@ -103,6 +104,10 @@ def _listed(found: Mapping[str, str]) -> list[str]:
         out.append(f"| `{where}` | `{change}` |" + (f" {why} |" if why else ""))
     return out
 
+
+FIRST = """A sample whose survivors have got tests since says less of the changes outside it. When it was drawn, on 2026-11-29, the sample of seed 1
+stood at 92.0 % (184 of 200, 87.4 to 95.0 %): four of its 16 survivors were gaps or removable, twelve change nothing that can be seen.
+"""
 
 HEAD = """# Does the oracle notice?
 

@@ -81,5 +81,6 @@ def test_sizes_of_an_adaptive_pool():
 
 def test_what_is_concatenated_has_one_rank():
     """(1, 3) has all the axes of (1, 3, 4) but the one along which they are joined."""
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match="input 1 has shape"):
         Concat(2).forward(np.ones((1, 3, 4)), np.ones((1, 3)))
+    assert Concat(1).forward(np.ones((1, 3))).tolist() == [[1, 1, 1]]
