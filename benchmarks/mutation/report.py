@@ -105,9 +105,9 @@ def _listed(found: Mapping[str, str]) -> list[str]:
     return out
 
 
-FIRST = """A sample whose survivors have got tests since says less of the changes outside it. When it was drawn, on 2026-11-29, the sample of seed 1
-stood at 92.0 % (184 of 200, 87.4 to 95.0 %): four of its 16 survivors were gaps or removable, twelve change nothing that can be seen.
-"""
+FIRST = """A sample whose survivors have got tests since says less of the changes outside it. When it was drawn, on 2026-11-29, the sample
+of seed 1 stood at 92.0 % (184 of 200, 87.4 to 95.0 %): four of its 16 survivors were gaps or removable, twelve change nothing that can
+be seen."""
 
 HEAD = """# Does the oracle notice?
 
