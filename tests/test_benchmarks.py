@@ -39,8 +39,8 @@ def test_the_page_says_what_is_missed_and_why(tmp_path, monkeypatch):
     page.write(document, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert "Of 2 goals 1 are met." in text
-    assert "| 0.40 | 0.50 missed | 0.1000 | 0.0100 | 0.0200 | calls of Python |" in text
-    assert "| MLP | saliency | exact | - | - | 0.1000 | - |" in text
+    assert "| 0.40 | 0.50 missed | 0.1 | 0.01 | 0.02 | calls of Python |" in text
+    assert "| MLP | saliency | exact | - | - | 0.1 | - |" in text
     assert json.loads(json.dumps(document)) == document
 
 

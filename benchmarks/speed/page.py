@@ -46,7 +46,7 @@ def write(document: Mapping[str, Any], path: Path) -> None:
         out += [f"| {r['network']} | {r['speed']} | {r['ours'] / 2**20:.0f} | {_mib(r['zennit'])} | {_two(r['ratio'])} |" for r in document["memory"]] + [""]
     if document["scaling"]:
         out += ["## What grows, and how", "", "| what | to | ours, s | the other, s | ratio | the other | apart |", "|---|--:|--:|--:|--:|---|--:|"]
-        out += [f"| {r['what']} | {r['value']} | {r['ours']:.4f} | {r['theirs']:.4f} | {r['ratio']:.2f} | {r['other']} | {r['apart']:.0e} |"
+        out += [f"| {r['what']} | {r['value']} | {r['ours']:.3g} | {r['theirs']:.3g} | {r['ratio']:.2f} | {r['other']} | {r['apart']:.0e} |"
                 for r in document["scaling"]] + [""]
     path.write_text("\n".join([*out, LRP_TOOLBOX, AGAIN]), encoding="utf-8")
 
@@ -80,8 +80,8 @@ def goals(rows: list[dict[str, Any]], memory: list[dict[str, Any]]) -> list[str]
            "|---|---|---|---|--:|--:|--:|--:|--:|---|"]
     for r in aimed:
         held = "" if r["ratio"] <= r["goal"] else _held_back(r)
-        out.append(f"| {r['row']} | {r['network']} | {r['speed']} | {r['peer']} | {r['goal']:.2f} | {r['ratio']:.2f}{'' if not held else ' missed'} | {r['ours']:.4f} | "
-                   f"{r['floor_products']:.4f} | {r['floor_bytes']:.4f} | {held} |")
+        out.append(f"| {r['row']} | {r['network']} | {r['speed']} | {r['peer']} | {r['goal']:.2f} | {r['ratio']:.2f}{'' if not held else ' missed'} | {r['ours']:.3g} | "
+                   f"{r['floor_products']:.3g} | {r['floor_bytes']:.3g} | {held} |")
     for r in made:
         held = "" if r["ratio"] <= r["goal"] else _held_back(r)
         out.append(f"| {r['row']} | {r['network']} | {r['speed']} | {r['peer']} | {r['goal']:.2f} | {r['ratio']:.2f}{'' if not held else ' missed'} | | | | {held} |")
@@ -103,8 +103,8 @@ def _row(r: Mapping[str, Any]) -> str:
     floor = max(r["floor_products"], r["floor_bytes"])
     in64 = r["note"] if r["float64"] is None else f"{r['float64']:.0e}"
     in32 = "" if r["float32"] is None else f"{r['float32']:.0e}, {r['their_float32']:.0e}"
-    theirs = "-" if r["peer_seconds"] is None else f"{r['peer_seconds']:.4f}"
-    return (f"| {r['network']} | {r['row']} | {r['speed']} | {r['peer']} | {ratio} | {r['ours']:.4f} | {theirs} | {r['first']:.3f} | "
+    theirs = "-" if r["peer_seconds"] is None else f"{r['peer_seconds']:.3g}"
+    return (f"| {r['network']} | {r['row']} | {r['speed']} | {r['peer']} | {ratio} | {r['ours']:.3g} | {theirs} | {r['first']:.3g} | "
             f"{r['ours'] / floor:.1f} | {in64} | {in32} |")
 
 
