@@ -38,7 +38,7 @@ def _input(path: str) -> Any:
     from xaicore.graph.untrusted import limited
 
     with limited(LIMIT):
-        return read_input(path, _DIGITS())
+        return read_input(path, _digits())
 
 
 def _arrays(path: str) -> Any:
@@ -64,7 +64,7 @@ def _vectors(path: str) -> Any:
 _MADE: dict[str, Any] = {}
 
 
-def _DIGITS() -> Any:  # noqa: N802
+def _digits() -> Any:
     if "digits" not in _MADE:
         _MADE["digits"] = digits_model()
     return _MADE["digits"]

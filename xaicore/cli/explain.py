@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from xaicore.cli.pixels import add_pixels, pixels_of
+
 if TYPE_CHECKING:
     from xaicore.cli.shared import Request
     from xaicore.graph import Graph
@@ -50,10 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--background", metavar="FILE",
                       help="for methods that average over a set of samples instead of one baseline: the set, a file read like INPUT")
     image = parser.add_argument_group("images")
-    image.add_argument("--resize", action="store_true", help="scale the image to the size that the model takes")
-    image.add_argument("--scale", metavar="LOW,HIGH", help="what black and white become (default: what the model says, else 0,1)")
-    image.add_argument("--mean", metavar="M,...", help="subtracted after that, one number for each channel")
-    image.add_argument("--std", metavar="S,...", help="divided by after that")
+    add_pixels(image)
     how = parser.add_argument_group("how")
     add_arithmetic(how)
     how.add_argument("--batch-size", type=_batch_size, metavar="N",
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     args.input = args.input[0]
     paths = outputs.checked_paths(args.out)
     target = shared.target(args.target)
-    pixels = inputs.Pixels(args.resize, _pair(args.scale), _numbers(args.mean, "--mean"), _numbers(args.std, "--std"))
+    pixels = pixels_of(args)
     graph = shared.open_model(args.model, args.dtype)
     feeds = inputs.read_input(args.input, graph, pixels)
     based = _baseline(args.baseline, graph, feeds, wanted, pixels)
@@ -182,28 +181,6 @@ def _title(graph: Graph, args: argparse.Namespace) -> str:
 
 
 # ----- options ----------------------------------------------------------------------------------------------------------
-
-
-def _numbers(text: str | None, option: str) -> tuple[float, ...]:
-    from xaicore.errors import InputError
-
-    if text is None:
-        return ()
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{option} {text!r} cannot be read; give numbers with commas between them, such as 0.485,0.456,0.406") from None
-
-
-def _pair(text: str | None) -> tuple[float, float] | None:
-    from xaicore.errors import InputError
-
-    if text is None:
-        return None
-    given = _numbers(text, "--scale")
-    if len(given) != 2:
-        raise InputError(f"--scale {text!r}: two numbers are expected, what black and what white becomes, such as 0,1 or -1,1")
-    return given[0], given[1]
 
 
 def _baseline(text: str | None, graph: Graph, feeds: Mapping[str, Array], wanted: Iterable[Request], pixels: Any) -> Any:

@@ -54,8 +54,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Reads, computes one thing, prints and draws it."""
     from xaicore.cli import shared
-    from xaicore.cli.explain import _pair
     from xaicore.cli.inputs import Pixels, read_input
+    from xaicore.cli.pixels import pair
     from xaicore.cli.visualize import out_path
     from xaicore.errors import InputError
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"-o: there are pictures of --{', --'.join(PICTURES)} and pages of --{', --'.join(PAGES)}; --{name} is a table "
                          f"(--json for its numbers)")
     graph = shared.open_model(args.model)
-    feeds = _shipped(graph) if args.input == shared.SHIPPED else read_input(args.input, graph, Pixels(args.resize, _pair(args.scale)))
+    feeds = _shipped(graph) if args.input == shared.SHIPPED else read_input(args.input, graph, Pixels(args.resize, pair(args.scale)))
     table, more, picture = SHOWS[name](graph, feeds, args)
     if path is not None:
         from xaicore.cli.outputs import write

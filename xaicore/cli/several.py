@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xaicore.cli.pixels import pixels_of
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
@@ -41,15 +43,13 @@ def names(given: Sequence[str]) -> list[str] | None:
 def run(args: argparse.Namespace, files: Sequence[str], wanted: Sequence[Request]) -> int:
     """Explains all files into a folder; exit code 1 when some failed."""
     from xaicore.cli import shared
-    from xaicore.cli.explain import _numbers, _pair
-    from xaicore.cli.inputs import Pixels
     from xaicore.cli.settings import from_files
     from xaicore.data import digits_path
     from xaicore.graph.untrusted import max_bytes
     from xaicore.many import explain_many
 
     folder = _folder(args)
-    pixels = Pixels(args.resize, _pair(args.scale), _numbers(args.mean, "--mean"), _numbers(args.std, "--std"))
+    pixels = pixels_of(args)
     path = str(digits_path()) if args.model == shared.SHIPPED and not Path(args.model).exists() else args.model
     graph = shared.open_model(args.model, args.dtype)
     baseline = _baseline(args.baseline, wanted)

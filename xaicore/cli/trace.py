@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from xaicore.cli.pixels import add_pixels, pixels_of
+
 if TYPE_CHECKING:
     from xaicore.methods.unit import Unit
     from xaicore.show.arithmetic import Line
@@ -34,17 +36,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--digits", type=int, default=6, metavar="N", help="digits of a number (default 6)")
     parser.add_argument("--target", metavar="T", help="as for explain: a class index (default: the largest), 3,1,2, name:3")
     parser.add_argument("--baseline", metavar="B", help="for methods that have one: zero, mean, a number, or a file read like INPUT")
-    parser.add_argument("--resize", action="store_true", help="scale the image to the size that the model takes")
-    parser.add_argument("--scale", metavar="LOW,HIGH", help="what black and white become (default: what the model says, else 0,1)")
-    parser.add_argument("--mean", metavar="M,...", help="subtracted after that, one number for each channel")
-    parser.add_argument("--std", metavar="S,...", help="divided by after that")
+    add_pixels(parser)
     add_arithmetic(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Explains, takes the unit apart, prints."""
     from xaicore.cli import inputs, shared
-    from xaicore.cli.explain import _baseline, _numbers, _pair, explained
+    from xaicore.cli.explain import _baseline, explained
     from xaicore.errors import InputError
     from xaicore.methods.unit import passage_of, unit_of
 
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     name, index = place(args.unit)
     if args.digits < 1 or args.terms < 1:
         raise InputError(f"--digits {args.digits} and --terms {args.terms}: at least 1 of each is expected")
-    pixels = inputs.Pixels(args.resize, _pair(args.scale), _numbers(args.mean, "--mean"), _numbers(args.std, "--std"))
+    pixels = pixels_of(args)
     graph = shared.open_model(args.model, args.dtype)
     feeds = inputs.read_input(args.input, graph, pixels)
     size = len(next(iter(feeds.values())))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from xaicore.cli.pixels import add_pixels, pixels_of
+
 DEFAULT = ("lrp.epsilon", "lrp.gamma")
 EPILOG = """examples:
   xaicore view digits digit_3.png -m lrp.epsilon -m deeplift.rescale -m integrated_gradients -o three.html
@@ -27,10 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", metavar="T", help="as for explain: a class index (default: the largest), 3,1,2, name:3")
     parser.add_argument("--layer", metavar="NAME", help="attribute to this layer's value instead of the input, as for token ids")
     parser.add_argument("--baseline", metavar="B", help="for methods that have one: zero, mean, a number, or a file read like INPUT")
-    parser.add_argument("--resize", action="store_true", help="scale the image to the size that the model takes")
-    parser.add_argument("--scale", metavar="LOW,HIGH", help="what black and white become (default: what the model says, else 0,1)")
-    parser.add_argument("--mean", metavar="M,...", help="subtracted after that, one number for each channel")
-    parser.add_argument("--std", metavar="S,...", help="divided by after that")
+    add_pixels(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")
     add_arithmetic(parser)
 
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     from xaicore import __version__
     from xaicore.cli import inputs, outputs, shared
-    from xaicore.cli.explain import _baseline, _numbers, _pair, explained
+    from xaicore.cli.explain import _baseline, explained
     from xaicore.errors import InputError, UnknownName
     from xaicore.show.page.viewer import viewer
 
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     path, = outputs.checked_paths([args.out])
     if path.suffix.lower() != ".html":
         raise UnknownName(f"-o {path}: the page is a .html file")
-    pixels = inputs.Pixels(args.resize, _pair(args.scale), _numbers(args.mean, "--mean"), _numbers(args.std, "--std"))
+    pixels = pixels_of(args)
     names: list[str] = []
     if args.names is not None:
         try:

@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from xaicore.cli import shared
-    from xaicore.cli.explain import _pair
+    from xaicore.cli.pixels import pair
 
     path = out_path(args.out, (".png", ".npz"))
     graph = shared.open_model(args.model)
-    bounds, wanted = _pair(args.scale), objectives(args)
+    bounds, wanted = pair(args.scale), objectives(args)
     made: list[tuple[str, Rendering]] = []
     callback, bar = shared.progress()
     try:
