@@ -302,13 +302,19 @@ class Signals:
 
 
 def backward(
-    trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = (), books: bool = True, release: bool = False
+    trace: Trace, plan: Plan, seed: Mapping[str, Signal], keep: Collection[str] = (), books: bool = True, release: bool = False,
+    only: Collection[str] | None = None,
 ) -> Signals:
     """Carries ``seed`` (signals at values of the graph) back to the explained inputs, by the plan's rules.
 
-    ``keep`` names further values whose signal is returned; without ``books`` the ledger stays empty; ``release`` uses the trace up: a value
-    goes as soon as no rule needs it again, which is when its own node has been passed, as all that read it come before. Raises
-    Unsupported when the seed cannot reach an input, InputError where a signal leaves the range of the dtype.
+    keep     further values whose signal is returned
+    books    False: the ledger stays empty
+    release  uses the trace up: a value goes as soon as no rule needs it again, which is when its own node has been passed, as all that
+             read it come before
+    only     the values whose signal is all that is returned, so that the pass ends at them (Grad-CAM at its layer): nodes that depend on
+             none of them are not passed
+
+    Raises Unsupported when the seed cannot reach an input, InputError where a signal leaves the range of the dtype.
     """
     graph = trace.graph
     for name in seed:
@@ -319,14 +325,13 @@ def backward(
     flowing: dict[str, Signal] = dict(seed)
     kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep}
     ledger = Books(trace, plan.measure) if books else None
-    order = graph.once(("backward", trace.wrt), lambda: tuple(
-        n for n in reversed(graph.nodes) if n.name not in trace.wrt and any(trace.active[n.name])))
+    order, ends = _order(trace, only), trace.wrt if only is None else tuple(only)
     with raising():
         for node in order:
             if node.name not in flowing:
                 continue
             signal = flowing.pop(node.name)
-            if node.name in keep:
+            if node.name in keep or node.name in ends:
                 kept[node.name] = signal
             step = trace.step(node)
             try:
@@ -340,7 +345,7 @@ def backward(
                 raise _out_of_range(node, graph.dtype, "the signal on its way back", error) from error
             if release and node.name not in seed and isinstance(trace.values, dict):
                 del step, trace.values[node.name]
-    reached = {k: flowing[k] for k in trace.wrt if k in flowing}
+    reached = {k: flowing[k] for k in ends if k in flowing}
     return Signals({**kept, **reached}, Ledger() if ledger is None else ledger.closed(seed))
 
 
@@ -380,6 +385,16 @@ class Books:
             amount = self.amount(name, signal)
             total = amount if total is None else total + amount
         return Ledger(tuple(self.entries), np.zeros(0) if total is None else total)
+
+
+def _order(trace: Trace, only: Collection[str] | None) -> tuple[Node, ...]:
+    """The nodes that a backward pass goes through, the last one first; with ``only`` those that depend on one of these values."""
+    def made() -> tuple[Node, ...]:
+        behind = trace.active if only is None else activity(trace.graph, only)
+        return tuple(n for n in reversed(trace.graph.nodes)
+                     if n.name not in trace.wrt and any(trace.active[n.name]) and any(behind[n.name]))
+
+    return trace.graph.once(("backward", trace.wrt, None if only is None else tuple(only)), made)
 
 
 def _checked(parts: Any, step: Step, dtype: str) -> tuple[Signal | None, ...]:

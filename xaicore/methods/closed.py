@@ -63,7 +63,7 @@ def max_shap(task: Task, baseline: Any = 0) -> Attribution:
     tops = _maxima(task)
     start = reference(task, baseline, "baseline")
     trace = forward(task.graph, task.feeds, wrt=task.wrt)
-    weights = task.pull(trace, gradient(), task.weights, [node.name for node, _ in tops]).values
+    weights = task.pull(trace, gradient(), task.weights, only=[node.name for node, _ in tops]).values
     sizes = [task.feeds[k][0].size for k in task.wrt]
     phi = filled((task.size, sum(sizes)), 0, task.weights)
     for node, places in tops:

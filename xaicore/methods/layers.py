@@ -143,7 +143,7 @@ def _neuron_conductance(task: Task, name: str, neuron: Any, start: Feeds, steps:
     sums: dict[str, Array] = {}
     for part in parts_of(task, len(rows)):
         trace = forward(task.graph, _feeds(task, start, rows[part], alphas[part]), wrt=task.wrt)
-        signals = task.pull(trace, gradient(), task.weights[rows[part]], [name])
+        signals = task.pull(trace, gradient(), task.weights[rows[part]], only=[name])
         passing = signals.values[name] * chosen_units[rows[part]]
         at_inputs = backward(trace, gradient().plan(trace.graph, trace.wrt, name), {name: passing})
         for k in task.wrt:

@@ -130,7 +130,7 @@ def as_fed(task: Task, name: str, x: Array) -> Array:
 def value_and_gradient(task: Task, method: str, layer: str, tokens: Any = None) -> tuple[Array, Array]:
     """A and ∂f/∂A at a layer, both (N, C, *S)."""
     assert task.trace is not None
-    signals = task.pull(task.trace, gradient(), task.weights, [layer])
+    signals = task.pull(task.trace, gradient(), task.weights, only=[layer])
     if layer not in signals.values:
         raise Inapplicable(f"{method}: no signal passes layer {layer!r} on the way from {task.value!r} to the input; name another layer")
     return pixels(task.trace[layer], tokens), pixels(signals.values[layer], tokens)

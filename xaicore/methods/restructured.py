@@ -35,7 +35,7 @@ def restructured(task: Task, reference: Any = 0, base: Base | None = None) -> At
     rules = RULE_SETS["lrp.epsilon"](bias="ignore") if base is None else base_rules(base)
     at = last_rectified(task.graph, task.value)
     a = task.trace[at]
-    slope = task.pull(task.trace, gradient(), task.weights, [at]).values[at]
+    slope = task.pull(task.trace, gradient(), task.weights, only=[at]).values[at]
     wanted = _per_sample(reference, task)
     levels = [flood(v.reshape(-1), x.reshape(-1), f - y) for v, x, f, y in zip(slope, a, task.result, wanted)]
     for n, t in enumerate(levels):

@@ -131,9 +131,12 @@ class Task:
             values.append(self.scores(trace[self.value], rows[part]))
         return {k: np.concatenate(v) for k, v in grads.items()}, np.concatenate(values)
 
-    def pull(self, trace: Trace, rules: RuleSet, seed: Array, keep: Sequence[str] = (), release: bool = False) -> Signals:
-        """The backward pass of a rule set from the explained value, without a ledger; ``release`` uses the trace up."""
-        return backward(trace, rules.plan(trace.graph, trace.wrt, self.value), {self.value: seed}, keep, books=False, release=release)
+    def pull(self, trace: Trace, rules: RuleSet, seed: Array, keep: Sequence[str] = (), release: bool = False,
+             only: Sequence[str] | None = None) -> Signals:
+        """The backward pass of a rule set from the explained value, without a ledger; ``release`` uses the trace up, ``only`` names the
+        values at which it ends (``trace.backward``)."""
+        plan = rules.plan(trace.graph, trace.wrt, self.value)
+        return backward(trace, plan, {self.value: seed}, keep, books=False, release=release, only=only)
 
     def _part(self, feeds: Feeds, rows: Array, part: slice) -> dict[str, Array]:
         """One batch: the given inputs, and for every other input of the graph the samples' own."""
