@@ -77,8 +77,7 @@ def written(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 def signature(app: Any, what: str, name: str, obj: Any, options: Any, arguments: str | None, result: str | None) -> tuple[Any, Any]:
     """Types by their last name, as they stand in the code."""
     def short(text: str | None) -> str | None:
-        text = re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text or "")
-        return re.sub(r"~(?:\w+\.)*(?=\w)", "", text) or None
+        return re.sub(r"~(?:\w+\.)*(?=\w)", "", text or "") or None
 
     return (short(arguments), short(result))
 
@@ -199,6 +198,9 @@ def viewer_page(app: Any, exception: Exception | None) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
+    from sphinx.util.inspect import TypeAliasForwardRef
+
+    TypeAliasForwardRef.__repr__ = lambda self: self.name                # an alias (autodoc_type_aliases) is written by its name
     app.connect("autodoc-process-docstring", written)
     app.connect("autodoc-process-signature", signature)
     app.connect("build-finished", viewer_page)

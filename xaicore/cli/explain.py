@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     pixels = pixels_of(args)
     graph = shared.open_model(args.model, args.dtype)
     feeds = inputs.read_input(args.input, graph, pixels)
-    based = _baseline(args.baseline, graph, feeds, wanted, pixels)
+    based = baseline_of(args.baseline, graph, feeds, wanted, pixels)
     results = explained(graph, feeds, wanted, target=target, output=args.output, layer=args.layer, batch_size=args.batch_size,
                         workers=args.workers, seed=args.seed, baseline=based,
                         background=_background(args.background, graph, wanted, pixels), pixels=pixels)
@@ -183,7 +183,7 @@ def _title(graph: Graph, args: argparse.Namespace) -> str:
 # ----- options ----------------------------------------------------------------------------------------------------------
 
 
-def _baseline(text: str | None, graph: Graph, feeds: Mapping[str, Array], wanted: Iterable[Request], pixels: Any) -> Any:
+def baseline_of(text: str | None, graph: Graph, feeds: Mapping[str, Array], wanted: Iterable[Request], pixels: Any) -> Any:
     """--baseline as explain takes it: a number, or arrays by input name. InputError when no method would use it."""
     from xaicore.cli.inputs import read_input
     from xaicore.errors import InputError

@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Explains, takes the unit apart, prints."""
     from xaicore.cli import inputs, shared
-    from xaicore.cli.explain import _baseline, explained
+    from xaicore.cli.explain import baseline_of, explained
     from xaicore.errors import InputError
     from xaicore.methods.unit import passage_of, unit_of
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.sample < size:
         raise InputError(f"--sample {args.sample} is not in the batch, which has {size} samples: 0 to {size - 1}")
     feeds = {k: v[args.sample:args.sample + 1] for k, v in feeds.items()}
-    based = _baseline(args.baseline, graph, feeds, wanted, pixels)
+    based = baseline_of(args.baseline, graph, feeds, wanted, pixels)
     results = explained(graph, feeds, wanted, target=shared.target(args.target), baseline=based, pixels=pixels)
     units = {}
     for label, a in results.items():

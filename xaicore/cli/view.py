@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     from xaicore import __version__
     from xaicore.cli import inputs, outputs, shared
-    from xaicore.cli.explain import _baseline, explained
+    from xaicore.cli.explain import baseline_of, explained
     from xaicore.errors import InputError, UnknownName
     from xaicore.show.page.viewer import viewer
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.sample < size:
         raise InputError(f"--sample {args.sample} is not in the batch, which has {size} samples: 0 to {size - 1}")
     feeds = {k: v[args.sample:args.sample + 1] for k, v in feeds.items()}
-    based = _baseline(args.baseline, graph, feeds, wanted, pixels)
+    based = baseline_of(args.baseline, graph, feeds, wanted, pixels)
     results = explained(graph, feeds, wanted, target=shared.target(args.target), layer=args.layer, baseline=based, pixels=pixels,
                         seed=args.seed)
     title = f"{graph.name or Path(args.model).name}: {Path(args.input).name}"
