@@ -15,11 +15,11 @@ import numpy as np
 
 import xaicore as xc
 from benchmarks.coverage.measure import ROUNDING, Array, Subject, _target
+from xaicore.errors import InputError
 from xaicore.graph import Graph
-from xaicore.graph.passes import expand
 from xaicore.graph.run import check_feeds
 from xaicore.methods.explain import from_layer
-from xaicore.ops import Op, RMSNorm
+from xaicore.ops import Op
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "gradient": {}, "lrp.epsilon": {}, "lrp.epsilon_plus": {}, "deeplift.rescale": {}, "integrated_gradients": {"steps": 4},
@@ -36,6 +36,7 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
 
     ``itself``  where that is more than ``SAME``: the same when the input moves by one unit in the last place; ``ROUNDING`` times that is allowed
     ``because`` for each method that is still further off: what makes it the same, see ``_reasons``
+    ``refused`` method -> the error that it raises on the backend's own graph: then it must raise one by each route, too
     """
     note({**({"reduced": subject.reduced} if subject.reduced else {}), **subject.facts})
     again = lru_cache(subject.plain or subject.convert)                 # a graph of a gibibyte is not kept beside the other one
@@ -48,8 +49,9 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     target = (graph.outputs.index(name), weights)
     rng = np.random.default_rng(0)
     moved = {k: x * (1 + 2.0**-52 * rng.choice((-1, 1), x.shape)) if k in wrt else x for k, x in inner.items()}
-    own = _attributions(behind, inner, wrt, target, subject)
-    note({"converts": True, "nodes": len(graph.nodes)})
+    refused: dict[str, str] = {}
+    own = _attributions(behind, inner, wrt, target, subject, refused=refused)
+    note({"converts": True, "nodes": len(graph.nodes), **({"refused": refused} if refused else {})})
     if sum(x.nbytes for x in graph.params.values()) > LARGE:
         again.cache_clear()
     del graph, behind
@@ -65,7 +67,7 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
     found: dict[str, Any] = {}
     for name, build in subject.routes.items():
         try:
-            found[name] = _one_route(build(), again, feeds, own, itself, target, subject)
+            found[name] = _one_route(build(), again, feeds, own, itself, target, subject, refused)
         except Exception as error:                              # whatever it is, it is this route's result
             found[name] = {"error": _words(error)[:600]}
         note({"routes": found})
@@ -73,11 +75,14 @@ def measure(subject: Subject, note: Callable[[dict[str, Any]], None]) -> None:
 
 def _one_route(
     other: Graph, again: Callable[[], Graph], feeds: Mapping[str, Array], own: Mapping[str, Any], itself: Callable[[str], float], target: Any,
-    subject: Subject,
+    subject: Subject, refused: Mapping[str, str],
 ) -> dict[str, Any]:
     fed = {k: feeds[k] for k in other.inputs} if set(feeds) == set(other.inputs) else dict(zip(other.inputs, feeds.values(), strict=True))
     found: dict[str, Any] = {"nodes": len(other.nodes), "batch": "free" if next(iter(other.inputs.values())).shape[0] is None else "fixed"}
-    theirs = _by_route(other, fed, target, subject, own)
+    also: dict[str, str] = {}
+    theirs = _by_route(other, fed, target, subject, METHODS, refused=also)
+    if set(also) != set(refused):
+        raise AssertionError(f"refused here: {also}; on the backend's own graph: {dict(refused)}")
     distances = {k: _distance(a, own[k]) for k, a in theirs.items()}
     far = [k for k, d in distances.items() if not d <= SAME and not d <= ROUNDING * itself(k)]
     return {**found, **distances, "because": _reasons(far, again(), other, feeds, fed, itself, target, subject) if far else {}}
@@ -92,8 +97,6 @@ def _reasons(
     "ties"     the baseline is noise of a thousandth: on zeros all windows of a picture see the same, and rounding chooses among their maxima
     "float32"  the numbers that stand in the model's code (a scale, the slope of a hard sigmoid, the ε of a norm, the deviations of a
                Rescaling), which the file holds in float32, are rounded so in the graph too
-    "norm"     RMSNorm, which torch writes out of seven operators, is written out in the graph, too, where the rules of LRP are those of
-               squares and products; and the stabiliser is 1e-12
     "eps"      the stabiliser is 1e-12: one graph has several operators where the other has one, and each stabilises its sum
     """
     found = dict.fromkeys(far, "")
@@ -101,7 +104,6 @@ def _reasons(
     small, noise = {"eps": 1e-12}, {"noise": 1e-3}
     for reason, mine, how in (
         ("ties", graph, noise), *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
-        ("norm", expand(graph, (RMSNorm,)), small),
     ):
         left = [k for k in far if not found[k] and (how is not small or k.startswith("lrp.")) and (how is not noise or k.startswith("deeplift."))]
         if left:
@@ -148,17 +150,21 @@ def _explained(graph: Graph, behind: Graph, leaf: str) -> tuple[str, ...]:
 
 def _by_route(
     graph: Graph, feeds: Mapping[str, Array], target: Any, subject: Subject, which: Any, settings: Mapping[str, Any] | None = None,
+    refused: dict[str, str] | None = None,
 ) -> dict[str, list[Array]]:
     """The attributions on a graph whose values have other names: the same output by its number."""
     behind, inner = _behind(graph, feeds, subject.leaf)
-    return _attributions(behind, inner, _explained(graph, behind, subject.leaf), target, subject, which, settings)
+    return _attributions(behind, inner, _explained(graph, behind, subject.leaf), target, subject, which, settings, refused)
 
 
 def _attributions(
     graph: Graph, feeds: Mapping[str, Array], wrt: Sequence[str], target: Any, subject: Subject, which: Any = METHODS,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None, refused: dict[str, str] | None = None,
 ) -> dict[str, list[Array]]:
-    """Method -> one attribution for each explained input, of one sample where the batch is free. "noise" among the settings: as baseline."""
+    """Method -> one attribution for each explained input, of one sample where the batch is free. "noise" among the settings: as baseline.
+
+    A method that raises an error of ours stands in ``refused`` with its words, if that is given.
+    """
     settings = dict(settings or {})
     noise, rng = settings.pop("noise", 0), np.random.default_rng(2)
     other = bool(subject.leaf) or not subject.zeros or bool(noise)
@@ -170,7 +176,13 @@ def _attributions(
     found = {}
     for method in (m for m in METHODS if m in which):
         more = {"baseline": base} if "baseline" in xc.METHODS[method].settings else {}
-        a = xc.explain(graph, dict(feeds), method, (graph.outputs[output], weights), wrt=list(wrt), keep="inputs", **{**METHODS[method], **more, **settings})
+        try:
+            a = xc.explain(graph, dict(feeds), method, (graph.outputs[output], weights), wrt=list(wrt), keep="inputs", **{**METHODS[method], **more, **settings})
+        except InputError as error:
+            if refused is None:
+                raise
+            refused[method] = _words(error)
+            continue
         found[method] = [np.asarray(a[k])[:1] for k in wrt]
     return found
 

@@ -156,8 +156,6 @@ the largest difference among the models that agree; then how many agree, and wha
   sigmoid, the scale of an attention, the ε of a norm (EfficientNetB0: 1e-6 for the 0.001 of its norms, 1e-14 once it is rounded). With those numbers rounded in the other graph too, both agree.
 - *ties*: DeepLIFT compares with a picture of zeros, of which all windows see the same; where a max-pool follows a convolution at once (Xception),
   its maxima are tied up to rounding, and rounding chooses which pixel they are. With a baseline of noise, a thousandth in size, both agree.
-- *norm*: an RMSNorm that is one operator in the graph is seven in the file, and LRP has a rule for the one and rules for the seven. Written
-  out in both graphs, both agree (with the smaller stabiliser of the next line).
 - *eps*: where one graph has one operator and the other several (an adaptive pool with uneven windows; a normalisation that was written out),
   each of them stabilises its sum. With a stabiliser of 1e-12 both agree.
 
@@ -169,8 +167,8 @@ its attention kernel returns, and then replaces the kernel; for these a copy sta
 def _routes(sets: Mapping[str, Sequence[Row]]) -> list[str]:
     if not sets:
         return []
-    lines = [ROUTES, "| set | route | models | " + " | ".join(f"`{m}`" for m in METHODS) + " | agree | float32 | eps | ties | norm | no reason | cannot |",
-             "|---|---|---:|" + "---:|" * len(METHODS) + "---:|---:|---:|---:|---:|---:|---:|"]
+    lines = [ROUTES, "| set | route | models | " + " | ".join(f"`{m}`" for m in METHODS) + " | agree | float32 | eps | ties | no reason | cannot |",
+             "|---|---|---:|" + "---:|" * len(METHODS) + "---:|---:|---:|---:|---:|---:|"]
     apart: list[str] = []
     for name, rows in sets.items():
         for route in dict.fromkeys(k for row in rows for k in row.get("routes", {})):
@@ -178,11 +176,13 @@ def _routes(sets: Mapping[str, Sequence[Row]]) -> list[str]:
             right = {k: r for k, r in found.items() if "error" not in r}
             why = {k: set(r["because"].values()) for k, r in right.items()}
             worst = [max((r[m] for r in right.values() if m in r and m not in r["because"]), default=0.0) for m in METHODS]
-            counts = [sum(not w for w in why.values()), *(sum(any(part in one for one in w) for w in why.values()) for part in ("float32", "eps", "ties", "norm")),
+            counts = [sum(not w for w in why.values()), *(sum(any(part in one for one in w) for w in why.values()) for part in ("float32", "eps", "ties")),
                       sum("" in w for w in why.values()), len(found) - len(right)]
             lines.append(f"| {name} | {route} | {len(found)} | {' | '.join(f'{w:.0e}' for w in worst)} | {' | '.join(map(str, counts))} |")
+            refused = {row["model"]: row.get("refused", {}) for row in rows}
             for k, r in found.items():
                 parts = [_cell(r["error"])] if "error" in r else [f"`{m}` {r[m]:.0e} ({w or 'no reason found'})" for m, w in r["because"].items()]
+                parts += [f"`{m}` refuses by both ({_cell(why)})" for m, why in refused[k].items()] if "error" not in r else []
                 apart += [f"| {name} | {k} | {route} | {', '.join(parts)} |"] if parts else []
     lines += ["", *(f"- {line}" for name, rows in sets.items() for line in _measured(name, rows))]
     return [*lines, "", *(["Where they differ:", "", "| set | model | route | |", "|---|---|---|---|", *apart, ""] if apart else [])]

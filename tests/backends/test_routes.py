@@ -88,11 +88,28 @@ class LastPool(nn.Module):
         return self.head(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class Language(nn.Module):
+    """Patches through torch's RMSNorm, one that is written with a cast (as Llama has it), and one across channels (as MobileNetV5 has it)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch, self.norm, self.gain, self.channels = nn.Conv2d(3, 6, 4, 4), nn.RMSNorm(6, 1e-6), nn.Parameter(torch.ones(6)), nn.Parameter(torch.ones(6))
+        self.mix, self.head = nn.Linear(6, 6), nn.Linear(6, 5)
+
+    def forward(self, x: Any) -> Any:
+        x = self.patch(x)
+        x = x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-6) * self.channels[:, None, None]
+        y = self.mix(self.norm(x.flatten(2).mT)).relu()
+        z = y.to(torch.float64)
+        y = self.gain * (z * torch.rsqrt(z.square().mean(-1, keepdim=True) + 1e-6)).to(y.dtype)
+        return self.head(y.mean(1))
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "resnet": nets.resnet, "vgg": lambda: nn.Sequential(*list(nets.vgg())[:-6], nn.Flatten(), nn.LazyLinear(5)), "mobile": Mobile, "vit": Vit,
-    "channels last": LastPool, "dense": lambda: nets.Dense(), "lenet": nets.lenet,
+    "channels last": LastPool, "dense": lambda: nets.Dense(), "lenet": nets.lenet, "rmsnorm": Language,
 }
-QUICK = ("vit",)
+QUICK = ("vit", "rmsnorm")
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.thorough) for n in NETS])

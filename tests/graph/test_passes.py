@@ -513,6 +513,7 @@ PASSES: dict[str, Callable[[Graph], Graph]] = {
     "prune": passes.prune, "expand": lambda g: passes.expand(g, [BatchNorm, Softmax]), "fold_constants": passes.fold_constants,
     "fold_batchnorm": passes.fold_batchnorm, "fold_padding": passes.fold_padding, "rename nothing": lambda g: passes.rename(g, {}),
     "recognise_batchnorm": written.recognise_batchnorm, "fold_bias": written.fold_bias, "recognise_silu": written.recognise_silu,
+    "recognise_rmsnorm": written.recognise_rmsnorm,
 }
 
 

@@ -16,9 +16,31 @@ from xaicore.graph.graph import Graph, Node
 from xaicore.graph.passes import prune
 from xaicore.graph.run import shapes_of
 from xaicore.numerics import Array
-from xaicore.ops import Add, BatchNorm, Conv, ConvTranspose, Dense, Identity, Mul, Sigmoid, SiLU, Sub, Transpose
+from xaicore.ops import (
+    Add,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Div,
+    Identity,
+    Mean,
+    Mul,
+    Pow,
+    Reciprocal,
+    RMSNorm,
+    Rsqrt,
+    Sigmoid,
+    SiLU,
+    Sqrt,
+    Sub,
+    Transpose,
+)
+from xaicore.ops.op import Op
 
 Shapes = Mapping[str, Sequence[int]]
+POWERS: Mapping[float, tuple[type[Op], ...]] = {-1: (Reciprocal,), -0.5: (Rsqrt,), 0.5: (Sqrt,), 2: ()}
+"""Exponent -> the operators that are this power, beside Pow."""
 
 
 def recognise_batchnorm(graph: Graph, shapes: Shapes | None = None) -> Graph:
@@ -51,18 +73,8 @@ def recognise_batchnorm(graph: Graph, shapes: Shapes | None = None) -> Graph:
         names = [f"{add.name}/{part}" for part in ("gamma", "beta", "mean", "var")]
         params |= dict(zip(names, (k, beta, mean, np.ones_like(k))))
         first = (0, axis, *(i for i in range(1, rank) if i != axis))
-        if axis == 1:
-            made[add.name] = [replace(add, op=BatchNorm(eps=0.0), inputs=(x, *names))]
-            continue
-        front, norm = f"{add.name}/channels_first", f"{add.name}/normalized"
-        back = tuple(int(i) for i in np.argsort(first))
-        made[add.name] = [
-            replace(add, name=front, op=Transpose(first), inputs=(x,)),
-            replace(add, name=norm, op=BatchNorm(eps=0.0), inputs=(front, *names)),
-            replace(add, op=Transpose(back), inputs=(norm,))]
-    if not made:
-        return graph
-    return prune(replace(graph, params=params, nodes=tuple(n for old in graph.nodes for n in made.get(old.name, [old]))))
+        made[add.name] = _seen(add, BatchNorm(eps=0.0), (x, *names), first, "channels_first")
+    return _with(graph, params, made)
 
 
 def _three_steps(add: Node, nodes: Mapping[str, Node], readers: Mapping[str, int], graph: Graph) -> tuple[str, str, str, str] | None:
@@ -78,6 +90,88 @@ def _three_steps(add: Node, nodes: Mapping[str, Node], readers: Mapping[str, int
         found.append(next(i for i in node.inputs if i in graph.params))
         before, node = live[0], nodes.get(live[0])
     return before, found[2], found[1], found[0]
+
+
+def recognise_rmsnorm(graph: Graph, shapes: Shapes | None = None) -> Graph:
+    """x / sqrt(mean(x²) + ε), and that times a constant γ along the axes of the mean, as an RMSNorm.
+
+    The square may be a power or a product, the inverse of the root an Rsqrt, a Reciprocal, a power or a division, and casts may stand
+    in between: models of torch are written so, and so torch writes its own ``nn.RMSNorm`` into ONNX files. Where the axes are not the
+    last ones, a Transpose stands before and behind. The last node keeps its name and value; γ stays a node of its own where something
+    else reads what it scales. A graph of rationals stays as it is, since RMSNorm has a square root.
+    """
+    if graph.dtype == "exact":
+        return graph
+    nodes, readers = {n.name: n for n in graph.nodes}, _readers(graph)
+    norms = {n.name: found for n in graph.nodes if (found := _over_root_mean_square(n, nodes, graph)) is not None}
+    if not norms:
+        return graph
+    shapes = shapes or shapes_of(graph)
+    params = dict(graph.params)
+    made: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        norm, gamma = (node.name, "") if node.name in norms else _scaled(node, nodes, readers, graph)
+        x, over, eps = norms.get(norm, ("", (), 0.0))
+        if x not in shapes:
+            continue
+        size = shapes[x]
+        axes = sorted(a % len(size) for a in over)
+        perm, inputs = (*(i for i in range(len(size)) if i not in axes), *axes), [x]
+        if gamma:
+            if params[gamma].ndim > len(size) or not set(_axes(params[gamma], len(size))) <= set(axes):
+                continue
+            inputs.append(f"{node.name}/gamma")
+            whole = np.broadcast_to(params[gamma], [n if i in axes else 1 for i, n in enumerate(size)])
+            params[inputs[1]] = whole.transpose(perm).reshape([size[i] for i in axes])
+        made[node.name] = _seen(node, RMSNorm(len(axes), eps), inputs, perm, "axes_last")
+    return _with(graph, params, made)
+
+
+def _over_root_mean_square(node: Node, nodes: Mapping[str, Node], graph: Graph) -> tuple[str, tuple[int, ...], float] | None:
+    """x, the axes of the mean and ε of x / sqrt(mean(x²) + ε) that ends at ``node``."""
+    def past(name: str) -> str:
+        while name in nodes and isinstance(nodes[name].op, Identity):
+            (name,) = nodes[name].inputs
+        return name
+
+    def number(name: str) -> float | None:
+        return float(graph.params[name].reshape(())) if name in graph.params and graph.params[name].size == 1 else None
+
+    def base(name: str, exponent: float) -> str:
+        """What ``name`` is this power of, "" if it is none."""
+        made = nodes.get(past(name))
+        if made is None:
+            return ""
+        if isinstance(made.op, POWERS[exponent]) or (isinstance(made.op, Pow) and made.op.exponent == exponent):
+            return made.inputs[0]
+        if exponent == 2 and isinstance(made.op, Mul) and len({past(i) for i in made.inputs}) == 1:
+            return made.inputs[0]
+        if exponent == -1 and isinstance(made.op, Div) and number(made.inputs[0]) == 1:
+            return made.inputs[1]
+        return base(base(name, -1), 0.5) if exponent == -0.5 else ""
+
+    products, quotient = [(0, 1, -0.5), (1, 0, -0.5)], [(0, 1, 0.5)]
+    for x, scale, exponent in products if isinstance(node.op, Mul) else quotient if isinstance(node.op, Div) else []:
+        total = nodes.get(past(base(node.inputs[scale], exponent)))
+        if total is None or not isinstance(total.op, Add):
+            continue
+        for mean, eps in (total.inputs, total.inputs[::-1]):
+            statistic, added = nodes.get(past(mean)), number(eps)
+            if added is None or statistic is None or not isinstance(statistic.op, Mean) or not statistic.op.keepdims:
+                continue
+            if past(base(statistic.inputs[0], 2)) == past(node.inputs[x]):
+                return node.inputs[x], statistic.op.axes, added
+    return None
+
+
+def _scaled(node: Node, nodes: Mapping[str, Node], readers: Mapping[str, int], graph: Graph) -> tuple[str, str]:
+    """The value that a product with a constant scales, past casts, and the constant; "" where it is none or others read the value."""
+    if not isinstance(node.op, Mul) or sum(i in graph.params for i in node.inputs) != 1:
+        return "", ""
+    name, gamma = sorted(node.inputs, key=lambda i: i in graph.params)
+    while name in nodes and readers[name] == 1 and isinstance(nodes[name].op, Identity):
+        (name,) = nodes[name].inputs
+    return (name, gamma) if readers[name] == 1 else ("", "")
 
 
 def fold_bias(graph: Graph, shapes: Shapes | None = None) -> Graph:
@@ -117,9 +211,7 @@ def fold_bias(graph: Graph, shapes: Shapes | None = None) -> Graph:
         changed[name] = replace(layer, inputs=(*layer.inputs, bias))
         inner = next(i for i in add.inputs if i not in constants)
         changed[add.name] = replace(add, op=Identity(), inputs=(inner,))
-    if not changed:
-        return graph
-    return prune(replace(graph, params=params, nodes=tuple(changed.get(n.name, n) for n in graph.nodes)))
+    return _with(graph, params, {k: [n] for k, n in changed.items()})
 
 
 def recognise_silu(graph: Graph) -> Graph:
@@ -127,9 +219,23 @@ def recognise_silu(graph: Graph) -> Graph:
     gates = {n.name: n.inputs[0] for n in graph.nodes if isinstance(n.op, Sigmoid)}
     products = {n.name: n.inputs for n in graph.nodes if isinstance(n.op, Mul)}
     gated = {name: a for name, (one, two) in products.items() for a, b in ((one, two), (two, one)) if gates.get(b) == a}
-    if not gated:
-        return graph
-    return prune(replace(graph, nodes=tuple(replace(n, op=SiLU(), inputs=(gated[n.name],)) if n.name in gated else n for n in graph.nodes)))
+    return _with(graph, graph.params, {n.name: [replace(n, op=SiLU(), inputs=(gated[n.name],))] for n in graph.nodes if n.name in gated})
+
+
+def _seen(node: Node, op: Op, inputs: Sequence[str], perm: Sequence[int], front: str) -> list[Node]:
+    """``node`` as another operator, which sees the axes of its first input in the order ``perm``: between Transposes unless it is that."""
+    if list(perm) == sorted(perm):
+        return [replace(node, op=op, inputs=tuple(inputs))]
+    turned, inner = f"{node.name}/{front}", f"{node.name}/normalized"
+    return [
+        replace(node, name=turned, op=Transpose(tuple(perm)), inputs=(inputs[0],)),
+        replace(node, name=inner, op=op, inputs=(turned, *inputs[1:])),
+        replace(node, op=Transpose(tuple(int(i) for i in np.argsort(perm))), inputs=(inner,))]
+
+
+def _with(graph: Graph, params: Mapping[str, Array], made: Mapping[str, list[Node]]) -> Graph:
+    """The graph with other nodes in the place of some, pruned; the same object where there are none."""
+    return prune(replace(graph, params=params, nodes=tuple(n for old in graph.nodes for n in made.get(old.name, [old])))) if made else graph
 
 
 def _readers(graph: Graph) -> Counter[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from xaicore.errors import UncoveredNode
 from xaicore.graph.graph import Graph, Node
 from xaicore.graph.passes import expand, fold_batchnorm, fold_padding
-from xaicore.graph.written import fold_bias, recognise_batchnorm, recognise_silu
+from xaicore.graph.written import fold_bias, recognise_batchnorm, recognise_rmsnorm, recognise_silu
 from xaicore.numerics import Array, difference, negative, positive, product
 from xaicore.ops import Op
 from xaicore.rules.select import Selector, View
@@ -145,8 +145,10 @@ class RuleSet:
         def folded(sizes: Mapping[str, Sequence[int]] | None) -> Graph:
             merged, own = graph, sizes
             if self.fold is True:
-                recognised = recognise_batchnorm(recognise_silu(graph), sizes)
-                own = None if sizes is None or any(n.name not in sizes for n in recognised.nodes) else sizes
+                recognised = recognise_silu(graph)
+                for recognise in (recognise_batchnorm, recognise_rmsnorm):
+                    recognised = recognise(recognised, own)
+                    own = None if own is None or any(n.name not in own for n in recognised.nodes) else own
                 merged = fold_batchnorm(fold_bias(recognised, own), own)
             return expand(fold_padding(merged, own) if self.fold else graph, self.expand, own)
 
