@@ -410,8 +410,13 @@ def _clip(x: Array, low: float | None, high: float | None) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    e = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
+    """1 / (1 + e) for x >= 0 and e / (1 + e) for x < 0, with e = exp(-|x|): exp(min(x, 0)) is the 1 or the e."""
+    below, y = np.empty_like(x), np.empty_like(x)
+    np.exp(np.negative(np.abs(x, out=below), out=below), out=below)
+    np.exp(np.minimum(x, x.dtype.type(0), out=y), out=y)
+    below += x.dtype.type(1)
+    y /= below
+    return y
 
 
 def _bell(x: Array) -> Array:

@@ -5,21 +5,21 @@ The equations of one time step are in recurrent.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from xaicore.errors import GraphError, InputError, ShapeError
-from xaicore.numerics import Array, filled, matmul, scalar, unbroadcast
+from xaicore.numerics import Array, filled, in_range, matmul, unbroadcast
 from xaicore.ops.op import Op, need_rank
 from xaicore.ops.shape import Identity
 
 State = tuple[Array, ...]
 """The state after a time step: (h,) or, of an LSTM, (h, c)."""
 Tape = tuple[Array, ...]
-"""What a time step remembers for the way back: the values before and after its activations."""
+"""What a time step finds on its way: the values before and after its activations; or what ``slopes`` makes of these."""
 REMEMBERED = 2**26
 """Bytes that the tapes of all time steps may take, about: the way back goes through as many samples at a time as fit."""
 
@@ -35,6 +35,8 @@ class Recurrence(Op):
 
     GATES: ClassVar[tuple[str, ...]]
     STATES: ClassVar[tuple[str, ...]] = ("h",)
+    SUMS: ClassVar[tuple[int, ...]] = (0,)
+    """What of a tape is a sum with a product in it."""
     arity: ClassVar[tuple[int, int | None]] = (5, 7)
     reverse: bool
 
@@ -51,12 +53,25 @@ class Recurrence(Op):
     # ----- one time step, given by each kind ------------------------------------------------------------------------
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
-        """The new state from a = w x_t + b and the old state, and what ``back`` needs to remember of it."""
+        """The new state from a = w x_t + b and the old state, and what ``slopes`` needs of it. One time step, its arrays (N, ...), or all
+        of them at once (N, T, ...), where all old states are known."""
         raise TypeError(f"{type(self).__name__} does not define step")
 
-    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
-        """Cotangents from those of the new state: of a, of u h + c, and of the old state."""
+    def slopes(self, tape: Tape, state: State) -> Tape:
+        """The derivatives that ``back`` multiplies with, of all time steps at once (N, T, ...); ``state`` are the old states."""
+        raise TypeError(f"{type(self).__name__} does not define slopes")
+
+    def back(self, d: State, slopes: Tape, u: Array) -> tuple[Array, Array, State]:
+        """Cotangents from those of the new state: of a, of u h + c, and of the old state; one time step (N, ...)."""
         raise TypeError(f"{type(self).__name__} does not define back")
+
+    def olds(self, y: Array, a: Array, u: Array, c: Array, state: State, stays: Sequence[Array | None]) -> State:
+        """The old states of all time steps (N, T, H), from all h_t and the initial state; ``stays``: where a step keeps its old state."""
+        return (np.concatenate((state[0][:, None], y[:, :-1]), axis=1),)
+
+    def hidden(self, y: Array, *xs: Array) -> Array:
+        """All h_t, from the output."""
+        return y
 
     def shown(self, state: State) -> int:
         """Which part of the state is the output."""
@@ -65,81 +80,90 @@ class Recurrence(Op):
     # ----- all of them ----------------------------------------------------------------------------------------------
 
     def forward(self, *xs: Array) -> Array:
-        shown = {t: new[self.shown(new)] for t, _, _, new in self._steps(*xs)}
-        return np.stack([shown[t] for t in range(len(shown))], axis=1)
+        x, w, u, b, c, state, mask = self._checked(xs)
+        a, stays, at = self._in_order(matmul(x, w.T) + b), self._stays(mask, x.shape[1]), self.shown(state)
+        y = np.empty((len(state[0]), x.shape[1], u.shape[1]), x.dtype)
+        into, sums = self._in_order(y), []
+        for t, stay in enumerate(stays):
+            new, tape = self.step(a[:, t], u, c, state)
+            state = new if stay is None else tuple(np.where(stay, old, one) for old, one in zip(state, new))
+            into[:, t] = state[at]
+            sums.append([tape[k] for k in self.SUMS])
+        for parts in zip(*sums):
+            in_range(np.stack(parts))
+        return y
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if self.blocks(i):
             return np.zeros_like(xs[i])
+        y = self.hidden(y, *xs)
         batch, part = len(g), max(1, REMEMBERED // (10 * y.nbytes // len(y)))
         batched = [i == 0 or i >= 5 for i in range(len(xs))]
         found = []
         for k in range(0, batch, part):
             some = [x[k : k + part] if own and len(x) == batch else x for x, own in zip(xs, batched)]
-            found.append(self._vjp(i, g[k : k + part], *some))
+            found.append(self._vjp(i, g[k : k + part], y[k : k + part], *some))
         if len(found) == 1:
             return found[0]
         return np.concatenate(found) if batched[i] and len(xs[i]) == batch else np.asarray(sum(found[1:], start=found[0]))
 
-    def _vjp(self, i: int, g: Array, *xs: Array) -> Array:
-        """The vjp for as many samples as can be remembered at once."""
-        steps = sorted(self._steps(*xs), key=lambda step: step[0])
-        olds, tapes = [step[1] for step in steps], [step[2] for step in steps]
-        a, v, d = self._through(g, tapes, olds, xs)
-        x, w = xs[:2]
+    def _vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        """The vjp for as many samples as can be remembered at once, from all h_t: as these are known, so are the old states, and what is in
+        a time step is computed for all of them together, with one product; only the cotangents go from one to the next."""
+        x, w, u, b, c, state, mask = self._checked(xs)
+        a, stays = self._in_order(matmul(x, w.T) + b), self._stays(mask, x.shape[1])
+        olds = self.olds(self._in_order(y), a, u, c, state, stays)
+        tape = self.step(a, u, c, olds)[1]
+        da, dv, d = self._through(self._in_order(g), self.slopes(tape, olds), stays, u)
         if i == 0:
-            return unbroadcast(matmul(a, w), x.shape)
+            return unbroadcast(matmul(self._in_order(da), w), x.shape)
         if i == 1:
-            return np.asarray(matmul(_rows(a).T, _rows(np.broadcast_to(x, (len(a), *x.shape[1:])))))
+            return np.asarray(matmul(_rows(da).T, _rows(np.broadcast_to(self._in_order(x), (len(da), *x.shape[1:])))))
         if i == 2:
-            return self._recurrent_weights(v, tapes, olds)
+            return self._recurrent_weights(dv, tape, olds)
         if i in (3, 4):
-            return np.asarray((a if i == 3 else v).sum(axis=(0, 1)))
+            return np.asarray((da if i == 3 else dv).sum(axis=(0, 1)))
         return unbroadcast(d[i - 5], xs[i].shape)
 
-    def _through(self, g: Array, tapes: list[Tape], olds: list[State], xs: Sequence[Array]) -> tuple[Array, Array, State]:
+    def _through(self, g: Array, slopes: Tape, stays: Sequence[Array | None], u: Array) -> tuple[Array, Array, State]:
         """Through time, against its direction: the cotangents of all w x_t + b, of all u h + c, and of the initial state."""
-        mask = xs[5 + len(self.STATES)] if len(xs) > 5 + len(self.STATES) else None
-        a: list[Any] = [None] * len(tapes)
-        v: list[Any] = [None] * len(tapes)
-        d: State = tuple(filled(one.shape, 0, g) for one in olds[0])
-        for t in reversed(list(self._times(len(tapes)))):
-            at = self.shown(d)
+        zero = filled((len(g), g.shape[2]), 0, g)
+        d: State = (zero,) * len(self.STATES)
+        at, a, v = self.shown(d), [], []
+        for t in reversed(range(len(stays))):
             d = (*d[:at], d[at] + g[:, t], *d[at + 1 :])
-            stays = None
-            if mask is not None:                                         # what a masked step hands on to the state before it
-                counts = mask[:, t, None]
-                stays = tuple(np.where(counts, scalar(0, g), one) for one in d)
-                d = tuple(np.where(counts, one, scalar(0, g)) for one in d)
-            a[t], v[t], d = self.back(d, tapes[t], xs[2], olds[t])
-            d = d if stays is None else tuple(one + other for one, other in zip(d, stays))
-        return np.stack(a, axis=1), np.stack(v, axis=1), d
+            stay = stays[t]
+            if stay is None:
+                da, dv, d = self.back(d, tuple([one[:, t] for one in slopes]), u)
+            else:                                                        # what a masked step hands on to the state before it
+                kept = tuple(np.where(stay, one, zero) for one in d)
+                da, dv, d = self.back(tuple(np.where(stay, zero, one) for one in d), tuple([one[:, t] for one in slopes]), u)
+                d = tuple(one + other for one, other in zip(d, kept))
+            a.append(da)
+            v.append(dv)
+        for one in d:
+            in_range(one)
+        return in_range(np.stack(a[::-1], axis=1)), in_range(np.stack(v[::-1], axis=1)), d
 
-    def _recurrent_weights(self, v: Array, tapes: list[Tape], olds: list[State]) -> Array:
+    def _recurrent_weights(self, v: Array, tape: Tape, olds: State) -> Array:
         """The cotangent of u, gate by gate: what came to its product, times what u was multiplied with."""
-        parts = []
-        for k, one in enumerate(np.split(v, len(self.GATES), axis=2)):
-            seen = np.stack([self.seen(k, tape, old) for tape, old in zip(tapes, olds)], axis=1)
-            parts.append(matmul(_rows(one).T, _rows(seen)))
-        return np.concatenate(parts)
+        parts = np.split(v, len(self.GATES), axis=2)
+        return np.concatenate([matmul(_rows(one).T, _rows(self.seen(k, tape, olds))) for k, one in enumerate(parts)])
 
-    def seen(self, gate: int, tape: Tape, old: State) -> Array:
-        """What the rows of u of a gate are multiplied with in a time step."""
-        return old[0]
+    def seen(self, gate: int, tape: Tape, olds: State) -> Array:
+        """What the rows of u of a gate are multiplied with, in all time steps."""
+        return olds[0]
 
-    def _steps(self, *xs: Array) -> Iterator[tuple[int, State, Tape, State]]:
-        """For every time step, in the direction's order: its number, the old state, what was remembered, the new state."""
-        x, w, u, b, c, state, mask = self._checked(xs)
-        a = matmul(x, w.T) + b
-        for t in self._times(x.shape[1]):
-            old = state
-            state, tape = self.step(a[:, t], u, c, old)
-            if mask is not None:
-                state = tuple(np.where(mask[:, t, None], new, kept) for new, kept in zip(state, old))
-            yield t, old, tape, state
+    def _in_order(self, x: Array) -> Array:
+        """(N, T, ...) with the time steps as the direction takes them, and back again."""
+        return x[:, ::-1] if self.reverse else x
 
-    def _times(self, steps: int) -> Iterator[int]:
-        return iter(range(steps - 1, -1, -1) if self.reverse else range(steps))
+    def _stays(self, mask: Array | None, steps: int) -> list[Array | None]:
+        """For each time step, in the direction's order, where the state stays as it was."""
+        if mask is None:
+            return [None] * steps
+        stays = ~self._in_order(mask)[:, :, None]
+        return [stays[:, t] for t in range(steps)]
 
     def _checked(self, xs: Sequence[Array]) -> tuple[Array, Array, Array, Array, Array, State, Array | None]:
         who, rows = type(self).__name__, len(self.GATES)
@@ -168,6 +192,11 @@ class Recurrence(Op):
             raise InputError(f"{who}: the mask is {mask.dtype} of shape {mask.shape}; booleans of shape ({n} or 1, {x.shape[1]}) are "
                              f"expected, True where a time step counts")
         return x, w, u, b, c, state, mask
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b, which the loop over time asks only once, at its end, whether it is in range (``matmul`` asks each time)."""
+    return np.asarray(np.matmul(a, b))
 
 
 def _rows(x: Array) -> Array:

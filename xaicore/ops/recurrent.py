@@ -1,22 +1,23 @@
 """Recurrent layers, one direction of one layer each: RNN, GRU and LSTM. Several layers are several nodes, both directions a Concat.
 
-Here are the equations of one time step, forward (``step``) and back (``back``), with the gates named as in the papers; the loop
-over time is in recurrence.py. ``expand`` gives the same function as nodes of simpler operators for each time step
-(unroll.py): that is where relevance and multipliers of differences flow.
+Here are the equations of one time step, forward (``step``), their derivatives (``slopes``) and the chain rule through them (``back``),
+with the gates named as in the papers; the loop over time is in recurrence.py. ``expand`` gives the same function as nodes of simpler
+operators for each time step (unroll.py): that is where relevance and multipliers of differences flow, and the twin of this in the tests.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 import numpy as np
 
 from xaicore.errors import GraphError
-from xaicore.numerics import Array, matmul
+from xaicore.numerics import Array, filled
 from xaicore.ops.elementwise import Sigmoid, Tanh
 from xaicore.ops.op import Op
-from xaicore.ops.recurrence import Recurrence, State, Tape
+from xaicore.ops.recurrence import Recurrence, State, Tape, product
 from xaicore.ops.unroll import unroll_gru, unroll_lstm, unroll_rnn
 
 if TYPE_CHECKING:
@@ -44,14 +45,17 @@ class RNN(Recurrence):
     GATES: ClassVar[tuple[str, ...]] = ("h",)
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
-        z = a + matmul(state[0], u.T) + c
+        z = a + product(state[0], u.T) + c
         h = self.activation.forward(z)
         return (h,), (z, h)
 
-    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
+    def slopes(self, tape: Tape, state: State) -> Tape:
         z, h = tape
-        dz = self.activation.vjp(0, d[0], h, z)
-        return dz, dz, (matmul(dz, u),)
+        return (self.activation.vjp(0, filled(h.shape, 1, h), h, z),)
+
+    def back(self, d: State, slopes: Tape, u: Array) -> tuple[Array, Array, State]:
+        dz = d[0] * slopes[0]
+        return dz, dz, (product(dz, u),)
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         return unroll_rnn(b, self.activation, self.reverse, *inputs)
@@ -78,6 +82,7 @@ class GRU(Recurrence):
     activation: Op = TANH
 
     GATES: ClassVar[tuple[str, ...]] = ("r", "z", "n")
+    SUMS: ClassVar[tuple[int, ...]] = (0, 4)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,30 +91,38 @@ class GRU(Recurrence):
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         (h,) = state
-        (a_r, a_z, a_n), (v_r, v_z, v_n) = np.split(a, 3, 1), np.split(matmul(h, u.T) + c, 3, 1)
-        z_r, z_z = a_r + v_r, a_z + v_z
-        r, z = self.gate.forward(z_r), self.gate.forward(z_z)
-        size = h.shape[1]
-        inner = v_n if self.reset == "after" else matmul(r * h, u[2 * size :].T) + c[2 * size :]
-        z_n = a_n + (r * inner if self.reset == "after" else inner)
+        size = h.shape[-1]
+        v = product(h, u.T) + c
+        z_gates = a[..., : 2 * size] + v[..., : 2 * size]
+        gates = self.gate.forward(z_gates)
+        r, z = gates[..., :size], gates[..., size:]
+        inner = v[..., 2 * size :] if self.reset == "after" else product(r * h, u[2 * size :].T) + c[2 * size :]
+        z_n = a[..., 2 * size :] + (r * inner if self.reset == "after" else inner)
         n = self.activation.forward(z_n)
-        return ((1 - z) * n + z * h,), (z_r, r, z_z, z, inner, z_n, n)
+        return ((1 - z) * n + z * h,), (z_gates, r, z, inner, z_n, n)
 
-    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
-        (h,), (dh,) = state, d
-        z_r, r, z_z, z, inner, z_n, n = tape
-        u_r, u_z, u_n = np.split(u, 3)
-        d_z = self.gate.vjp(0, dh * (h - n), z, z_z)
-        d_n = self.activation.vjp(0, dh * (1 - z), n, z_n)
+    def slopes(self, tape: Tape, state: State) -> Tape:
+        (h,) = state
+        z_gates, r, z, inner, z_n, n = tape
+        size = h.shape[-1]
+        to_r = self.gate.vjp(0, inner if self.reset == "after" else h, r, z_gates[..., :size])
+        to_z = self.gate.vjp(0, h - n, z, z_gates[..., size:])
+        to_n = self.activation.vjp(0, 1 - z, n, z_n)
+        return to_r, to_z, to_n, r, z
+
+    def back(self, d: State, slopes: Tape, u: Array) -> tuple[Array, Array, State]:
+        (dh,) = d
+        to_r, to_z, to_n, r, z = slopes
+        size = dh.shape[-1]
+        d_z, d_n = dh * to_z, dh * to_n
         if self.reset == "after":
-            d_r, d_inner = self.gate.vjp(0, d_n * inner, r, z_r), d_n * r
-            d_h = matmul(d_inner, u_n)
-        else:
-            d_rh = matmul(d_n, u_n)
-            d_r, d_inner = self.gate.vjp(0, d_rh * h, r, z_r), d_n
-            d_h = d_rh * r
-        d_h = d_h + matmul(d_r, u_r) + matmul(d_z, u_z) + dh * z
-        return np.concatenate((d_r, d_z, d_n), 1), np.concatenate((d_r, d_z, d_inner), 1), (d_h,)
+            d_r = d_n * to_r
+            dv = np.concatenate((d_r, d_z, d_n * r), -1)
+            return np.concatenate((d_r, d_z, d_n), -1), dv, (product(dv, u) + dh * z,)
+        d_rh = product(d_n, u[2 * size :])
+        d_gates = np.concatenate((d_rh * to_r, d_z), -1)
+        dv = np.concatenate((d_gates, d_n), -1)
+        return dv, dv, (d_rh * r + product(d_gates, u[: 2 * size]) + dh * z,)
 
     def seen(self, gate: int, tape: Tape, old: State) -> Array:
         (h,), r = old, tape[1]
@@ -153,24 +166,46 @@ class LSTM(Recurrence):
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         h, cell = state
-        z_i, z_f, z_g, z_o = np.split(a + matmul(h, u.T) + c, 4, 1)
-        i, f, o = self.gate.forward(z_i), self.gate.forward(z_f), self.gate.forward(z_o)
-        g = self.activation.forward(z_g)
+        z = a + product(h, u.T) + c
+        i, f, g, o = self._gates(z)
         new = f * cell + i * g
         s = self.squash.forward(new)
-        return (o * s, new), (z_i, i, z_f, f, z_g, g, z_o, o, new, s)
+        return (o * s, new), (z, i, f, g, o, new, s)
 
-    def back(self, d: State, tape: Tape, u: Array, state: State) -> tuple[Array, Array, State]:
-        (_, cell), (dh, dc) = state, d
-        z_i, i, z_f, f, z_g, g, z_o, o, new, s = tape
-        dc = dc + self.squash.vjp(0, dh * o, s, new)
-        dz = np.concatenate((
-            self.gate.vjp(0, dc * g, i, z_i),
-            self.gate.vjp(0, dc * cell, f, z_f),
-            self.activation.vjp(0, dc * i, g, z_g),
-            self.gate.vjp(0, dh * s, o, z_o),
-        ), axis=1)
-        return dz, dz, (matmul(dz, u), dc * f)
+    def hidden(self, y: Array, *xs: Array) -> Array:
+        return y if self.output == "hidden" else replace(self, output="hidden").forward(*xs)
+
+    def _gates(self, z: Array) -> tuple[Array, Array, Array, Array]:
+        size = z.shape[-1] // 4
+        gates = self.gate.forward(np.concatenate((z[..., : 2 * size], z[..., 3 * size :]), -1))
+        g = self.activation.forward(z[..., 2 * size : 3 * size])
+        return gates[..., :size], gates[..., size : 2 * size], g, gates[..., 2 * size :]
+
+    def olds(self, y: Array, a: Array, u: Array, c: Array, state: State, stays: Sequence[Array | None]) -> State:
+        (h,) = super().olds(y, a, u, c, state[:1], stays)
+        i, f, g, _ = self._gates(a + product(h, u.T) + c)
+        added, cell, cells = i * g, state[1], []
+        for t, stay in enumerate(stays):
+            cells.append(cell)
+            new = f[:, t] * cell + added[:, t]
+            cell = new if stay is None else np.where(stay, cell, new)
+        return h, np.stack(cells, axis=1)
+
+    def slopes(self, tape: Tape, state: State) -> Tape:
+        z, i, f, g, o, new, s = tape
+        z_i, z_f, z_g, z_o = (z[..., k * g.shape[-1] : (k + 1) * g.shape[-1]] for k in range(4))
+        to_gates = np.stack((self.gate.vjp(0, g, i, z_i), self.gate.vjp(0, state[1], f, z_f), self.activation.vjp(0, i, g, z_g)), -2)
+        return to_gates, self.gate.vjp(0, s, o, z_o), self.squash.vjp(0, o, s, new), f
+
+    def back(self, d: State, slopes: Tape, u: Array) -> tuple[Array, Array, State]:
+        dh, dc = d
+        to_gates, to_o, to_cell, f = slopes
+        dc = dc + dh * to_cell
+        dz = np.empty((len(dh), 4, dh.shape[1]), dh.dtype)
+        np.multiply(dc[:, None], to_gates, out=dz[:, :3])
+        np.multiply(dh, to_o, out=dz[:, 3])
+        flat = dz.reshape(len(dh), -1)
+        return flat, flat, (product(flat, u), dc * f)
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         return unroll_lstm(b, self.gate, self.activation, self.squash, self.output, self.reverse, *inputs)
