@@ -14,6 +14,7 @@ import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
 from xaicore.numerics import Array, is_exact, scalar, unbroadcast
+from xaicore.ops.normal import gelu, gelu_slope
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Pointwise
 
@@ -319,6 +320,7 @@ class GELU(Pointwise):
     """y = x * Phi(x), Phi the normal distribution; "tanh": y = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))).
 
     The tanh form is computed as x * sigmoid(2u), the same function without the cancellation of 1 + tanh(u) at negative u.
+    In float32 Phi is a fraction of polynomials, in passes over memory (normal.py).
     Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
     """
 
@@ -332,12 +334,14 @@ class GELU(Pointwise):
     def value(self, x: Array) -> Array:
         if self.approximate == "tanh":
             return x * _sigmoid(self._twice_u(x)[0])
-        return x * _normal_cdf(x)
+        return gelu(x) if x.dtype == np.float32 else x * _normal_cdf(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
         if self.approximate == "tanh":
             u, du = self._twice_u(x)
             return np.asarray(_sigmoid(u) + x * _bell(u) * du)
+        if x.dtype == np.float32:
+            return gelu_slope(x, y)
         near = np.clip(x, -40, 40)             # exp(-40^2 / 2) is 0 in every float, and the square of a huge x would overflow
         return np.asarray(_normal_cdf(x) + x * (np.exp(-near * near / 2) / math.sqrt(2 * math.pi)))
 
