@@ -113,10 +113,16 @@ def _reasons(
 
 
 def _single(graph: Graph, other: Graph, settings: bool, numbers: bool) -> Graph:
-    """The graph with settings of its operators, or parameters that are a single number or that the other has so, as float32 has them."""
-    held = {_bytes(x) for x in other.params.values() if x.dtype.kind == "f" and x.size <= 16}
-    single = {k: y for k, x in graph.params.items() if numbers and x.dtype.kind == "f" and x.size <= 16
-              for y in (x.astype(np.float32).astype(np.float64),) if x.size == 1 or _bytes(y) in held}
+    """The graph with settings of its operators, or parameters that are a single number or that the other has so, as float32 has them.
+
+    A larger array that the other has with the error of a few float32 operations (a positional encoding that the exporter computed from
+    such numbers) is taken from there.
+    """
+    theirs = [x for x in other.params.values() if x.dtype.kind == "f"]
+    held, arrays = {_bytes(x) for x in theirs if x.size <= 16}, [x for x in theirs if x.size > 16]
+    floats = {k: x for k, x in graph.params.items() if numbers and x.dtype.kind == "f"}
+    single = {k: y for k, x in floats.items() if x.size <= 16 for y in (x.astype(np.float32).astype(np.float64),) if x.size == 1 or _bytes(y) in held}
+    single |= {k: y for k, x in floats.items() for y in arrays if y.shape == x.shape and 0 < _distance([x], [y]) < 2.0**-20}
     nodes = tuple(replace(n, op=_rounded(n.op)) for n in graph.nodes) if settings else graph.nodes
     return replace(graph, params={**graph.params, **single}, nodes=nodes)
 

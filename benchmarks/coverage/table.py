@@ -153,7 +153,8 @@ batch of two. Measured by `python -m benchmarks.coverage SET --routes`: the larg
 the largest difference among the models that agree; then how many agree, and what makes the others the same:
 
 - *float32*: an ONNX attribute, and a number of the model's code that torch writes into the file, is a float32: the slope 1/6 of a hard
-  sigmoid, the scale of an attention, the ε of a norm (EfficientNetB0: 1e-6 for the 0.001 of its norms, 1e-14 once it is rounded). With those numbers rounded in the other graph too, both agree.
+  sigmoid, the scale of an attention, the ε of a norm (EfficientNetB0: 1e-6 for the 0.001 of its norms, 1e-14 once it is rounded), and what
+  is computed of them when the file is written (a positional encoding of sines). With those numbers rounded in the other graph too, both agree.
 - *ties*: DeepLIFT compares with a picture of zeros, of which all windows see the same; where a max-pool follows a convolution at once (Xception),
   its maxima are tied up to rounding, and rounding chooses which pixel they are. With a baseline of noise, a thousandth in size, both agree.
 - *eps*: where one graph has one operator and the other several (an adaptive pool with uneven windows; a normalisation that was written out),

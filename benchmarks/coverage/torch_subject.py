@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -120,6 +121,7 @@ def through_onnx(program: Any, inputs: Any) -> Graph:
 
     args, named = by_position(inputs)
     with quiet():
+        _four_axes(program)
         try:
             written = torch.onnx.export(program, dynamo=True)
         except torch.onnx.OnnxExporterError:                            # attention's kernel is taken apart into steps of another layout
@@ -136,6 +138,31 @@ def _contiguous(program: Any) -> None:
                 copy = program.graph.call_function(torch.ops.aten.clone.default, (node.args[0],), {"memory_format": torch.contiguous_format})
             copy.meta.update(node.args[0].meta)
             node.replace_input_with(node.args[0], copy)
+    program.graph_module.recompile()
+
+
+def _four_axes(program: Any) -> None:
+    """Puts reshapes around fused attention of 3 or 5 axes (heads joined with the batch, windows beside it): the exporter takes 4 alone."""
+    reshape = torch.ops.aten.reshape.default
+    for node in list(program.graph.nodes):
+        if node.target is not torch.ops.aten.scaled_dot_product_attention.default or node.args[0].meta["val"].ndim == 4:
+            continue
+
+        def reshaped(arg: Any, shape: Sequence[int]) -> Any:
+            made = program.graph.call_function(reshape, (arg, list(shape)))
+            made.meta["val"] = arg.meta["val"].reshape(*shape)
+            return made
+
+        shape = node.meta["val"].shape
+        with program.graph.inserting_before(node):
+            four = [reshaped(a, (math.prod(s[: max(len(s) - 3, 1)]), *(s[-3:] if len(s) > 3 else (1, *s[-2:]))))
+                    for a in node.args[:4] if a is not None for s in (a.meta["val"].shape,)]
+        node.args = (*four, *node.args[len(four):])
+        with program.graph.inserting_after(node):
+            back = program.graph.call_function(reshape, (node, list(shape)))
+        back.meta["val"] = node.meta["val"]
+        node.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
+        node.meta["val"] = node.meta["val"].reshape(four[0].meta["val"].shape[0], *four[0].meta["val"].shape[1:-1], shape[-1])
     program.graph_module.recompile()
 
 
