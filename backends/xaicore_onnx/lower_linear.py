@@ -131,23 +131,26 @@ LABELS = "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkjihgfedcba"
 
 
 def einsum(c: Call) -> Results:
-    """An explicit equation without ellipsis, whose first label is the batch."""
+    """Any equation whose first label is the batch in all that depends on an input; heads joined with it get a label of their own."""
     inputs, target = _terms(c)
     lives = [v for v in c.inputs if isinstance(v, Live)]
-    if any(v.layout != lives[0].layout for v in lives) or not (lives[0].plain or lives[0].at is None):
+    if any(v.layout != lives[0].layout for v in lives) or lives[0].at not in (0, None):
         raise MixingError(f"Einsum wants the batch on axis 0 of {', '.join(repr(v.name) for v in lives)}, but it lies elsewhere")
     if any(len(set(term)) != len(term) for term in inputs):
         inputs = [_diagonal(c, k, term) for k, term in enumerate(inputs)]
         lives = [v for v in c.inputs if isinstance(v, Live)]
-    batch = "" if lives[0].plain else next(k for k in LABELS if k not in "".join(inputs))
+    spare = (k for k in LABELS if k not in "".join(inputs))
+    batch = next(spare) if lives[0].at is None else ""
+    joined = "".join(next(spare) for n in lives[0].layout[1:] if n != 1)
     target = batch + target
     names: list[str] = []
     terms: list[str] = []
     for term, v in zip(inputs, c.inputs):
-        terms.append(batch + term if isinstance(v, Live) else term)
+        terms.append(batch + term[:1] + joined + term[1:] if isinstance(v, Live) else term)
         names.append(v.name if isinstance(v, Live) else c.param(c.known(len(names), "constant")))
-        if target[:1] in term[1:] or (isinstance(v, Live) and terms[-1][:1] != target[:1]):
+        if target[:1] in (term if joined and isinstance(v, Known) else term[1:]) or (isinstance(v, Live) and terms[-1][:1] != target[:1]):
             raise MixingError(f"Einsum {c.attr('equation')!r} does not keep the batch as first axis of what depends on the input")
+    target = target[:1] + joined + target[1:]
     kept = [k for k in terms[0] if k in target]
     if len(terms) == 1 and kept == list(target):
         summed = tuple(k for k, label in enumerate(terms[0]) if label not in target)

@@ -161,7 +161,8 @@ the largest difference among the models that agree; then how many agree, and wha
   each of them stabilises its sum. With a stabiliser of 1e-12 both agree.
 
 torch 2.14 cannot write three of the models with fused attention (T5, BEiT, Swin), because it traces a reshape as a view of the layout that
-its attention kernel returns, and then replaces the kernel; for these a copy stands before every reshape.
+its attention kernel returns, and then replaces the kernel; for these a copy stands before every reshape. Nor can it write attention of
+three or five axes (Hiera, NesT, SAM, Twins); around it stand reshapes to four and back.
 """
 
 

@@ -161,7 +161,8 @@ def _four_axes(program: Any) -> None:
         with program.graph.inserting_after(node):
             back = program.graph.call_function(reshape, (node, list(shape)))
         back.meta["val"] = node.meta["val"]
-        node.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
+        node.replace_all_uses_with(back)
+        back.args = (node, list(shape))
         node.meta["val"] = node.meta["val"].reshape(four[0].meta["val"].shape[0], *four[0].meta["val"].shape[1:-1], shape[-1])
     program.graph_module.recompile()
 

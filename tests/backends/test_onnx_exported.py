@@ -115,6 +115,24 @@ def test_the_lowest_number_is_minus_infinity_before_a_softmax(last: str, bias: f
 # ----- a batch that is written down, beside a size that is left to be found -------------------------------------------
 
 
+@pytest.mark.parametrize("equation", ["bhc,khc->bhk", "bhc,bkc->bhk", "bhc->bc", "bhc,hc->b"])
+def test_an_einsum_on_heads_that_are_joined_with_the_batch(equation: str) -> None:
+    """As SAM's relative positions have it: (N, 6, 4) is (N * 2, 3, 4) around the product, and apart again behind it."""
+    x, w = noise(2, 6, 4), noise(*{"khc": (5, 3, 4), "hc": (3, 4)}.get(equation[4:].partition("-")[0], (1,)))
+    sizes = {"b": -1, "h": 3, "k": 5 if "khc" in equation else 3, "c": 4}
+    inputs = "r" if "," not in equation else "r r" if "bkc" in equation else "r w"
+    nodes = [node("Reshape", "x in", "r"), node("Einsum", inputs, "e", equation=equation), node("Reshape", "e out", "y")]
+    weights = {"in": np.array([-1, 3, 4]), "out": np.array([-1, 2, *(sizes[k] for k in equation.partition("->b")[2])]), "w": w}
+    graph = to_graph(model(nodes, {"x": x}, "y", weights), x)
+    more = noise(5, 6, 4)
+    operands = {"r": more.reshape(10, 3, 4).astype(float), "w": w.astype(float)}
+    whole = np.einsum(equation, *(operands[k] for k in inputs.split()))
+    np.testing.assert_allclose(graph(more), whole.reshape(5, 2, *whole.shape[1:]), rtol=1e-12, atol=1e-12)    # a dozen float64 products
+    mixed = [nodes[0], node("Einsum", "r w", "e", equation="bhc,bc->bhc"), nodes[2]]
+    with pytest.raises(ConversionError, match="does not keep the batch as first axis"):
+        to_graph(model(mixed, {"x": x}, "y", {"in": weights["in"], "out": np.array([-1, 2, 3, 4]), "w": noise(4, 4)}), x)
+
+
 @pytest.mark.parametrize("heads", [[2, 7, -1, 8], [2, -1, 4, 8], [2, -1, 8]])
 def test_what_is_left_beside_a_written_batch_is_none(heads: list[int]) -> None:
     """(2, 7, 32) to (2, 7, -1, 8) in a file for two samples: four heads, whatever the batch."""
