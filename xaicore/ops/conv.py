@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
+from xaicore.ops import together
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -194,6 +195,8 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
     if at.groups > 1 and w.shape[1] > 1:
         runs = zip(np.split(x, at.groups, 1), np.split(w, at.groups), strict=True)
         return np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1)
+    if at.groups == 1 and not at.fast and together.innermost(x):
+        return together.convolve(x, w, at.stride, at.dilation, at.pads)
     if x.shape[1] == 1 and at.groups == 1:
         return _convolve_planes(x, w, at)
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
@@ -226,6 +229,9 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
     kernel = w.shape[2:]
     if w.shape[1] == 1 and at.groups == 1:
         return _adjoint_planes(g, w, space, at)
+    if at.groups == 1 and together.pays(g, w):
+        back = together.adjoint_x(g, w, space, at.stride, at.dilation, at.pads)
+        return back if together.innermost(g) else _channels_first(_channels_last(back))
     if at.groups == 1 and set(at.stride) == {1} and len(w) <= 3 * w.shape[1]:
         # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the
         # scattering below adds up C * K, and adding up was measured to cost about three copies.
