@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,7 @@ def by_position(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def through_onnx(program: Any, inputs: Any) -> Graph:
     """The graph of the ONNX file that torch writes of an exported program, with its defaults."""
     from xaicore_onnx import to_graph
+    from xaicore_onnx.safe import read_file
     from xaicore_torch.export import quiet
 
     args, named = by_position(inputs)
@@ -127,7 +129,11 @@ def through_onnx(program: Any, inputs: Any) -> Graph:
         except torch.onnx.OnnxExporterError:                            # attention's kernel is taken apart into steps of another layout
             _contiguous(program)
             written = torch.onnx.export(program, dynamo=True)
-    return to_graph(written.model_proto, pytree.tree_map(lambda t: t.numpy(), named or args), verify=False)
+    with TemporaryDirectory() as folder:
+        written.save(f"{folder}/model.onnx", external_data=True)
+        for value in written.model.graph.initializers.values():         # onnxscript's rewriting rules keep the last graph that they saw
+            value.const_value = None
+        return to_graph(read_file(f"{folder}/model.onnx", external_data=True), pytree.tree_map(lambda t: t.numpy(), named or args), verify=False)
 
 
 def _contiguous(program: Any) -> None:
