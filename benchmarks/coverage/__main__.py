@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     for name in asked.sets:
         backend, module = SETS[name]
         zoo = importlib.import_module(f"benchmarks.coverage.{module}")
+        build = getattr(zoo, "compared", zoo.subject) if asked.routes else zoo.subject
         results = f"{name}.routes" if asked.routes else name
         known = read(results)
         names = [m for m in zoo.MODELS if not asked.only or any(fnmatch.fnmatch(m, p) for p in asked.only)]
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
                 wanted = asked.fresh or m not in known
             if not wanted:
                 continue
-            row = {**run(zoo, m, backend, asked, measure), "set_size": len(zoo.MODELS), "code": commit}
+            row = {**run(build, m, backend, asked, measure), "set_size": len(zoo.MODELS), "code": commit}
             known[m] = row
             with open(RESULTS / f"{results}.jsonl", "a") as lines:
                 lines.write(json.dumps(row) + "\n")
@@ -106,7 +107,7 @@ def write(name: str, rows: list[dict[str, Any]]) -> None:
 # ----- one model in a process of its own --------------------------------------------------------------------------
 
 
-def run(zoo: Any, model: str, backend: str, asked: argparse.Namespace, measure: Any) -> dict[str, Any]:
+def run(build: Any, model: str, backend: str, asked: argparse.Namespace, measure: Any) -> dict[str, Any]:
     """The row of one model: what the child wrote before it ended, and how it ended.
 
     The child is a fork, so that the framework is imported once for all models.
@@ -116,7 +117,7 @@ def run(zoo: Any, model: str, backend: str, asked: argparse.Namespace, measure: 
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _child(zoo, model, os.fdopen(writing, "w"), measure, asked.trace)
+        _child(build, model, os.fdopen(writing, "w"), measure, asked.trace)
     os.close(writing)
     row: dict[str, Any] = {"model": model, "backend": backend, "converts": False}
     ended, usage = _wait(child, started + asked.seconds, asked.gib)
@@ -157,14 +158,14 @@ def _resident(child: int) -> float:
         return 0.0
 
 
-def _child(zoo: Any, model: str, out: Any, measure: Any, trace: bool) -> None:
+def _child(build: Any, model: str, out: Any, measure: Any, trace: bool) -> None:
     def note(facts: dict[str, Any]) -> None:
         out.write(json.dumps(facts) + "\n")
         out.flush()
 
     try:
         os.setpgid(0, 0)
-        measure(zoo.subject(model), note)
+        measure(build(model), note)
     except BaseException as error:                                      # whatever it is, it is this row's result
         if trace:
             traceback.print_exc()

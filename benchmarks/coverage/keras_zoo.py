@@ -17,12 +17,12 @@ SIZES: Mapping[str, int] = {"InceptionV3": 96, "InceptionResNetV2": 96, "Xceptio
 """Side of the picture where 64 is too small."""
 
 
-def _convnext_xlarge(size: int) -> Any:
+def _convnext(kind: str, third: int, last: int) -> Callable[[int], Any]:
     from keras.src.applications import convnext
 
-    settings = {**convnext.MODEL_CONFIGS["xlarge"], "depths": [3, 3, 9, 3]}
-    return convnext.ConvNeXt(
-        **{k: settings[k] for k in ("depths", "projection_dims", "default_size")}, name="convnext_xlarge", weights=None,
+    settings = {**convnext.MODEL_CONFIGS[kind], "depths": [3, 3, third, last]}
+    return lambda size: convnext.ConvNeXt(
+        **{k: settings[k] for k in ("depths", "projection_dims", "default_size")}, name=f"convnext_{kind}", weights=None,
         input_shape=(size, size, 3), classes=CLASSES,
     )
 
@@ -34,8 +34,14 @@ def _nasnet_mobile(size: int) -> Any:
                   weights=None, classes=CLASSES, default_size=224)
 
 
-DEEP: Mapping[str, tuple[str, Callable[[int], Any]]] = {"ConvNeXtXLarge": ("9 of 27 blocks in its third stage", _convnext_xlarge)}
+DEEP: Mapping[str, tuple[str, Callable[[int], Any]]] = {"ConvNeXtXLarge": ("9 of 27 blocks in its third stage", _convnext("xlarge", 9, 3))}
 """The one of 350 million parameters, which float64 does not hold in the memory limit twice: what was made smaller, and how."""
+
+SMALLER: Mapping[str, tuple[str, Callable[[int], Any]]] = {
+    "ConvNeXtLarge": ("9 of 27 blocks in its third stage", _convnext("large", 9, 3)),
+    "ConvNeXtXLarge": ("3 of 27 blocks in its third stage, 1 of 3 in its last", _convnext("xlarge", 3, 1)),
+}
+"""The same for the comparison of routes, which holds a model three times."""
 
 MODELS: Mapping[str, Any] = {
     name: one for name, one in sorted(vars(keras.applications).items())
@@ -43,12 +49,17 @@ MODELS: Mapping[str, Any] = {
 }
 
 
-def subject(name: str) -> Subject:
+def compared(name: str) -> Subject:
+    """The subject for the comparison of routes."""
+    return subject(name, {**DEEP, **SMALLER})
+
+
+def subject(name: str, deep: Mapping[str, tuple[str, Callable[[int], Any]]] = DEEP) -> Subject:
     """The model with its softmax head, 10 classes, for pictures of 64 x 64 pixels from 0 to 255."""
     size = SIZES.get(name, 64)
     reduced = ""
-    if name in DEEP:
-        reduced, build = DEEP[name]
+    if name in deep:
+        reduced, build = deep[name]
         model = build(size)
     elif name == "NASNetMobile":                # its constructor refuses on torch for a fault in loading weights; the network is this call
         model = _nasnet_mobile(size)

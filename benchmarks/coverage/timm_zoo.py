@@ -48,15 +48,27 @@ LESS: Mapping[str, Mapping[str, Any]] = {
 }
 """Settings that make a model smaller where its smallest one is slow or has more than a hundred million parameters."""
 
+SMALLER: Mapping[str, str] = {"mobilenetv5": "mobilenetv5_base"}
+"""The model of a module for the comparison of routes, which holds a model three times, where the other one would not fit in the memory limit."""
+
 MODELS = dict.fromkeys(sorted(CHOSEN))
 
 
 def subject(name: str) -> Subject:
     """The model of a module of timm with 10 classes."""
+    return _subject(name, CHOSEN[name])
+
+
+def compared(name: str) -> Subject:
+    """The same for the comparison of routes."""
+    return _subject(name, SMALLER.get(name, CHOSEN[name]))
+
+
+def _subject(name: str, of: str) -> Subject:
     settings = dict(LESS.get(name, {}))
-    model, side = _built(CHOSEN[name], settings)
-    reduced = ", ".join(f"{k}={v}" for k, v in settings.items())
-    return torch_subject(model, draw(3, side, side), reduced=reduced, of=CHOSEN[name], side=side)
+    model, side = _built(of, settings)
+    reduced = ", ".join([*(f"{k}={v}" for k, v in settings.items()), *([of] if of != CHOSEN[name] else [])])
+    return torch_subject(model, draw(3, side, side), reduced=reduced, of=of, side=side)
 
 
 def _built(name: str, settings: dict[str, Any]) -> tuple[Any, int]:

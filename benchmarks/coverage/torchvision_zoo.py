@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import patch
 
+import torch
 import torchvision
 from torchvision.models.video import mvit
 
@@ -41,6 +42,25 @@ DEEP = {
     "maxvit_t": ("windows of 2 x 2, not 7 x 7", _maxvit), "vit_h_14": ("4 of 32 layers", _vit(14, 4, 16, 1280, 5120, 56)), "regnet_y_128gf": ("9 of 27 blocks", _regnet),
 }
 
+def _convnext_large() -> Any:
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+
+    stages = [CNBlockConfig(192, 384, 3), CNBlockConfig(384, 768, 3), CNBlockConfig(768, 1536, 9), CNBlockConfig(1536, None, 3)]
+    return ConvNeXt(stages, num_classes=CLASSES)
+
+
+def _s3d() -> Any:
+    model = torchvision.models.get_model("s3d", weights=None, num_classes=CLASSES)
+    model.avgpool = torch.nn.AvgPool3d((2, 2, 2), stride=1)
+    return model
+
+
+SMALLER: Mapping[str, tuple[str, Callable[[], Any], tuple[int, ...]]] = {
+    "convnext_large": ("9 of 27 blocks in its third stage", _convnext_large, (3, 32, 32)),
+    "s3d": ("its last pool 2 x 2 x 2, not 2 x 7 x 7", _s3d, (3, 16, 64, 64)),
+}
+"""Models that the comparison of routes, which holds a model three times, would not hold in the memory limit: how made smaller, on what."""
+
 FIRST = frozenset({
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5",
     "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50", "shufflenet_v2_x0_5", "squeezenet1_0",
@@ -73,6 +93,14 @@ def subject(name: str) -> Subject:
     else:
         model = torchvision.models.get_model(name, **settings)
     return torch_subject(model, draw(3, size, size), reduced=reduced, side=size)
+
+
+def compared(name: str) -> Subject:
+    """The same for the comparison of routes."""
+    if name not in SMALLER:
+        return subject(name)
+    reduced, build, shape = SMALLER[name]
+    return torch_subject(build(), draw(*shape), reduced=reduced, side=shape[-1])
 
 
 def _video(name: str) -> Subject:
