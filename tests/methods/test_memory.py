@@ -18,6 +18,7 @@ from xaicore.graph.untrusted import limited
 from xaicore.methods.memory import Need, family_of, needs
 from xaicore.methods.table import METHODS
 from xaicore.methods.task import make_task
+from xaicore.ops.kept import Kept
 from xaicore.trace import forward
 
 LEAST, MOST = 0.25, 1.0
@@ -27,14 +28,16 @@ GREEDIEST = {"gradient": "gradient_x_input", "guided": "guided_backprop", "relev
 
 
 def peak(f: Callable[[], Any]) -> int:
-    """The most bytes that f had allocated at one time; numbers without allocation are made by a first call."""
+    """The most bytes that f had allocated at one time, what it keeps beside weights among them; other things are made by a first call."""
     f()
-    tracemalloc.start()
-    try:
-        f()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xaicore.ops.kept.KEPT", Kept())
+        tracemalloc.start()
+        try:
+            f()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
 
 def drawn(graph: Graph, n: int) -> np.ndarray:

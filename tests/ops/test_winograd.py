@@ -14,6 +14,7 @@ from xaicore import Builder
 from xaicore.errors import InputError, UnknownName
 from xaicore.graph.passes import faster
 from xaicore.ops import Conv, Dense, Flatten, ReLU, conv, winograd
+from xaicore.ops.kept import KEPT
 
 GROWTH = {2: 8, 4: 128}
 """How many times eps · Σ |x| |w| an entry may be off. The transforms enlarge sums: the product of the largest row sums of |Bᵀ|, |G|, |Aᵀ|,
@@ -35,22 +36,29 @@ def test_the_transforms_are_exact(m):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m", [2, 4])
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 19), st.integers(1, 19), st.booleans(), st.integers(0, 2**32 - 1))
-def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, turned, seed):
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 19), st.integers(1, 19), st.tuples(*[st.integers(0, 7)] * 4),
+       st.sampled_from([1, 1 << 10, 1 << 22]), st.booleans(), st.integers(0, 2**32 - 1))
+def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, pads, block, turned, seed):
+    """Whatever the padding and however the tiles are taken together."""
     rng = np.random.default_rng(seed)
-    x, w = rng.normal(size=(n, height + 2, width + 2, c)), rng.normal(size=(c, o, 3, 3) if turned else (o, c, 3, 3))
+    (top, bottom), (left, right) = pads[:2], pads[2:]
+    height, width = max(height, 3 - top - bottom), max(width, 3 - left - right)
+    x, w = rng.normal(size=(n, height, width, c)), rng.normal(size=(c, o, 3, 3) if turned else (o, c, 3, 3))
     direct = np.flip(w, (2, 3)).swapaxes(0, 1) if turned else w
-    seen = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    seen = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
     want, size = np.einsum("nijcab,ocab->nijo", seen, direct), np.einsum("nijcab,ocab->nijo", np.abs(seen), np.abs(direct))
-    got = winograd.correlate(x.astype(dtype), w.astype(dtype), m, turned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "BLOCK_BYTES", block)
+        got = winograd.correlate(x.astype(dtype), w.astype(dtype), m, ((top, bottom), (left, right)), turned)
     assert got.dtype == dtype
     assert (np.abs(got - want) <= GROWTH[m] * np.finfo(dtype).eps * size.max()).all()
 
 
 @pytest.mark.parametrize(("fast", "shape", "kernel", "stride", "tile"), [
-    (True, (1, 128, 51, 50), (64, 128, 3, 3), (1, 1), 4), (True, (1, 64, 26, 26), (128, 64, 3, 3), (1, 1), 2), (False, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 0),
-    (True, (2, 128, 23, 23), (128, 128, 3, 3), (1, 1), 0),
-    (True, (1, 8, 26, 26), (128, 8, 3, 3), (1, 1), 0), (True, (1, 128, 26, 26), (128, 128, 3, 3), (2, 2), 0), (True, (1, 128, 26, 26), (128, 128, 5, 5), (1, 1), 0),
+    (True, (1, 64, 24, 25), (64, 64, 3, 3), (1, 1), 4), (True, (1, 128, 7, 6), (64, 128, 3, 3), (1, 1), 2), (False, (1, 128, 26, 26), (128, 128, 3, 3), (1, 1), 0),
+    (True, (2, 64, 23, 26), (128, 64, 3, 3), (1, 1), 2), (True, (2, 64, 6, 6), (128, 64, 3, 3), (1, 1), 0),
+    (True, (1, 63, 26, 26), (128, 63, 3, 3), (1, 1), 0), (True, (1, 128, 26, 26), (128, 128, 3, 3), (2, 2), 0), (True, (1, 64, 26, 26), (64, 64, 5, 5), (1, 1), 0),
 ])
 def test_where_it_is_used(monkeypatch, fast, shape, kernel, stride, tile):
     """One place decides; forward and adjoint both go through it, and agree with the direct sums."""
@@ -64,6 +72,33 @@ def test_where_it_is_used(monkeypatch, fast, shape, kernel, stride, tile):
     assert used == ([tile, tile] if tile else [])
     assert np.abs(y - plain.forward(x, w)).max() <= 1e-11 * np.abs(y).max()                  # 1152 sums · 128 eps
     assert np.abs(back - plain.vjp(0, y, y, x, w)).max() <= 1e-11 * np.abs(back).max()
+
+
+@pytest.mark.parametrize("pads", [((0, 2), (3, 1)), ((4, 0), (1, 3))])
+def test_padding_that_the_way_back_takes_away(pads):
+    """Padding of more than two becomes a cut on the way back."""
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(2, 64, 9, 11)), rng.normal(size=(64, 64, 3, 3))
+    fast, plain = Conv(pads=pads, fast=True), Conv(pads=pads)
+    y = fast.forward(x, w)
+    for got, want in ((y, plain.forward(x, w)), (fast.vjp(0, y, y, x, w), plain.vjp(0, y, y, x, w))):
+        assert np.abs(got - want).max() <= 1e-11 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("m", "shape", "size"), [(4, (192, 128, 3, 3), 26), (2, (128, 192, 3, 3), 8)])
+def test_the_bits_do_not_depend_on_what_is_kept(monkeypatch, m, shape, size, turned):
+    rng = np.random.default_rng(2)
+    monkeypatch.setattr(winograd, "PIECE_BYTES", 1 << 20)
+    for dtype in ("float32", "float64"):
+        w = rng.normal(size=shape).astype(dtype)
+        x = rng.normal(size=(1, size, size, w.shape[0 if turned else 1])).astype(dtype)
+        anew = winograd.correlate(x, w, m, ((1, 1), (1, 1)), turned)
+        own = w.copy()
+        own.flags.writeable = False
+        first, again = (winograd.correlate(x, own, m, ((1, 1), (1, 1)), turned) for _ in range(2))
+        assert len(KEPT.found[id(own)]) > 1
+        assert anew.tobytes() == first.tobytes() == again.tobytes()
 
 
 def network(channels: int = 128, size: int = 26) -> xc.Graph:

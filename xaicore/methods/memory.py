@@ -6,11 +6,13 @@ values of a graph, one signal for each of them, and W for the working space of i
     forward      what lives at one time + W              values are released after their last reader
     gradient     3 V + W                                 the values and, with keep="all", the signal at each and its product with the value
     guided       3 V' + V + W                            V' of the graph as it is prepared (folded, expanded), V where that is another
-    relevance    2 V' + V + W                            and the largest weight by sign
+    relevance    2 V' + V + W                            and the weights by sign
     multiplier   4 V' + V + W                            the baseline's values and the products with the differences, too
     pairs        7 V' + V + W                            two signals at each value (RevealCancel), or two passes (contrastive LRP)
     evaluation   forward, and the input that is made     one masked or drawn input of a method that only evaluates f
     point        V + W, and the input that is made       one point of a path or of a noise: values, and signals that are not kept
+
+Weights by sign and laid out for products are kept beside them within a budget (``ops.kept``), in every family.
 
 The estimate is from above: with tracemalloc, the greediest method of a family was measured at 0.25 to 1 of it (docs/cost.md,
 tests/methods/test_memory.py), and the resident memory of the process grows as what is allocated does, to a tenth. What a method stores
@@ -31,7 +33,8 @@ from xaicore.graph.passes import prune, without_head
 from xaicore.graph.run import check_feeds, sample_feeds, shapes_of
 from xaicore.graph.untrusted import max_bytes
 from xaicore.ops import Conv, ConvTranspose
-from xaicore.ops.conv import block_bytes
+from xaicore.ops.conv import LARGE, block_bytes
+from xaicore.ops.kept import BUDGET
 from xaicore.ops.recurrence import REMEMBERED, Recurrence
 from xaicore.rules import RULE_SETS
 from xaicore.rules.ruleset import RuleSet
@@ -79,14 +82,14 @@ def needs(graph: Graph, shapes: Shapes) -> dict[str, Need]:
     shapes   of every value for one sample (``graph.run.shapes_of``); where the graph has a fixed batch, for that batch
     """
     samples = _batch(graph, shapes)
-    own, item = _values(graph, shapes, samples), ITEM[graph.dtype]
+    own = _values(graph, shapes, samples)
     given = sum(own[k] for k in graph.inputs)
     forth, back = _work(graph, shapes, own, samples, 1), _work(graph, shapes, own, samples, 3)
     whole = sum(own.values())
     small = SMALL * len(graph.nodes)
-    forward = Need(small, _live(graph, own) + forth[0], *forth[1:])
+    forward = Need(small + _beside(graph, False), _live(graph, own) + forth[0], *forth[1:])
     point = Need(0, whole + back[0] + 12 * given, *back[1:])
-    out = {"forward": forward, "gradient": Need(small, 3 * whole + back[0] + 4 * given, *back[1:])}
+    out = {"forward": forward, "gradient": Need(forward.fixed, 3 * whole + back[0] + 4 * given, *back[1:])}
     known: dict[Any, tuple[Graph | None, bool]] = {}
     seen: dict[int, Shapes] = {id(graph): shapes}
     for family, (rules, times) in SETS.items():
@@ -100,10 +103,25 @@ def needs(graph: Graph, shapes: Shapes) -> dict[str, Need]:
         there = _values(ready, seen[id(ready)], samples)
         work, block, most = _work(ready, seen[id(ready)], there, samples, 3)
         folded = sum(v.nbytes for k, v in ready.params.items() if graph.params.get(k) is not v)
-        by_sign = 2 * max((prod(v.shape) * item for v in ready.params.values()), default=0) * (family in ("relevance", "pairs"))
+        by_sign = family in ("relevance", "pairs")
         each = times * sum(there.values()) + (0 if ready is graph else whole) + work + 4 * given
-        out[family] = Need(SMALL * len(ready.nodes) + folded + by_sign, each, block, most)
+        out[family] = Need(SMALL * len(ready.nodes) + folded + _beside(ready, by_sign), each, block, most)
     return {**out, "evaluation": Need(0, forward.sample + 12 * given, forward.block, forward.most), "point": point}
+
+
+def _beside(graph: Graph, by_sign: bool) -> int:
+    """What is made of the parameters, and kept beside them as far as the budget goes: their parts of either sign, their layouts."""
+    item = ITEM[graph.dtype]
+    weights = [prod(v.shape) * item for v in graph.params.values()]
+    if graph.dtype == "exact":                                          # nothing is kept
+        return 2 * max(weights, default=0) if by_sign else 0
+    again = 0
+    for n in graph.nodes:
+        if isinstance(n.op, Conv) and n.inputs[1] in graph.params and graph.params[n.inputs[1]].size >= LARGE:
+            again += 2 * (4 if n.op.fast else 1) * graph.params[n.inputs[1]].size * item
+    parts = 2 * sum(weights) if by_sign else 0
+    made = parts + (3 if by_sign else 1) * again
+    return min(made, BUDGET) + (2 * max(weights, default=0) if made > BUDGET else 0)
 
 
 def _batch(graph: Graph, shapes: Shapes) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
 from xaicore.ops import together
+from xaicore.ops.kept import kept
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -181,6 +182,14 @@ BLOCK_ROWS = 800
 LARGE = 1 << 15
 """Weights from which on it pays to lay them out for the way back; below, the library has other kernels for other layouts."""
 
+LAYOUTS = 3 << 25
+"""Weights laid out for products are kept while all that is kept stays within so many bytes: for 512 channels at 7 x 7 positions laying them
+out took two fifths of the time."""
+
+PLANES = 4
+"""Input channels up to which the adjoint goes plane by plane: runs along a row are longer than runs along so few channels. The first layer
+of VGG16 took 0.4 of the time, that of ResNet18 0.3."""
+
 LARGEST_BLOCK = 1 << 24
 """Bytes of a piece at most, where a single row is not larger: rows of very many channels."""
 
@@ -199,9 +208,9 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
         return together.convolve(x, w, at.stride, at.dilation, at.pads)
     if x.shape[1] == 1 and at.groups == 1:
         return _convolve_planes(x, w, at)
+    if tile := _tile(w, at, [n + a + b - 2 for n, (a, b) in zip(x.shape[2:], at.pads)]):
+        return _tiles(x, w, tile, at.pads)
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
-    if tile := _tile(w, at, padded.shape[1:-1]):
-        return _channels_first(correlate(padded, w, tile))
     seen = _windows(padded, kernel, at)  # (N, *S', *K, C)
     count = seen.shape[1 : 1 + len(kernel)]
     if at.groups > 1:
@@ -209,7 +218,7 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
         return _channels_first(y.reshape(len(x), *count, len(w)))
-    return _products(seen, _last(w).reshape(len(w), -1).T)
+    return _products(seen, _rows(w).T)
 
 
 def _products(seen: Array, matrix: Array) -> Array:
@@ -227,23 +236,22 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         runs = zip(np.split(g, at.groups, 1), np.split(w, at.groups), strict=True)
         return np.concatenate([adjoint_x(some, own, space, at._replace(groups=1)) for some, own in runs], axis=1)
     kernel = w.shape[2:]
-    if w.shape[1] == 1 and at.groups == 1:
-        return _adjoint_planes(g, w, space, at)
-    if at.groups == 1 and together.pays(g, w):
+    if at.groups == 1 and w.shape[1] > 1 and together.pays(g, w):
         back = together.adjoint_x(g, w, space, at.stride, at.dilation, at.pads)
         return back if together.innermost(g) else _channels_first(_channels_last(back))
+    if w.shape[1] <= PLANES and at.groups == 1:
+        return _adjoint_planes(g, w, space, at)
     if at.groups == 1 and set(at.stride) == {1} and len(w) <= 3 * w.shape[1]:
         # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the
         # scattering below adds up C * K, and adding up was measured to cost about three copies.
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
-        if tile := _tile(w, at, [n + k - 1 for n, k in zip(space, kernel)]):
-            return _channels_first(correlate(pad_spatial(_channels_last(g), (*rest, (0, 0))), w, tile, turned=True))
-        around = np.flip(w, tuple(range(2, w.ndim)))
+        if tile := _tile(w, at, space):
+            return _tiles(g, w, tile, rest, turned=True)
         if len(w) == 1 or w.size < LARGE:
-            return convolve(g, np.swapaxes(around, 0, 1), at._replace(pads=tuple(rest)))
+            return convolve(g, np.swapaxes(_around(w), 0, 1), at._replace(pads=tuple(rest)))
         # The same product, its matrix laid out as (K * O, C), which takes a third of the time of its transpose.
-        matrix = np.ascontiguousarray(around.transpose(*range(2, w.ndim), 0, 1)).reshape(-1, w.shape[1])
-        return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), matrix)
+        matrix = kept(w, "around", lambda w: np.array(_around(w).transpose(*range(2, w.ndim), 0, 1), order="C"), LAYOUTS)
+        return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), matrix.reshape(-1, w.shape[1]))
     g = _channels_last(g)
     count = g.shape[1:-1]
     out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True)), w.shape[1] * at.groups), 0, g)
@@ -253,7 +261,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
             factor = w[(slice(None), 0, *k)].reshape(by_channel.shape[-2:])
             out[(slice(None), *slices)] += (by_channel * factor).sum(axis=-1)
     else:
-        matrix = _last(w).reshape(len(w), -1)  # (O, K * C)
+        matrix = _rows(w)
         for n, rows in _blocks(len(g), count, matrix.shape[1] * g.itemsize):
             part = g[n, rows]
             columns = matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
@@ -276,15 +284,26 @@ def _convolve_planes(x: Array, w: Array, at: Geometry) -> Array:
 
 
 def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
-    """``adjoint_x`` of images with one channel."""
-    kernel, count = w.shape[2:], g.shape[2:]
-    out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True))), 0, g)
-    matrix = w.reshape(len(w), -1).T  # (K, O)
-    for n in _samples(len(g), prod(kernel) * prod(count) * g.itemsize):
-        columns = matmul(matrix, g[n].reshape(-1, len(w), prod(count))).reshape(-1, *kernel, *count)
-        for k, slices in taps(kernel, at.stride, at.dilation, count):
-            out[(n, *slices)] += columns[(slice(None), *k)]
-    return pad_spatial(out, [(-a, -b) for a, b in at.pads])[:, None]
+    """``adjoint_x`` of images with few channels, plane by plane.
+
+    What stands ``stride`` apart is laid side by side while it is added up, so that every addition runs along memory.
+    """
+    kernel, count, rank = w.shape[2:], g.shape[2:], g.ndim - 2
+    reach = [-(-(n + a + max(b, 0)) // s) for n, (a, b), s in zip(space, at.pads, at.stride, strict=True)]
+    out = filled((len(g), w.shape[1], *at.stride, *reach), 0, g)
+    matrix, rows = w.reshape(len(w), -1).T, _channels_last(g)           # (C * K, O), (N, *S', O)
+    for n, r in _blocks(len(g), count, len(matrix) * g.itemsize):
+        part = rows[n, r]
+        columns = matmul(matrix, part.reshape(len(part), -1, len(w)).swapaxes(1, 2))
+        columns = columns.reshape(len(part), w.shape[1], *kernel, *part.shape[1:-1])
+        for k in np.ndindex(*kernel):
+            phase, first = zip(*(divmod(i * d, s)[::-1] for i, d, s in zip(k, at.dilation, at.stride)))
+            seen = tuple(slice(f, f + m) for f, m in zip((first[0] + r.start, *first[1:]), part.shape[1:-1]))
+            out[(n, slice(None), *phase, *seen)] += columns[(slice(None), slice(None), *k)]
+    whole = out.transpose(0, 1, *(axis for k in range(rank) for axis in (2 + rank + k, 2 + k)))
+    whole = whole.reshape(*out.shape[:2], *(n * s for n, s in zip(reach, at.stride)))
+    inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, (a, _) in zip(space, at.pads)))
+    return np.asarray(whole[inside])
 
 
 def _samples(count: int, bytes_each: int) -> Iterator[slice]:
@@ -314,18 +333,36 @@ def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
     return _channels_first(total.reshape(outputs, *kernel, x.shape[1]))
 
 
-def _tile(w: Array, at: Geometry, padded: Sequence[int]) -> int:
-    """The tile of Winograd's algorithm where ``fast`` allows it and it was measured to win; 0: direct.
+def _tiles(x: Array, w: Array, tile: int, pads: Sequence[tuple[int, int]], turned: bool = False) -> Array:
+    """Winograd's sums for x (N, C, *S), with padding that may be negative."""
+    cut = pad_spatial(_channels_last(x), (*((min(a, 0), min(b, 0)) for a, b in pads), (0, 0)))
+    return _channels_first(correlate(cut, w, tile, [(max(a, 0), max(b, 0)) for a, b in pads], turned))
 
-    The transform of the weights takes its time whatever the map's size: tiles of 4 won from 56 x 56 positions on (0.57 to 0.86 of
-    the direct sums), tiles of 2 at 28 x 28 (0.76 to 0.83), neither at 14 x 14 (0.9 to 1.1), with 64 channels on one side and 128
-    on the other.
+
+def _tile(w: Array, at: Geometry, count: Sequence[int]) -> int:
+    """The tile of Winograd's algorithm for ``count`` output positions, where ``fast`` allows it and it was measured to win; 0: direct.
+
+    With weights that are kept, tiles of 4 took 0.42 to 0.68 of the direct sums at 28 x 28 positions and more (64 channels at 224 x 224 the
+    most), tiles of 2 took 0.53 to 0.62 at 14 x 14 and 7 x 7. With weights that are not, transformed at each call, 0.5 to 0.8 from 28 x 28
+    on, 0.9 to 1.1 at 14 x 14, up to 1.6 at 7 x 7. Fewer channels than 64 at one end: 0.6 to 1.3.
     """
     alike = w.shape[2:] == (3, 3) and at.groups == 1 and {*at.stride, *at.dilation} == {1}
-    positions = prod(n - 2 for n in padded) if alike else 0
-    if not (at.fast and w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and max(w.shape[:2]) >= 128 and positions >= 600):
+    positions = prod(count) if alike else 0
+    if not (at.fast and w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and positions >= 40):
         return 0
-    return 4 if positions >= 2500 else 2
+    return 4 if positions >= 600 else 2
+
+
+def _rows(w: Array) -> Array:
+    """w (O, C, *K) as a matrix (O, K * C)."""
+    if w.size < LARGE or prod(w.shape[2:]) == 1:
+        return _last(w).reshape(len(w), -1)
+    return kept(w, "rows", lambda w: np.array(_last(w), order="C"), LAYOUTS).reshape(len(w), -1)
+
+
+def _around(w: Array) -> Array:
+    """w with its windows turned around."""
+    return np.flip(w, tuple(range(2, w.ndim)))
 
 
 def _last(x: Array) -> Array:

@@ -40,8 +40,12 @@ def _place(at: Array) -> Place:
 
 
 def take(x: Array, place: Place, axis: int) -> Array:
-    """np.take; a view where the positions are evenly spaced, which all but the windows at the edges are."""
-    return x[(slice(None),) * axis + (place,)] if isinstance(place, slice) else np.take(x, place, axis)
+    """np.take; a view where the positions are evenly spaced, which all but the windows at the edges are; else like x in memory."""
+    if isinstance(place, slice):
+        return x[(slice(None),) * axis + (place,)]
+    out = np.empty_like(x, shape=(*x.shape[:axis], len(place), *x.shape[axis + 1 :]))
+    out[...] = x[(slice(None),) * axis + (place,)]
+    return out
 
 
 def overhang(axes: Axes, x: Array) -> list[tuple[int, int]]:

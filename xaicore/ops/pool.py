@@ -166,7 +166,8 @@ class MaxPool(_Max, Window):
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
         x, (_, _, edges, places, apart) = xs[0], placed(self, xs[0].shape)
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
-        padded = pad_spatial(x, edges)
+        floats = x.dtype.kind == "f"
+        padded = pad_spatial(x, edges, np.nan if floats else 0)  # padding never wins: a NaN equals nothing
         back, free = np.empty_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
         back[...] = scalar(0, x)
         takes, plain = np.empty_like(free), not is_exact(g) and bool(np.isfinite(g).all())
@@ -174,7 +175,7 @@ class MaxPool(_Max, Window):
         for seen, inside in places:
             np.equal(padded[(..., *seen)], y, out=takes)
             takes &= free
-            if inside is not None:  # padding never wins
+            if inside is not None and not floats:
                 takes &= inside
             if apart and not is_exact(g):  # no entry is in two windows
                 np.multiply(g, takes, out=back[(..., *seen)])

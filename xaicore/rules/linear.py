@@ -14,6 +14,7 @@ import numpy as np
 
 from xaicore.errors import Inapplicable
 from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, stabilize
+from xaicore.ops.kept import kept
 from xaicore.trace import Step
 
 Change = Callable[[Array], Array]
@@ -70,7 +71,8 @@ class Affine:
                 out.append(x if given is None else given)
             elif kernels is not None and k in kernels:
                 if (k, weights) not in self.changed:                    # once for a step: z and what flows back want the same
-                    self.changed[k, weights] = weights(in_arithmetic_of(self.step.y, x))
+                    own = in_arithmetic_of(self.step.y, x)
+                    self.changed[k, weights] = kept(own, weights, weights) if weights in (positive, negative) else weights(own)
                 out.append(self.changed[k, weights])
             else:
                 out.append(bias(in_arithmetic_of(self.step.y, x)) if k in additive else x)
