@@ -84,13 +84,14 @@ def _one_route(
     if set(also) != set(refused):
         raise AssertionError(f"refused here: {also}; on the backend's own graph: {dict(refused)}")
     distances = {k: _distance(a, own[k]) for k, a in theirs.items()}
-    far = [k for k, d in distances.items() if not d <= SAME and not d <= ROUNDING * itself(k)]
-    return {**found, **distances, "because": _reasons(far, again(), other, feeds, fed, itself, target, subject) if far else {}}
+    far = [k for k, d in distances.items() if not d <= SAME]
+    why = _reasons(far, again(), other, feeds, fed, theirs, itself, target, subject) if far else {}
+    return {**found, **distances, "because": {k: reason for k, reason in why.items() if reason or not distances[k] <= ROUNDING * itself(k)}}
 
 
 def _reasons(
-    far: Sequence[str], graph: Graph, other: Graph, feeds: Mapping[str, Array], fed: Mapping[str, Array], itself: Callable[[str], float], target: Any,
-    subject: Subject,
+    far: Sequence[str], graph: Graph, other: Graph, feeds: Mapping[str, Array], fed: Mapping[str, Array], theirs: Mapping[str, Any],
+    itself: Callable[[str], float], target: Any, subject: Subject,
 ) -> dict[str, str]:
     """For each method that differs, what of these makes it the same; "" if nothing does.
 
@@ -101,14 +102,20 @@ def _reasons(
     """
     found = dict.fromkeys(far, "")
     singles = [_single(graph, other, *which) for which in ((True, False), (False, True), (True, True))]
-    small, noise = {"eps": 1e-12}, {"noise": 1e-3}
+    plain, small, noise = "", "eps", "noise"
+    settings: dict[str, dict[str, float]] = {plain: {}, small: {"eps": 1e-12}, noise: {"noise": 1e-3}}
+    known: dict[str, dict[str, Any]] = {plain: dict(theirs), small: {}, noise: {}}
     for reason, mine, how in (
-        ("ties", graph, noise), *(("float32", g, {}) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
+        ("ties", graph, noise), *(("float32", g, plain) for g in singles), ("eps", graph, small), *(("float32 and eps", g, small) for g in singles),
     ):
-        left = [k for k in far if not found[k] and (how is not small or k.startswith("lrp.")) and (how is not noise or k.startswith("deeplift."))]
+        left = [k for k in far if not found[k] and (how != small or k.startswith("lrp.")) and (how != noise or k.startswith("deeplift."))]
         if left:
-            ours, theirs = (_by_route(g, x, target, subject, left, how) for g, x in ((mine, feeds), (other, fed)))
-            found |= {k: reason for k in left if _distance(theirs[k], ours[k]) <= max(SAME, ROUNDING * itself(k))}
+            missing = [k for k in left if k not in known[how]]
+            known[how] |= _by_route(other, fed, target, subject, missing, settings[how]) if missing else {}
+            ours = _by_route(mine, feeds, target, subject, left, settings[how])
+            for k in left:
+                distance = _distance(known[how][k], ours[k])
+                found[k] = reason if distance <= SAME or distance <= ROUNDING * itself(k) else ""
     return found
 
 
