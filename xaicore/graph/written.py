@@ -137,8 +137,8 @@ def _over_root_mean_square(node: Node, nodes: Mapping[str, Node], graph: Graph) 
     def number(name: str) -> float | None:
         return float(graph.params[name].reshape(())) if name in graph.params and graph.params[name].size == 1 else None
 
-    def base(name: str, exponent: float) -> str:
-        """What ``name`` is this power of, "" if it is none."""
+    def power(name: str, exponent: float) -> str:
+        """What ``name`` is this power of in one step, "" if it is none."""
         made = nodes.get(past(name))
         if made is None:
             return ""
@@ -148,7 +148,11 @@ def _over_root_mean_square(node: Node, nodes: Mapping[str, Node], graph: Graph) 
             return made.inputs[0]
         if exponent == -1 and isinstance(made.op, Div) and number(made.inputs[0]) == 1:
             return made.inputs[1]
-        return base(base(name, -1), 0.5) if exponent == -0.5 else ""
+        return ""
+
+    def base(name: str, exponent: float) -> str:                        # no function here calls itself: a cycle would keep the graph alive
+        """What ``name`` is this power of, "" if it is none."""
+        return power(name, exponent) or (power(power(name, -1), 0.5) if exponent == -0.5 else "")
 
     products, quotient = [(0, 1, -0.5), (1, 0, -0.5)], [(0, 1, 0.5)]
     for x, scale, exponent in products if isinstance(node.op, Mul) else quotient if isinstance(node.op, Div) else []:
