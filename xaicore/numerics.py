@@ -62,7 +62,7 @@ SMALL = 2**14
 
 def in_range(y: Array) -> Array:
     """y; FloatingPointError where it is not finite and overflow is an error."""
-    if y.dtype.kind != "f" or (y.size <= SMALL and np.isfinite(y).all()):
+    if y.dtype.kind != "f" or (y.size <= SMALL and np.logical_and.reduce(np.isfinite(y), axis=None)):
         return y
     if np.geterr()["over"] == "raise":
         with np.errstate(all="ignore"):

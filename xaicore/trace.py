@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,8 +25,7 @@ Signal = Any
 """What a rule set carries: an array, or a pair of arrays (RevealCancel). The engine only needs "+"."""
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+class Step(NamedTuple):
     """One node of a trace: all that a rule may look at.
 
     ``xs`` and ``y`` are its inputs and output, ``active`` says which inputs carry the signal, ``ref`` is the same node
@@ -45,7 +44,8 @@ class Step:
         """The cotangents of the active inputs (None at the others), here or at other inputs ``xs``."""
         at = self.xs if xs is None else tuple(xs)
         out = self.y if xs is None else y if y is not None else self.node.op.forward(*at)
-        return tuple(self.node.op.vjp(i, g, out, *at) if on else None for i, on in enumerate(self.active))
+        vjp = self.node.op.vjp
+        return tuple([vjp(i, g, out, *at) if on else None for i, on in enumerate(self.active)])
 
 
 def activity(graph: Graph, wrt: Collection[str]) -> Mapping[str, tuple[bool, ...]]:
@@ -77,9 +77,10 @@ class Trace:
     def step(self, node: Node) -> Step:
         """The Step of a node."""
         ref = None if self.ref is None else self.ref.step(node)
-        xs = tuple(self.values[i] for i in node.inputs)
+        values = self.values
+        xs = tuple([values[i] for i in node.inputs])
         notes = tuple(self.notes.get(i) for i in node.inputs) if self.notes else ()
-        return Step(node, xs, self.values[node.name], self.active[node.name], ref, notes, self.notes.get(node.name))
+        return Step(node, xs, values[node.name], self.active[node.name], ref, notes, self.notes.get(node.name))
 
     def __iter__(self) -> Iterator[Step]:
         return (self.step(n) for n in self.graph.nodes)
@@ -401,17 +402,12 @@ def _checked(parts: Any, step: Step, dtype: str) -> tuple[Signal | None, ...]:
     """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
     if not isinstance(parts, tuple) or len(parts) != len(step.xs):
         raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
-    out: list[Signal | None] = []
-    for k, part in enumerate(parts):
-        if part is None or not step.active[k]:
-            out.append(None)
-            continue
-        out.append(_in_dtype(part, step.xs[k].shape, dtype, step.node.name))
-    return tuple(out)
+    return tuple([None if part is None or not on else _in_dtype(part, x.shape, dtype, step.node.name)
+                  for part, on, x in zip(parts, step.active, step.xs)])
 
 
 def _in_dtype(part: Signal, shape: tuple[int, ...], dtype: str, name: str) -> Signal:
-    if hasattr(part, "map"):                                       # a pair of signals
+    if not isinstance(part, np.ndarray) and hasattr(part, "map"):  # a pair of signals
         return part.map(lambda array: _in_dtype(array, shape, dtype, name))
     if part.shape != shape:
         raise ShapeError(f"the rule for node {name!r} gave a signal of shape {part.shape} for an input of shape {shape}")

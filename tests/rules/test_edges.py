@@ -41,7 +41,7 @@ def test_a_tiny_difference_of_a_node_with_a_parameter():
     graph = b.build(y)
     trace, other = (forward(graph, {"x": np.array([[v]])}) for v in (-1.0, -1.5))
     step = trace.step(trace.graph.nodes[0])
-    step = type(step)(**{**vars(step), "ref": other.step(other.graph.nodes[0])}) if step.ref is None else step
+    step = step._replace(ref=other.step(other.graph.nodes[0]))
     assert slope(step, np.array([[0.5]]), np.array([[0.125]]), 1, "input").tolist() == [[0.25]]
 
 

@@ -89,6 +89,8 @@ def _check_kind(name: str, spec: InputSpec, x: Array, dtype: str) -> Array:
         if kind not in "fiu":
             raise InputError(f"input {name!r} has dtype {x.dtype}, but numbers are expected; if that is what it holds, convert it with "
                              f"x.astype({dtype!r})")
+        if x.dtype == DTYPES[dtype]:
+            return x.copy(order="K")
         with np.errstate(over="ignore"):                           # what overflows becomes infinite, and is refused as that
             return np.asarray(x.astype(DTYPES[dtype]))
     if spec.kind == "int":

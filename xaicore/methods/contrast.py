@@ -75,7 +75,7 @@ def negated(rule: Rule) -> Rule:
         if not kernels:
             raise Inapplicable(f"node {step.node.name!r}: {op} has no weights to negate")
         xs = tuple(-x if k in kernels else x for k, x in enumerate(step.xs))
-        return rule(replace(step, xs=xs, y=op.forward(*xs)), r)
+        return rule(step._replace(xs=xs, y=op.forward(*xs)), r)
 
     return Rule(f"{rule.label} of -w", apply, rule.source)
 

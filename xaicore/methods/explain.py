@@ -63,7 +63,7 @@ def explain(
     task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free, _rules_of(row, checked))
     checked = _range_of_input(task, row, checked, reached)
     with one_thread_each(threads):
-        answer = _answer(row, graph, replace(task, workers=threads), reached, checked)
+        answer = _answer(row, graph, task if threads is None else replace(task, workers=threads), reached, checked)
     return _described(answer, row, checked, layer, output, speed, started)
 
 
@@ -204,8 +204,9 @@ def _range_of_input(task: Task, row: Method, settings: dict[str, Any], layer: An
 
 
 def _keep(keep: Any) -> Any:
-    names = [keep] if isinstance(keep, str) else keep
-    if not isinstance(names, (list, tuple, set, frozenset)) or not all(isinstance(k, str) for k in names):
+    if isinstance(keep, str):
+        return keep
+    if not isinstance(keep, (list, tuple, set, frozenset)) or not all(isinstance(k, str) for k in keep):
         raise InputError(f"keep={keep!r} must be 'all', 'inputs', or a list of layer names")
     return keep
 

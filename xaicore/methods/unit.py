@@ -7,7 +7,7 @@ units of a node one by one, so that the messages that leave all units for i add 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -211,7 +211,7 @@ def _copies(step: Step, count: int, batched: Sequence[bool]) -> Step:
 
     ref = None if step.ref is None else _copies(step.ref, count, batched)
     xs = tuple(rows(x) if on else x for x, on in zip(step.xs, batched))
-    return replace(step, xs=xs, y=rows(step.y), ref=ref, notes=tuple(rows(n) for n in step.notes), note=rows(step.note))
+    return step._replace(xs=xs, y=rows(step.y), ref=ref, notes=tuple(rows(n) for n in step.notes), note=rows(step.note))
 
 
 def dependents(p: Passage, node: Node, k: int, unit: int) -> list[int]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
 from xaicore.numerics import Array, is_exact, scalar, unbroadcast
-from xaicore.ops.normal import gelu, gelu_slope
+from xaicore.ops.normal import gelu, gelu_slope, normal_cdf
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Pointwise
 
@@ -34,6 +34,9 @@ class ReLU(Pointwise):
 
     def derivative(self, x: Array, y: Array) -> Array:
         return _indicator(x > 0, x)
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        return _masked(g, xs[0] > 0)
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         return (xs[0],)
@@ -93,6 +96,9 @@ class ReLU6(Pointwise):
 
     def derivative(self, x: Array, y: Array) -> Array:
         return _indicator((x > 0) & (x < 6), x)
+
+    def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
+        return _masked(g, (xs[0] > 0) & (xs[0] < 6))
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         return (xs[0], xs[0] - scalar(6, xs[0]))
@@ -334,7 +340,7 @@ class GELU(Pointwise):
     def value(self, x: Array) -> Array:
         if self.approximate == "tanh":
             return x * _sigmoid(self._twice_u(x)[0])
-        return gelu(x) if x.dtype == np.float32 else x * _normal_cdf(x)
+        return gelu(x) if x.dtype == np.float32 else x * normal_cdf(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
         if self.approximate == "tanh":
@@ -343,7 +349,7 @@ class GELU(Pointwise):
         if x.dtype == np.float32:
             return gelu_slope(x, y)
         near = np.clip(x, -40, 40)             # exp(-40^2 / 2) is 0 in every float, and the square of a huge x would overflow
-        return np.asarray(_normal_cdf(x) + x * (np.exp(-near * near / 2) / math.sqrt(2 * math.pi)))
+        return np.asarray(normal_cdf(x) + x * (np.exp(-near * near / 2) / math.sqrt(2 * math.pi)))
 
     def _twice_u(self, x: Array) -> tuple[Array, Array]:
         """2u and its derivative; beyond |x| = 30 the sigmoid of it is 0 or 1 in every float, and x^3 could overflow."""
@@ -408,6 +414,11 @@ def _indicator(condition: Array, x: Array) -> Array:
     return np.asarray(np.where(condition, scalar(1, x), scalar(0, x)) if is_exact(x) else condition.astype(x.dtype))
 
 
+def _masked(g: Array, condition: Array) -> Array:
+    """g where the condition holds and 0 elsewhere, without a pass for the slope itself."""
+    return np.asarray(g * _indicator(condition, g) if is_exact(g) else g * condition)
+
+
 def _clip(x: Array, low: float | None, high: float | None) -> Array:
     x = x if low is None else np.maximum(x, scalar(low, x))
     return x if high is None else np.minimum(x, scalar(high, x))
@@ -427,12 +438,6 @@ def _bell(x: Array) -> Array:
     """The derivative of the sigmoid, e / (1 + e)^2 with e = exp(-|x|): s (1 - s) would cancel for large x."""
     e = np.exp(-np.abs(x))
     return np.asarray(e / ((1 + e) * (1 + e)))
-
-
-def _normal_cdf(x: Array) -> Array:
-    from scipy.special import ndtr
-
-    return np.asarray(ndtr(x))
 
 
 def _need_broadcast(slope: Array, x: Array) -> None:

@@ -71,7 +71,8 @@ class Dense(Weighted):
                 f"Dense: x has shape {x.shape}, but (N, ..., {w.shape[1]}) is expected, since w has shape {w.shape}; "
                 f"flatten x, or transpose w if it is stored as (I, O)"
             )
-        y: Array = matmul(_rows(x), w.T).reshape(*x.shape[:-1], len(w))
+        y = matmul(_rows(x), w.T)
+        y = y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(w))
         if len(xs) == 2:
             return y
         check_bias(xs[2], len(w), "Dense")
@@ -89,7 +90,7 @@ class Dense(Weighted):
 
 def _rows(x: Array) -> Array:
     """All axes but the last as one: one large product is faster than a stack of small ones."""
-    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 @final

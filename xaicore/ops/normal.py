@@ -1,4 +1,4 @@
-"""x Φ(x), Φ the normal distribution function, in float32: what GELU takes in place of its definition, which is its twin in the tests.
+"""Φ, the normal distribution function, and x Φ(x) in float32: what GELU takes in place of its definition, which is its twin in the tests.
 
 SciPy's Φ goes entry by entry. Here are the same numbers in passes over pieces of x that the cache holds, a fourth of the time.
 """
@@ -25,6 +25,13 @@ TOP = (0.004037004841356939, 0.04009809835760231, 0.18164593530870604, 0.4361463
 BELOW = (0.010119131639539463, 0.10051823687826628, 0.46527550306839255, 1.195896606715879, 1.6701776770346377, 1.0)
 """Highest power first: TOP(a) / BELOW(a) is Φ(-a) exp(a² / 2) for a >= 0, fitted for the least relative error, which is 5e-9. All are
 positive, so that nothing cancels."""
+
+
+def normal_cdf(x: Array) -> Array:
+    """Φ(x)."""
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(x))
 
 
 def gelu(x: Array) -> Array:
