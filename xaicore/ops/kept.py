@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable
-from threading import Lock
+from threading import RLock
 
 from xaicore.numerics import Array
 
@@ -22,7 +22,7 @@ class Kept:
     def __init__(self) -> None:
         self.bytes = 0
         self.found: dict[int, dict[Hashable, Array]] = {}
-        self.lock = Lock()
+        self.lock = RLock()                                             # a parameter may go, and be counted out, in any thread
 
     def of(self, source: Array, what: Hashable, make: Callable[[Array], Array], within: int) -> Array:
         """``kept``."""
@@ -47,7 +47,8 @@ class Kept:
             self.bytes += made.nbytes
 
     def _gone(self, key: int) -> None:
-        self.bytes -= sum(v.nbytes for v in self.found.pop(key).values())
+        with self.lock:
+            self.bytes -= sum(v.nbytes for v in self.found.pop(key).values())
 
 
 KEPT = Kept()
