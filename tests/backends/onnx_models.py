@@ -63,3 +63,15 @@ def opinions(proto: Any, feeds: Mapping[str, np.ndarray], runtime: bool = True) 
             if "NOT_IMPLEMENTED" not in str(error):
                 raise
     return found
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def agrees(graph: Any, proto: Any, x: np.ndarray) -> None:
+    """The graph's output is that of every opinion; both are float32, so a few roundings of 6e-8 apart."""
+    for who, (theirs, *_) in opinions(proto, {"x": x}).items():
+        mine = graph(x)
+        mine = mine[0] if isinstance(mine, tuple) else mine
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5, err_msg=who)

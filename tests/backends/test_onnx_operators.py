@@ -273,7 +273,7 @@ def test_operator(case: Case) -> None:
 
 def test_every_operator_of_the_table_has_a_case() -> None:
     covered = {n.op_type for case in CASES for n in case.nodes}
-    elsewhere = set("Resize Shape Size GlobalLpPool "       # below and in test_onnx.py; GlobalLpPool the evaluator lacks
+    elsewhere = set("Resize Shape Size GlobalLpPool "       # below and in test_onnx.py, test_onnx_batch.py; GlobalLpPool the evaluator lacks
                     "If Loop Scan Scatter ScatterND TensorScatter EyeLike OptionalHasElement OptionalGetElement "          # test_onnx_control.py
                     "RNN GRU LSTM".split())                 # test_onnx_recurrent.py
     assert set(TABLE) <= covered | elsewhere

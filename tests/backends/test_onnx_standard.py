@@ -19,7 +19,7 @@ from xaicore_onnx import load, to_graph
 from tests.backends.common import input_gradients
 from tests.backends.onnx_models import onnx, opinions
 from tests.backends.onnx_suite import outcome, standard_cases
-from tests.backends.test_onnx import convolutional, export, transformer
+from tests.backends.test_onnx_networks import convolutional, export, transformer
 
 pytestmark = pytest.mark.thorough
 Array = np.ndarray

@@ -1,4 +1,4 @@
-"""What torch models are made of: layers and functions by the kind of input that they take. test_torch.py converts them all.
+"""What torch models are made of: layers and functions by the kind of input that they take. test_torch.py converts them all; and what its tests share.
 
 How to add one: a line in the family whose input it takes. Each is compared with torch, forward and gradient, by itself.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import nn
 
 Part = nn.Module | Callable[[Any], Any]
+FORWARD, GRADIENT = 1e-9, 1e-8
+"""Of the largest entry, in float64. One operator rounds by some 1e-15; what is left is room for sums over windows and rows."""
 
 
 def shake(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -25,6 +28,26 @@ def shake(model: nn.Module, seed: int = 0) -> nn.Module:
             fan_in = value[0].numel() if value.ndim > 1 else 1
             value.data.copy_(torch.randn(value.shape, generator=generator) / fan_in**0.5)
     return model.double().eval()
+
+
+def draw(*shape: int, seed: int = 0) -> Any:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Apply(nn.Module):
+    """A function as a model."""
+
+    def __init__(self, function: Any):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x)
+
+
+def close(ours: np.ndarray, theirs: np.ndarray, tolerance: float, what: str) -> None:
+    assert ours.shape == theirs.shape, what
+    assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max(), what
 
 
 class Family(nn.Module):
