@@ -57,7 +57,7 @@ def graph_of(
         examples = {name: np.moveaxis(x, axes[name], 0) if axes[name] < x.ndim else x for name, x in examples.items()}
     batch, fixed = batch_of(declared, examples, unbatched)
     feeds = [replace(_feed(name, sizes, kind, examples.get(name), unbatched), at=axes[name]) for name, sizes, kind in declared]
-    total = batch * sum(prod(f.tail) for f in feeds)
+    total = max(batch, 1) * sum(prod(max(n, 1) for n in f.tail) for f in feeds)     # also beside a 0: NumPy refuses such sizes
     if total > MAX_VALUE:
         raise FileRefused(f"the inputs have {total:,} entries; {MAX_VALUE:,} are allowed. The file is broken or hostile")
     try:
