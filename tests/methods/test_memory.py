@@ -31,7 +31,7 @@ def peak(f: Callable[[], Any]) -> int:
     """The most bytes that f had allocated at one time, what it keeps beside weights among them; other things are made by a first call."""
     f()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xaicore.ops.kept.KEPT", Kept())
+        patch.setattr("xaicore.ops.kept.KEPT", Kept())                    # the shelf of the exact speed
         tracemalloc.start()
         try:
             f()

@@ -115,13 +115,13 @@ def _beside(graph: Graph, by_sign: bool) -> int:
     weights = [prod(v.shape) * item for v in graph.params.values()]
     if graph.dtype == "exact":                                          # nothing is kept
         return 2 * max(weights, default=0) if by_sign else 0
-    again = 0
+    laid = transformed = 0
     for n in graph.nodes:
         if isinstance(n.op, Conv) and n.inputs[1] in graph.params and graph.params[n.inputs[1]].size >= LARGE:
-            again += 2 * (4 if n.op.fast else 1) * graph.params[n.inputs[1]].size * item
-    parts = 2 * sum(weights) if by_sign else 0
-    made = parts + (3 if by_sign else 1) * again
-    return min(made, BUDGET) + (2 * max(weights, default=0) if made > BUDGET else 0)
+            size = graph.params[n.inputs[1]].size * item * (6 if by_sign else 2)
+            laid, transformed = laid + size, transformed + 4 * size * n.op.fast
+    made = laid + (2 * sum(weights) if by_sign else 0)
+    return min(made, BUDGET) + min(transformed, BUDGET) + (2 * max(weights, default=0) if made > BUDGET else 0)
 
 
 def _batch(graph: Graph, shapes: Shapes) -> int:

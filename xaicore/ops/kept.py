@@ -1,7 +1,7 @@
 """What follows from a parameter alone, kept beside it: transformed weights, parts by sign. Numbers never depend on what is kept.
 
 A parameter of a graph is a read-only array of its own, so that its identity names its numbers. What was made of it goes when it goes.
-There is one budget for all: what comes first stays, what no longer fits is made anew at each call.
+What comes first stays, what no longer fits is made anew at each call.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from threading import RLock
 
 from xaicore.numerics import Array
 
-BUDGET = 1 << 28
-"""Bytes that are kept at most, of all parameters together."""
+BUDGET = 3 << 26
+"""Bytes that a shelf keeps at most, of all parameters together."""
 
 
 class Kept:
@@ -24,14 +24,13 @@ class Kept:
         self.found: dict[int, dict[Hashable, Array]] = {}
         self.lock = RLock()                                             # a parameter may go, and be counted out, in any thread
 
-    def of(self, source: Array, what: Hashable, make: Callable[[Array], Array], within: int) -> Array:
+    def of(self, source: Array, what: Hashable, make: Callable[[Array], Array], within: int = BUDGET) -> Array:
         """``kept``."""
         known = self.found.get(id(source), {}).get(what)
         if known is not None:
             return known
         made = make(source)
-        alone = not source.flags.writeable and source.base is None and source.dtype != object
-        if alone and made is not source and made.base is None:
+        if _alone(source) and made is not source and made.base is None:
             with self.lock:
                 if self.bytes + made.nbytes <= within:
                     self._keep(source, what, made)
@@ -51,8 +50,13 @@ class Kept:
             self.bytes -= sum(v.nbytes for v in self.found.pop(key).values())
 
 
-KEPT = Kept()
-"""The one of this process."""
+def _alone(x: Array) -> bool:
+    """Is x an array of numbers that nobody writes to, nor to what lies under it?"""
+    return not x.flags.writeable and x.base is None and x.dtype != object
+
+
+KEPT, TRANSFORMED = Kept(), Kept()
+"""The shelves of this process: what every speed may keep, and what the fast one keeps besides."""
 
 
 def kept(source: Array, what: Hashable, make: Callable[[Array], Array], within: int = BUDGET) -> Array:

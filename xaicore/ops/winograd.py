@@ -3,9 +3,10 @@
 An output tile of m x m needs (m + 2)² products instead of 9 m²: y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A, where d is the tile of
 (m + 2)² inputs and ⊙ becomes, over channels, a matrix product for each of the (m + 2)² positions. F(2, 3) saves a factor of
 2.25, F(4, 3) one of 4. Each transform is one product with a Kronecker square, (Bᵀ ⊗ Bᵀ) d: a product of small matrices takes less
-time than the passes over memory that its few additions would be. Sums are reassociated: the error is some ten times that of direct
-sums for F(4, 3), and about that of direct sums for F(2, 3) (measured in ``tests/ops/test_winograd.py``), which is why this is
-``speed="fast"`` and not the default.
+time than the passes over memory that its few additions would be. The adjoint is the same with the weights turned around; every step
+transposed would need no other weights, but took a quarter longer, since what it scatters overlaps. Sums are reassociated: the error is
+some ten times that of direct sums for F(4, 3), and about that of direct sums for F(2, 3) (measured in ``tests/ops/test_winograd.py``),
+which is why this is ``speed="fast"`` and not the default.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks" (the transforms for the points 0, ±1, ±2, ∞).
 """
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from xaicore.numerics import Array, matmul
-from xaicore.ops.kept import kept
+from xaicore.ops.kept import TRANSFORMED
 
 Matrix = tuple[tuple[Q | int, ...], ...]
 
@@ -112,7 +113,7 @@ def _weights(w: Array, m: int, turned: bool) -> Iterator[tuple[slice, Array]]:
             np.matmul(both, pairs[:, :, some], out=u.transpose(1, 0, 2))
             return u
 
-        yield some, kept(w, ("winograd", m, turned, start), transformed)
+        yield some, TRANSFORMED.of(w, (m, turned, start), transformed)
 
 
 @cache
