@@ -134,6 +134,21 @@ def test_hostile_names_are_written_out(run: Run, folder: Path) -> None:
     assert "relu\\x202e" in ran.out
 
 
+def flattened(*sizes: int | None) -> Graph:
+    b = Builder("free")
+    return b.build(b.add(Dense(), b.input("x", sizes), b.param("w", np.ones((1, 3)))))
+
+
+def test_no_samples_and_sizes_that_multiply() -> None:
+    """A file may fix its batch at 0, or leave so many sizes free that drawing them would fill the memory."""
+    assert survey(flattened(0, 3)).memory["gradient"].of(1) < 10_000
+    assert not survey(flattened(0, 3)).notes
+    (note,) = survey(flattened(None, *[None] * 7)).notes                 # 16 MiB at size 8, 256 GiB at size 32
+    assert "x has shape (1, 8, 8, 8, 8, 8, 8, 8), but (N, ..., 3) is expected" in note
+    (note,) = survey(flattened(None, *[None] * 10, 4)).notes             # 8 GiB at size 8
+    assert "input 'x' of 1 x 8 x 8 x 8 x 8 x 8 x 8 x 8 x 8 x 8 x 8 x 4 would take 34,359,738,368 bytes" in note
+
+
 def test_families_exist() -> None:
     from xaicore.rules import RULE_SETS
 

@@ -33,6 +33,15 @@ def _model(path: str) -> Any:
         return load(path)
 
 
+def _inspected(path: str) -> Any:
+    """A graph in our own format is only described by its file: what runs it first is ``xaicore inspect``."""
+    from xaicore.cli.inspect import survey
+    from xaicore.graph.untrusted import limited
+
+    with limited(LIMIT):
+        return survey(_model(path))
+
+
 def _input(path: str) -> Any:
     from xaicore.cli.inputs import read_input
     from xaicore.graph.untrusted import limited
@@ -116,7 +125,7 @@ def _case() -> list[bytes]:
 
 
 TARGETS = {t.name: t for t in (
-    Target("m.json", _model, _own), Target("m.onnx", _model, _onnx), Target("m.keras", _model, _keras),
+    Target("m.json", _inspected, _own), Target("m.onnx", _model, _onnx), Target("m.keras", _model, _keras),
     Target("x.npy", _input, lambda: [_npy(np.ones((1, 1, 8, 8))), _npy(np.ones((2, 64), ">f4", order="F"))]),
     Target("x.npz", _input, lambda: [_npz(image=np.ones((1, 1, 8, 8)))]),
     Target("x.csv", _input, lambda: [b"a,b\n" + b"1,2.5e-3\n" * 2, ";".join(["1"] * 64).encode()]),

@@ -263,14 +263,14 @@ def measured(graph: Graph) -> tuple[dict[str, tuple[int, ...]], dict[str, str | 
 
     A free size is tried as 8, 32, 64 and 224: a network that pools needs room.
     """
-    from xaicore.errors import XaicoreError
+    from xaicore.errors import FileRefused, XaicoreError
     from xaicore.graph.run import evaluate, sample_feeds
     from xaicore.trace import activity
 
     active = activity(graph, graph.float_inputs)
+    last: XaicoreError | None = None
     for size in (8, 32, 64, 224):
-        feeds = sample_feeds(graph, size=size)
-        shapes = {k: v.shape for k, v in {**graph.params, **feeds}.items()}
+        shapes = {k: v.shape for k, v in graph.params.items()}
         linear: dict[str, str | None] = {}
 
         def visit(node: Node, xs: Any, y: Any, shapes: dict[str, Any] = shapes, linear: dict[str, str | None] = linear) -> None:
@@ -280,10 +280,15 @@ def measured(graph: Graph) -> tuple[dict[str, tuple[int, ...]], dict[str, str | 
                                  else "maximum" if node.op.candidates(*xs) is not None else None)
 
         try:
+            feeds = sample_feeds(graph, size=size)
+            shapes |= {k: v.shape for k, v in feeds.items()}
             evaluate(graph, feeds, keep=(), visit=visit)
             return shapes, linear
         except XaicoreError as error:
+            if isinstance(error, FileRefused) and last is not None:         # larger than is allowed: what was wrong before says more
+                break
             last = error
+    assert last is not None
     raise last
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from xaicore.errors import ExactnessError, InputError, ShapeError, UnknownName, XaicoreError, nearest
 from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
+from xaicore.graph.untrusted import check_bytes
 from xaicore.numerics import Array, rationals
 
 
@@ -208,6 +210,7 @@ def sample_feeds(graph: Graph, batch: int = 1, size: int = 8, seed: int = 0) -> 
     out: dict[str, Array] = {}
     for name, spec in graph.inputs.items():
         shape = tuple(n if n is not None else batch if k == 0 else size for k, n in enumerate(spec.shape))
+        check_bytes(8 * prod(shape), f"input {name!r} of {' x '.join(map(str, shape))}")
         if spec.kind == "float":
             noise = rng.integers(1, 9, shape)
             out[name] = rationals(noise, name) if graph.dtype == "exact" else (noise / 8).astype(DTYPES[graph.dtype])

@@ -125,8 +125,8 @@ def _beside(graph: Graph, by_sign: bool) -> int:
 
 
 def _batch(graph: Graph, shapes: Shapes) -> int:
-    """How many samples the shapes are of."""
-    return max((shapes[k][0] for k in graph.inputs if shapes[k]), default=1)
+    """How many samples the shapes are of; 1 for a graph of no samples, whose values take no bytes."""
+    return max((shapes[k][0] for k in graph.inputs if shapes[k] and shapes[k][0]), default=1)
 
 
 def _values(graph: Graph, shapes: Shapes, samples: int) -> dict[str, int]:
@@ -172,7 +172,7 @@ def _blocks(node: Node, shapes: Shapes, samples: int, item: int, times: int) -> 
         return row * prod(space[2:]) * space[0] // samples, 3 * block_bytes(row) // 2
     if isinstance(op, Recurrence):
         steps, wide = shapes[node.inputs[0]][1], shapes[node.inputs[1]][0]
-        return (2 if times == 1 else 7) * steps * wide * item, 3 * REMEMBERED
+        return (3 if times == 1 else 7) * steps * wide * item, 3 * REMEMBERED
     return 0, 0
 
 
