@@ -18,7 +18,7 @@ from xaicore.graph.untrusted import limited
 from xaicore.methods.memory import Need, family_of, needs
 from xaicore.methods.table import METHODS
 from xaicore.methods.task import make_task
-from xaicore.ops.kept import Kept
+from xaicore.ops.kept import BUDGET, Kept
 from xaicore.trace import forward
 
 LEAST, MOST = 0.25, 1.0
@@ -31,7 +31,7 @@ def peak(f: Callable[[], Any]) -> int:
     """The most bytes that f had allocated at one time, what it keeps beside weights among them; other things are made by a first call."""
     f()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xaicore.ops.kept.KEPT", Kept())                    # the shelf of the exact speed
+        patch.setattr("xaicore.ops.kept.EXACT", Kept(BUDGET))
         tracemalloc.start()
         try:
             f()

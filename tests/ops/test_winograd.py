@@ -14,7 +14,7 @@ from xaicore import Builder
 from xaicore.errors import InputError, UnknownName
 from xaicore.graph.passes import faster
 from xaicore.ops import Conv, Dense, Flatten, ReLU, conv, winograd
-from xaicore.ops.kept import TRANSFORMED
+from xaicore.ops.kept import FAST
 
 GROWTH = {2: 8, 4: 128}
 """How many times eps · Σ |x| |w| an entry may be off. The transforms enlarge sums: the product of the largest row sums of |Bᵀ|, |G|, |Aᵀ|,
@@ -97,7 +97,7 @@ def test_the_bits_do_not_depend_on_what_is_kept(monkeypatch, m, shape, size, tur
         own = w.copy()
         own.flags.writeable = False
         first, again = (winograd.correlate(x, own, m, ((1, 1), (1, 1)), turned) for _ in range(2))
-        assert len(TRANSFORMED.found[id(own)]) > 1
+        assert len(FAST.found[id(own)]) > 1
         assert anew.tobytes() == first.tobytes() == again.tobytes()
 
 

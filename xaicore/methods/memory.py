@@ -34,7 +34,7 @@ from xaicore.graph.run import check_feeds, sample_feeds, shapes_of
 from xaicore.graph.untrusted import max_bytes
 from xaicore.ops import Conv, ConvTranspose
 from xaicore.ops.conv import LARGE, block_bytes
-from xaicore.ops.kept import BUDGET
+from xaicore.ops.kept import BUDGET, FAST_BUDGET
 from xaicore.ops.recurrence import REMEMBERED, Recurrence
 from xaicore.rules import RULE_SETS
 from xaicore.rules.ruleset import RuleSet
@@ -121,7 +121,7 @@ def _beside(graph: Graph, by_sign: bool) -> int:
             size = graph.params[n.inputs[1]].size * item * (6 if by_sign else 2)
             laid, transformed = laid + size, transformed + 4 * size * n.op.fast
     made = laid + (2 * sum(weights) if by_sign else 0)
-    return min(made, BUDGET) + min(transformed, BUDGET) + (2 * max(weights, default=0) if made > BUDGET else 0)
+    return min(made, BUDGET) + min(transformed, FAST_BUDGET) + (2 * max(weights, default=0) if made > BUDGET else 0)
 
 
 def _batch(graph: Graph, shapes: Shapes) -> int:

@@ -180,11 +180,8 @@ BLOCK_ROWS = 800
 21.5 ms in pieces of 168 rows and 18.0 ms in one piece, at 14 x 14 positions 7.4 ms as 182 and 14 rows and 6.2 ms in one piece."""
 
 LARGE = 1 << 15
-"""Weights from which on it pays to lay them out for the way back; below, the library has other kernels for other layouts."""
-
-LAYOUTS = 3 << 25
-"""Weights laid out for products are kept while all that is kept stays within so many bytes: for 512 channels at 7 x 7 positions laying them
-out took two fifths of the time."""
+"""Weights from which on it pays to lay them out for the way back; below, the library has other kernels for other layouts. What is laid out
+is kept: for 512 channels at 7 x 7 positions it took two fifths of the time."""
 
 PLANES = 4
 """Input channels up to which the adjoint goes plane by plane: runs along a row are longer than runs along so few channels. The first layer
@@ -250,7 +247,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         if len(w) == 1 or w.size < LARGE:
             return convolve(g, np.swapaxes(_around(w), 0, 1), at._replace(pads=tuple(rest)))
         # The same product, its matrix laid out as (K * O, C), which takes a third of the time of its transpose.
-        matrix = kept(w, "around", lambda w: np.array(_around(w).transpose(*range(2, w.ndim), 0, 1), order="C"), LAYOUTS)
+        matrix = kept(w, "around", lambda w: np.array(_around(w).transpose(*range(2, w.ndim), 0, 1), order="C"))
         return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), matrix.reshape(-1, w.shape[1]))
     g = _channels_last(g)
     count = g.shape[1:-1]
@@ -357,7 +354,7 @@ def _rows(w: Array) -> Array:
     """w (O, C, *K) as a matrix (O, K * C)."""
     if w.size < LARGE or prod(w.shape[2:]) == 1:
         return _last(w).reshape(len(w), -1)
-    return kept(w, "rows", lambda w: np.array(_last(w), order="C"), LAYOUTS).reshape(len(w), -1)
+    return kept(w, "rows", lambda w: np.array(_last(w), order="C")).reshape(len(w), -1)
 
 
 def _around(w: Array) -> Array:

@@ -12,27 +12,29 @@ from threading import RLock
 
 from xaicore.numerics import Array
 
-BUDGET = 3 << 26
-"""Bytes that a shelf keeps at most, of all parameters together."""
+BUDGET, FAST_BUDGET = 5 << 25, 1 << 28
+"""Bytes that are kept at most, of all parameters together: by the exact speed, and by the fast one, whose weights take up four times as
+much."""
 
 
 class Kept:
     """Arrays by the array that they follow from and the name of what was made of it."""
 
-    def __init__(self) -> None:
-        self.bytes = 0
+    def __init__(self, budget: int) -> None:
+        self.budget, self.bytes = budget, 0
         self.found: dict[int, dict[Hashable, Array]] = {}
         self.lock = RLock()                                             # a parameter may go, and be counted out, in any thread
 
-    def of(self, source: Array, what: Hashable, make: Callable[[Array], Array], within: int = BUDGET) -> Array:
+    def of(self, source: Array, what: Hashable, make: Callable[[Array], Array]) -> Array:
         """``kept``."""
         known = self.found.get(id(source), {}).get(what)
         if known is not None:
             return known
         made = make(source)
-        if _alone(source) and made is not source and made.base is None:
+        alone = not source.flags.writeable and source.base is None and source.dtype != object
+        if alone and made is not source and made.base is None:
             with self.lock:
-                if self.bytes + made.nbytes <= within:
+                if self.bytes + made.nbytes <= self.budget:
                     self._keep(source, what, made)
         return made
 
@@ -50,18 +52,13 @@ class Kept:
             self.bytes -= sum(v.nbytes for v in self.found.pop(key).values())
 
 
-def _alone(x: Array) -> bool:
-    """Is x an array of numbers that nobody writes to, nor to what lies under it?"""
-    return not x.flags.writeable and x.base is None and x.dtype != object
+EXACT, FAST = Kept(BUDGET), Kept(FAST_BUDGET)
+"""The two of this process."""
 
 
-KEPT, TRANSFORMED = Kept(), Kept()
-"""The shelves of this process: what every speed may keep, and what the fast one keeps besides."""
-
-
-def kept(source: Array, what: Hashable, make: Callable[[Array], Array], within: int = BUDGET) -> Array:
-    """``make(source)``, remembered while ``source`` lives where it is a parameter and all that is kept stays ``within`` so many bytes.
+def kept(source: Array, what: Hashable, make: Callable[[Array], Array], fast: bool = False) -> Array:
+    """``make(source)``, remembered while ``source`` lives where it is a parameter and the budget of its speed has room.
 
     ``what`` names what is made; ``make`` gives a new array. Read-only where it is remembered.
     """
-    return KEPT.of(source, what, make, within)
+    return (FAST if fast else EXACT).of(source, what, make)

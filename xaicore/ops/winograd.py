@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from xaicore.numerics import Array, matmul
-from xaicore.ops.kept import TRANSFORMED
+from xaicore.ops.kept import kept
 
 Matrix = tuple[tuple[Q | int, ...], ...]
 
@@ -113,7 +113,7 @@ def _weights(w: Array, m: int, turned: bool) -> Iterator[tuple[slice, Array]]:
             np.matmul(both, pairs[:, :, some], out=u.transpose(1, 0, 2))
             return u
 
-        yield some, TRANSFORMED.of(w, (m, turned, start), transformed)
+        yield some, kept(w, ("winograd", m, turned, start), transformed, fast=True)
 
 
 @cache

@@ -72,7 +72,8 @@ class Affine:
             elif kernels is not None and k in kernels:
                 if (k, weights) not in self.changed:                    # once for a step: z and what flows back want the same
                     own = in_arithmetic_of(self.step.y, x)
-                    self.changed[k, weights] = kept(own, weights, weights) if weights in (positive, negative) else weights(own)
+                    signs = weights in (positive, negative)
+                    self.changed[k, weights] = kept(own, weights, weights, getattr(op, "fast", False)) if signs else weights(own)
                 out.append(self.changed[k, weights])
             else:
                 out.append(bias(in_arithmetic_of(self.step.y, x)) if k in additive else x)
