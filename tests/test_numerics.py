@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from xaicore import numerics
 from xaicore.errors import ExactnessError
+from xaicore.numerics import LONG, between, masked, numbers
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -101,3 +102,19 @@ def test_exact_scalars_are_read_as_decimals() -> None:
     assert numerics.rationals(np.array([[1, 2]]), "x").tolist() == [[1, 2]]
     with pytest.raises(ExactnessError, match=r"x: 0\.5 is a float, and exact mode takes only int and Fraction"):
         numerics.rationals(np.array([0.5], dtype=object), "x")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, LONG - 1, LONG, LONG + 5])
+def test_long_arrays_have_the_bounds_and_masks_of_short_ones(dtype: type, size: int) -> None:
+    rng = np.random.default_rng(size)
+    x, g = rng.normal(size=(2, 1, size)).astype(dtype)
+    g, mask = g[:, ::-1], x > 0.2
+    for low, high in ((0, None), (None, 0), (-0.5, 0.5), (0.5, -0.5), (None, None)):
+        plain = x if low is None else np.maximum(x, dtype(low))
+        found = between(x, low, high)
+        assert found.dtype == dtype
+        assert (found == (plain if high is None else np.minimum(plain, dtype(high)))).all()
+    assert masked(g, mask).dtype == numbers(mask, g).dtype == dtype
+    assert (masked(g, mask) == np.where(mask, g, 0)).all()
+    assert (numbers(mask[:, ::2], g) == np.where(mask[:, ::2], 1, 0)).all()

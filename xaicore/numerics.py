@@ -75,14 +75,43 @@ def in_range(y: Array) -> Array:
 # ----- signs and division -----------------------------------------------------------------------------------------
 
 
+LONG = 2**11
+"""Entries from which on NumPy's clip, and a mask that is read as whole numbers, pay their calls. With 100,000 entries, maximum with a
+number took 130 us and clip 8 us; a product with a mask took 42 us and one with its numbers 15 us."""
+
+
+def between(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    """min(max(x, low), high); None is no bound, and with low > high every entry is high."""
+    if x.size >= LONG and x.dtype.kind == "f":
+        return np.asarray(x.clip(scalar(-np.inf if low is None else low, x), scalar(np.inf if high is None else high, x)))
+    x = x if low is None else np.maximum(x, scalar(low, x))
+    return np.asarray(x if high is None else np.minimum(x, scalar(high, x)))
+
+
 def positive(x: Array) -> Array:
     """max(x, 0), the part written x+."""
-    return np.asarray(np.maximum(x, scalar(0, x)))
+    return between(x, low=0)
 
 
 def negative(x: Array) -> Array:
     """min(x, 0), the part written x-."""
-    return np.asarray(np.minimum(x, scalar(0, x)))
+    return between(x, high=0)
+
+
+def numbers(mask: Array, like: Array) -> Array:
+    """1 where the mask is true and 0 elsewhere, in the dtype of ``like``."""
+    if is_exact(like):
+        return np.asarray(np.where(mask, scalar(1, like), scalar(0, like)))
+    return np.asarray(mask.view(np.int8).astype(like.dtype))
+
+
+def masked(g: Array, mask: Array) -> Array:
+    """g where the mask is true, 0 times g elsewhere; both of one shape."""
+    if g.size < LONG or g.dtype.kind != "f":
+        return np.asarray(g * (numbers(mask, g) if is_exact(g) else mask))
+    out = numbers(mask, g)
+    out *= g
+    return out
 
 
 STABILIZERS: Mapping[str, Callable[[Array, Any], Array]] = MappingProxyType({
@@ -102,7 +131,8 @@ def stabilize(z: Array, eps: float | Fraction, how: str = "sign") -> Array:
         return np.asarray(STABILIZERS[how](z, e))
     if is_exact(z):
         return np.asarray(np.where(z < 0, z - e, z + e))
-    out = np.asarray((z < 0) * (scalar(-2, z) * e))                     # -2 e below 0, then + e: in place, this one is in every rule
+    out = numbers(z < 0, z)                                             # -2 e below 0, then + e: in place, this one is in every rule
+    out *= scalar(-2, z) * e
     out += e
     out += z
     return out
@@ -116,7 +146,7 @@ def either(mask: Array, a: Any, b: Any) -> Array:
     if all(np.asarray(v).dtype.kind in "fi" for v in (a, b)):
         try:
             with np.errstate(invalid="raise"):                          # 0 times an infinity
-                out = np.asarray(a * mask)
+                out = masked(a, mask) if isinstance(a, np.ndarray) and a.shape == np.shape(mask) else np.asarray(a * mask)
                 if np.ndim(b) or b != 0:
                     out += b * ~mask
                 return out
@@ -132,7 +162,7 @@ def divide(r: Array, z: Array) -> Array:
         return np.asarray(r / z)
     if is_exact(z):
         return np.asarray(np.where(zero, scalar(0, z), r / np.where(zero, scalar(1, z), z)))
-    return either(~zero, r / (z + zero), 0)
+    return either(~zero, r / (z + numbers(zero, z)), 0)
 
 
 def product(g: Array, y: Array) -> Array:

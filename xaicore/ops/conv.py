@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
-from xaicore.ops import together
+from xaicore.ops import depthwise, together
 from xaicore.ops.kept import kept
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
@@ -207,6 +207,8 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
         return _convolve_planes(x, w, at)
     if tile := _tile(w, at, [n + a + b - 2 for n, (a, b) in zip(x.shape[2:], at.pads)]):
         return _tiles(x, w, tile, at.pads)
+    if at.groups == len(w) == x.shape[1] > 1 and x.dtype.kind == "f":
+        return _channels_first(depthwise.convolve(_channels_last(x), w, at.stride, at.dilation, at.pads))
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
     seen = _windows(padded, kernel, at)  # (N, *S', *K, C)
     count = seen.shape[1 : 1 + len(kernel)]
@@ -250,6 +252,8 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         matrix = kept(w, "around", lambda w: np.array(_around(w).transpose(*range(2, w.ndim), 0, 1), order="C"))
         return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), matrix.reshape(-1, w.shape[1]))
     g = _channels_last(g)
+    if at.groups == len(w) > 1 and g.dtype.kind == "f":
+        return _channels_first(depthwise.adjoint_x(g, w, space, at.stride, at.dilation, at.pads))
     count = g.shape[1:-1]
     out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True)), w.shape[1] * at.groups), 0, g)
     if at.groups > 1:

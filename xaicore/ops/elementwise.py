@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
-from xaicore.numerics import Array, is_exact, scalar, unbroadcast
+from xaicore.numerics import LONG, Array, between, is_exact, masked, numbers, positive, scalar, unbroadcast
 from xaicore.ops.normal import gelu, gelu_slope, normal_cdf
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Pointwise
@@ -30,13 +30,13 @@ class ReLU(Pointwise):
     """
 
     def value(self, x: Array) -> Array:
-        return np.asarray(np.maximum(x, scalar(0, x)))
+        return positive(x)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return _indicator(x > 0, x)
+        return numbers(x > 0, x)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        return _masked(g, xs[0] > 0)
+        return masked(g, xs[0] > 0)
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         return (xs[0],)
@@ -92,13 +92,13 @@ class ReLU6(Pointwise):
     """y = min(max(x, 0), 6); derivative 0 at 0 and at 6 (as torch)."""
 
     def value(self, x: Array) -> Array:
-        return _clip(x, 0, 6)
+        return between(x, 0, 6)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return _indicator((x > 0) & (x < 6), x)
+        return numbers((x > 0) & (x < 6), x)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        return _masked(g, (xs[0] > 0) & (xs[0] < 6))
+        return masked(g, (xs[0] > 0) & (xs[0] < 6))
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         return (xs[0], xs[0] - scalar(6, xs[0]))
@@ -121,7 +121,7 @@ class Clip(Pointwise):
                 raise GraphError(f"Clip: {name} is NaN; give a number, or None for no bound")
 
     def value(self, x: Array) -> Array:
-        return _clip(x, *self._bounds())
+        return between(x, *self._bounds())
 
     def derivative(self, x: Array, y: Array) -> Array:
         low, high = self._bounds()
@@ -130,7 +130,7 @@ class Clip(Pointwise):
             inside &= x >= scalar(low, x)
         if high is not None:
             inside &= x <= scalar(high, x)
-        return _indicator(inside, x)
+        return numbers(inside, x)
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         (x,) = xs
@@ -157,7 +157,7 @@ class HardSigmoid(Pointwise):
     shift: float = 0.5
 
     def value(self, x: Array) -> Array:
-        return _clip(self._line(x), 0, 1)
+        return between(self._line(x), 0, 1)
 
     def derivative(self, x: Array, y: Array) -> Array:
         u = self._line(x)
@@ -183,10 +183,10 @@ class HardSwish(Pointwise):
     """y = x * min(max(x + 3, 0), 6) / 6; derivative 0 at -3 and 1 at 3, from the outer branches (as torch 2.13)."""
 
     def value(self, x: Array) -> Array:
-        return x * (_clip(x + 3, 0, 6) / 6)
+        return x * (between(x + 3, 0, 6) / 6)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        inner = _clip(x, -3, 3)                # the line below stays finite for every x
+        inner = between(x, -3, 3)              # the line below stays finite for every x
         return np.where(x <= -3, scalar(0, x), np.where(x < 3, (2 * inner + 3) / 6, scalar(1, x)))
 
 
@@ -410,25 +410,11 @@ class Softplus(Pointwise):
 # ----- helpers ----------------------------------------------------------------------------------------------------
 
 
-def _indicator(condition: Array, x: Array) -> Array:
-    return np.asarray(np.where(condition, scalar(1, x), scalar(0, x)) if is_exact(x) else condition.astype(x.dtype))
-
-
-def _masked(g: Array, condition: Array) -> Array:
-    """g where the condition holds and 0 elsewhere, without a pass for the slope itself."""
-    return np.asarray(g * _indicator(condition, g) if is_exact(g) else g * condition)
-
-
-def _clip(x: Array, low: float | None, high: float | None) -> Array:
-    x = x if low is None else np.maximum(x, scalar(low, x))
-    return x if high is None else np.minimum(x, scalar(high, x))
-
-
 def _sigmoid(x: Array) -> Array:
     """1 / (1 + e) for x >= 0 and e / (1 + e) for x < 0, with e = exp(-|x|): exp(min(x, 0)) is the 1 or the e."""
     below, y = np.empty_like(x), np.empty_like(x)
     np.exp(np.negative(np.abs(x, out=below), out=below), out=below)
-    np.exp(np.minimum(x, x.dtype.type(0), out=y), out=y)
+    np.exp(x.clip(-np.inf, 0, out=y) if x.size >= LONG else np.minimum(x, x.dtype.type(0), out=y), out=y)
     below += x.dtype.type(1)
     y /= below
     return y

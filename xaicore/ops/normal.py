@@ -41,13 +41,13 @@ def gelu(x: Array) -> Array:
     """
     flat, y, out = _laid_out(x)
     for (piece,), into, (a, top, below) in _pieces((flat,), out, 3):
-        np.minimum(np.abs(piece, out=a), EDGE, out=a)
+        np.abs(piece, out=a).clip(0, EDGE, out=a)
         _horner(TOP, a, top)
         _horner(BELOW, a, below)
         top /= below
         top *= _bell(a, below)
         top *= a
-        np.subtract(np.maximum(piece, 0, out=into), top, out=into)
+        np.subtract(piece.clip(0, np.inf, out=into), top, out=into)
     return y
 
 
@@ -56,7 +56,7 @@ def gelu_slope(x: Array, y: Array) -> Array:
     flat, d, out = _laid_out(x)
     for (piece, product), into, (a, bell) in _pieces((flat, _laid_out(y, x)[0]), out, 2):
         small = np.abs(piece, out=a) < SMALL
-        _bell(np.minimum(a, EDGE, out=a), bell)
+        _bell(a.clip(0, EDGE, out=a), bell)
         bell *= 1 / math.sqrt(2 * math.pi)
         bell *= piece
         into[...] = 0.5

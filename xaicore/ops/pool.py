@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeVar, final
 import numpy as np
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, along, either, filled, is_exact, pad_spatial, scalar, scatter, taps, windows
+from xaicore.numerics import LONG, Array, along, either, filled, is_exact, numbers, pad_spatial, scalar, scatter, taps, windows
 from xaicore.ops.conv import check_geometry
 from xaicore.ops.op import Op, need_rank
 from xaicore.ops.placing import Axes, Place, by_place, overhang, placed, positions, take
@@ -171,16 +171,16 @@ class MaxPool(_Max, Window):
         back, free = np.empty_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
         back[...] = scalar(0, x)
         takes, plain = np.empty_like(free), not is_exact(g) and bool(np.isfinite(g).all())
-        routed = np.empty_like(g) if plain and not apart else g
+        routed, long = np.empty_like(g) if plain and not apart else g, g.size >= LONG and not is_exact(g)
         for seen, inside in places:
             np.equal(padded[(..., *seen)], y, out=takes)
             takes &= free
             if inside is not None and not floats:
                 takes &= inside
             if apart and not is_exact(g):  # no entry is in two windows
-                np.multiply(g, takes, out=back[(..., *seen)])
+                np.multiply(g, numbers(takes, g) if long else takes, out=back[(..., *seen)])
             elif plain:
-                back[(..., *seen)] += np.multiply(g, takes, out=routed)
+                back[(..., *seen)] += np.multiply(g, numbers(takes, g) if long else takes, out=routed)
             else:
                 back[(..., *seen)] += either(takes, g, scalar(0, g))
             free ^= takes
