@@ -63,14 +63,14 @@ def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, pads, block, 
 def test_where_it_is_used(monkeypatch, fast, shape, kernel, stride, tile):
     """One place decides; forward and adjoint both go through it, and agree with the direct sums."""
     rng, used = np.random.default_rng(0), []
-    x, w = rng.normal(size=shape), rng.normal(size=kernel)
+    x, w, b = rng.normal(size=shape), rng.normal(size=kernel), rng.normal(size=kernel[0])
     monkeypatch.setattr(conv, "correlate", lambda *args, **more: used.append(args[2]) or winograd.correlate(*args, **more))
     op = Conv(pads=((1, 1), (1, 1)), stride=stride, fast=fast)
     plain = Conv(pads=((1, 1), (1, 1)), stride=stride)
-    y = op.forward(x, w)
-    back = op.vjp(0, y, y, x, w)
+    y = op.forward(x, w, b)
+    back = op.vjp(0, y, y, x, w, b)
     assert used == ([tile, tile] if tile else [])
-    assert np.abs(y - plain.forward(x, w)).max() <= 1e-11 * np.abs(y).max()                  # 1152 sums · 128 eps
+    assert np.abs(y - plain.forward(x, w, b)).max() <= 1e-11 * np.abs(y).max()               # 1152 sums · 128 eps
     assert np.abs(back - plain.vjp(0, y, y, x, w)).max() <= 1e-11 * np.abs(back).max()
 
 

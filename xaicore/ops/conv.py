@@ -69,7 +69,7 @@ class Conv(Weighted):
                     f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {a} + {b} entries (x {x.shape}, "
                     f"w {w.shape}); use a larger input or more padding"
                 )
-        return _biased(convolve(x, w, at), xs, len(w), self)
+        return convolve(x, w, at, _bias(xs, len(w), self))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if i == 2:
@@ -119,7 +119,7 @@ class ConvTranspose(Weighted):
         if min(space) < 1:
             raise ShapeError(f"{self}: the output of x {x.shape} and w {w.shape} would have the size {space}; use less padding")
         y = adjoint_x(x, w, space, _reaching(at, extra))
-        return _biased(y, xs, y.shape[1], self)
+        return _biased(y, _bias(xs, y.shape[1], self))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if i == 2:
@@ -160,10 +160,18 @@ def _reaching(at: Geometry, extra: Sequence[int]) -> Geometry:
     return at._replace(pads=tuple((a, b - e) for (a, b), e in zip(at.pads, extra, strict=True)))
 
 
-def _biased(y: Array, xs: Sequence[Array], outputs: int, who: object) -> Array:
-    if len(xs) == 3:
-        check_bias(xs[2], outputs, who)
-        y += xs[2].reshape(-1, *(1,) * (y.ndim - 2))
+def _bias(xs: Sequence[Array], outputs: int, who: object) -> Array | None:
+    """The bias among the inputs, if there is one; refuses one that does not fit."""
+    if len(xs) == 2:
+        return None
+    check_bias(xs[2], outputs, who)
+    return xs[2]
+
+
+def _biased(y: Array, b: Array | None) -> Array:
+    """y (N, O, *S), to which b (O,) is added in place."""
+    if b is not None:
+        y += b.reshape(-1, *(1,) * (y.ndim - 2))
     return y
 
 
@@ -196,19 +204,19 @@ def block_bytes(row: int) -> int:
     return max(BLOCK_BYTES, min(BLOCK_ROWS * row, LARGEST_BLOCK))
 
 
-def convolve(x: Array, w: Array, at: Geometry) -> Array:
-    """Conv without its bias."""
+def convolve(x: Array, w: Array, at: Geometry, b: Array | None = None) -> Array:
+    """Conv. Where the output is made piece by piece, the bias is added while the cache holds a piece."""
     if at.groups > 1 and w.shape[1] > 1:
         runs = zip(np.split(x, at.groups, 1), np.split(w, at.groups), strict=True)
-        return np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1)
+        return _biased(np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1), b)
     if at.groups == 1 and not at.fast and together.innermost(x):
-        return together.convolve(x, w, at.stride, at.dilation, at.pads)
+        return _biased(together.convolve(x, w, at.stride, at.dilation, at.pads), b)
     if x.shape[1] == 1 and at.groups == 1:
-        return _convolve_planes(x, w, at)
-    if tile := _tile(w, at, [n + a + b - 2 for n, (a, b) in zip(x.shape[2:], at.pads)]):
-        return _tiles(x, w, tile, at.pads)
+        return _biased(_convolve_planes(x, w, at), b)
+    if tile := _tile(w, at, [n + before + after - 2 for n, (before, after) in zip(x.shape[2:], at.pads)]):
+        return _tiles(x, w, tile, at.pads, b=b)
     if at.groups == len(w) == x.shape[1] > 1 and x.dtype.kind == "f":
-        return _channels_first(depthwise.convolve(_channels_last(x), w, at.stride, at.dilation, at.pads))
+        return _biased(_channels_first(depthwise.convolve(_channels_last(x), w, at.stride, at.dilation, at.pads)), b)
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
     seen = _windows(padded, kernel, at)  # (N, *S', *K, C)
     count = seen.shape[1 : 1 + len(kernel)]
@@ -216,16 +224,18 @@ def convolve(x: Array, w: Array, at: Geometry) -> Array:
         y = filled((len(x), *count, at.groups, len(w) // at.groups), 0, x)
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
-        return _channels_first(y.reshape(len(x), *count, len(w)))
-    return _products(seen, _rows(w).T)
+        return _biased(_channels_first(y.reshape(len(x), *count, len(w))), b)
+    return _products(seen, _rows(w).T, b)
 
 
-def _products(seen: Array, matrix: Array) -> Array:
-    """From windows (N, *S', *K, C) and a matrix (K * C, O): what each window gives, (N, O, *S')."""
+def _products(seen: Array, matrix: Array, b: Array | None = None) -> Array:
+    """From windows (N, *S', *K, C) and a matrix (K * C, O): what each window gives, plus b (O,): (N, O, *S')."""
     rank = (seen.ndim - 2) // 2
     y = np.empty((*seen.shape[: 1 + rank], matrix.shape[1]), dtype=seen.dtype)
     for block, columns in _columns(seen, y.shape[1:-1]):
-        matmul(columns, matrix, out=y[block].reshape(-1, matrix.shape[1]))
+        part = matmul(columns, matrix, out=y[block].reshape(-1, matrix.shape[1]))
+        if b is not None:
+            part += b
     return _channels_first(y)
 
 
@@ -334,10 +344,10 @@ def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
     return _channels_first(total.reshape(outputs, *kernel, x.shape[1]))
 
 
-def _tiles(x: Array, w: Array, tile: int, pads: Sequence[tuple[int, int]], turned: bool = False) -> Array:
+def _tiles(x: Array, w: Array, tile: int, pads: Sequence[tuple[int, int]], turned: bool = False, b: Array | None = None) -> Array:
     """Winograd's sums for x (N, C, *S), with padding that may be negative."""
-    cut = pad_spatial(_channels_last(x), (*((min(a, 0), min(b, 0)) for a, b in pads), (0, 0)))
-    return _channels_first(correlate(cut, w, tile, [(max(a, 0), max(b, 0)) for a, b in pads], turned))
+    cut = pad_spatial(_channels_last(x), (*((min(a, 0), min(z, 0)) for a, z in pads), (0, 0)))
+    return _channels_first(correlate(cut, w, tile, [(max(a, 0), max(z, 0)) for a, z in pads], turned, b))
 
 
 def _tile(w: Array, at: Geometry, count: Sequence[int]) -> int:

@@ -169,7 +169,8 @@ class MaxPool(_Max, Window):
         floats = x.dtype.kind == "f"
         padded = pad_spatial(x, edges, np.nan if floats else 0)  # padding never wins: a NaN equals nothing
         back, free = np.empty_like(padded), np.ones_like(y, dtype=bool)  # like x in memory, too
-        back[...] = scalar(0, x)
+        if is_exact(g) or not apart or prod(self.kernel) * y.size != padded.size:  # else every entry is in one window, which writes it
+            back[...] = scalar(0, x)
         takes, plain = np.empty_like(free), not is_exact(g) and bool(np.isfinite(g).all())
         routed, long = np.empty_like(g) if plain and not apart else g, g.size >= LONG and not is_exact(g)
         for seen, inside in places:

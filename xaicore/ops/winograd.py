@@ -52,12 +52,14 @@ PIECE_BYTES = 1 << 22
 """Weights are transformed in pieces of about this size, each of which the tiles of a block use while the cache holds it."""
 
 
-def correlate(x: Array, w: Array, m: int, pads: Sequence[tuple[int, int]] = ((0, 0), (0, 0)), turned: bool = False) -> Array:
+def correlate(
+    x: Array, w: Array, m: int, pads: Sequence[tuple[int, int]] = ((0, 0), (0, 0)), turned: bool = False, bias: Array | None = None,
+) -> Array:
     """y[n, i, j, o] = Σ_{c, a, b} w[o, c, a, b] x[n, i + a - before, j + b - before', c], with output tiles of m x m, m = 2 or 4.
 
     x (N, H, W, C) channels-last with ``pads`` (before, after) zeros around it, none negative, w (O, C, 3, 3), floats
     -> (N, H + before + after - 2, W + ..., O). ``turned`` reads w[c, o, 2 - a, 2 - b] for w[o, c, a, b], as the adjoint needs it, without
-    a copy of the weights.
+    a copy of the weights. ``bias`` (O,) is added.
     """
     (top, bottom), (left, right) = pads
     height, width = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
@@ -76,11 +78,11 @@ def correlate(x: Array, w: Array, m: int, pads: Sequence[tuple[int, int]] = ((0,
         above = max(first + top - r.start * m, 0)                           # rows of padding in front of the first one
         tiles[:, :above], tiles[:, above + last - first :] = 0, 0
         tiles[:, above : above + last - first, left : left + x.shape[2]] = part[:, first:last]
-        _block(tiles, weights, m, y[n, r.start * m : r.stop * m])
+        _block(tiles, weights, m, bias, y[n, r.start * m : r.stop * m])
     return y
 
 
-def _block(x: Array, weights: Iterable[tuple[slice, Array]], m: int, out: Array) -> None:
+def _block(x: Array, weights: Iterable[tuple[slice, Array]], m: int, bias: Array | None, out: Array) -> None:
     """The outputs of some rows of tiles, written into ``out``."""
     size, down, across = m + 2, (x.shape[1] - 2) // m, (x.shape[2] - 2) // m
     a, b, c, d = x.strides
@@ -90,6 +92,8 @@ def _block(x: Array, weights: Iterable[tuple[slice, Array]], m: int, out: Array)
     for some, u in weights:
         np.matmul(v, u, out=p[:, :, some])
     parts = matmul(_square("A", m, x.dtype), p.reshape(size * size, -1)).reshape(m, m, *tiles.shape[2:5], -1)
+    if bias is not None:
+        parts += bias
     for i in range(m):
         for j in range(m):
             into = out[:, i::m, j::m]
