@@ -6,7 +6,8 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
-from benchmarks.speed import page, plain, report
+import xaicore as xc
+from benchmarks.speed import bare, page, plain, report
 from benchmarks.speed.measure import apart, far, together
 
 ROW = {"row": "gradient", "peer": "torch", "network": "MLP", "batch": 1, "dtype": "float32", "speed": "exact", "ratio": 0.5, "low": 0.4, "high": 0.6,
@@ -42,6 +43,17 @@ def test_the_page_says_what_is_missed_and_why(tmp_path, monkeypatch):
     assert "| 0.40 | 0.50 missed | 0.1 | 0.01 | 0.02 | calls of Python |" in text
     assert "| MLP | saliency | exact | - | - | 0.1 | - |" in text
     assert json.loads(json.dumps(document)) == document
+
+
+def test_bare_calls_give_the_numbers_and_are_said_on_the_page():
+    for name, method, calls in (("MLP", "gradient", bare.gradient), ("LeNet", "gradient", bare.gradient), ("MLP", "lrp.epsilon_plus", bare.epsilon)):
+        graph, x = plain.graph(name), plain.inputs(name, 1)
+        run = calls(graph, x, 5)
+        assert apart(run(), np.asarray(xc.explain(graph, x, method, 5))) < 1e-5           # float32, a few hundred roundings
+        assert (run() == run()).all()
+    assert page._bare({**ROW, "bare": 0.45}).endswith("take 0.45, more than the goal")
+    assert page._bare({**ROW, "bare": 0.35}).endswith("take 0.35")
+    assert page._bare(ROW) == ""
 
 
 def test_distances_and_turns():

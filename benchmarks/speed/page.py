@@ -94,8 +94,16 @@ def _held_back(r: Mapping[str, Any]) -> str:
         if text and not text.startswith("#"):
             row, network, speed, why = (part.strip() for part in text.split("|", 3))
             if fnmatch(r["row"], row) and fnmatch(r["network"], network) and fnmatch(r["speed"], speed):
-                return why
-    return "not yet known"
+                return why + _bare(r)
+    return "not yet known" + _bare(r)
+
+
+def _bare(r: Mapping[str, Any]) -> str:
+    """What the method's NumPy calls alone take, in the peer's time, where that was measured."""
+    bare = r.get("bare")
+    if bare is None:
+        return ""
+    return f"; its NumPy calls alone, written out with every buffer laid out before, take {bare:.2f}" + (", more than the goal" if bare > r["goal"] else "")
 
 
 def _row(r: Mapping[str, Any]) -> str:

@@ -100,7 +100,8 @@ def line(r: dict[str, Any]) -> str:
         return start + f"ratio     -  {r['ours']:.4f} s"
     goal = "" if r["goal"] is None else f"  goal {r['goal']:.2f}" + ("" if r["ratio"] <= r["goal"] else "  MISSED")
     numbers = "not compared" if r["float64"] is None else f"{r['float64']:.0e} in float64, {r['float32']:.0e} (theirs {r['their_float32']:.0e}) in float32"
-    return (start + f"ratio {r['ratio']:5.2f} ({r['low']:.2f} to {r['high']:.2f})  {r['ours']:.4f} s : {r['peer_seconds']:.4f} s  {numbers}{goal}"
+    bare = "" if r.get("bare") is None else f"  bare calls {r['bare']:.2f}"
+    return (start + f"ratio {r['ratio']:5.2f} ({r['low']:.2f} to {r['high']:.2f})  {r['ours']:.4f} s : {r['peer_seconds']:.4f} s  {numbers}{goal}{bare}"
             + ("" if r["agrees"] is not False else "  DIFFERS"))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import xaicore as xc
+from benchmarks.speed import bare
 from xaicore import Graph
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Row:
     kinks    does the result jump where a unit passes a kink, as gradients do?
     check    the same with less work, for comparing the numbers
     limit    how far the numbers may be apart in float64, where the peer's are not float64 throughout
+    bare     network -> the method's NumPy calls alone (bare.py), measured beside for one sample of float32: no engine takes less
     """
 
     name: str
@@ -47,6 +49,7 @@ class Row:
     kinks: bool = True
     check: tuple[Ours, Peer] | None = None
     limit: float = 1e-10
+    bare: Mapping[str, Callable[[Graph, np.ndarray, int], Callable[[], np.ndarray]]] = field(default_factory=dict)
 
 
 def explained(method: str, **settings: Any) -> Ours:
@@ -269,14 +272,16 @@ ROWS = (
     Row("forward", "onnxruntime", forward, onnx_forward, ALL, 1, {"VGG16": (1.4, 0.75), "ResNet50": (1.25, 1.1)}, kinks=False,
         check=(forward, torch_forward)),                                  # it has no convolution in float64
     Row("gradient", "torch", explained("gradient"), torch_gradient, ALL, 2,
-        {"VGG16": (1.1, 0.65), "ResNet50": (0.9, 0.85), "BERT-like": (1.1, None), "ViT-like": (1.1, None), "LeNet": (0.4, None), "MLP": (0.4, None)}),
+        {"VGG16": (1.1, 0.65), "ResNet50": (0.9, 0.85), "BERT-like": (1.1, None), "ViT-like": (1.1, None), "LeNet": (0.4, None), "MLP": (0.4, None)},
+        bare={"MLP": bare.gradient, "LeNet": bare.gradient}),
     Row("gradient", "torch, channels last", explained("gradient"), channels_last(torch_gradient), ("ResNet50", "VGG16"), 2),
     Row("guided_backprop", "captum", explained("guided_backprop"), captum("GuidedBackprop"), PLAIN, 2),
     Row("lrp.epsilon", "captum LRP", explained("lrp.epsilon", eps=TINY), captum_lrp, ("MLP", "VGG16"), 2, {"VGG16": (0.70, 0.40)}),
-    Row("lrp.epsilon_plus", "zennit EpsilonPlus", explained("lrp.epsilon_plus"), zennit("EpsilonPlus", "ZPlus"), RESIDUAL, 3, ZPLUS),
+    Row("lrp.epsilon_plus", "zennit EpsilonPlus", explained("lrp.epsilon_plus"), zennit("EpsilonPlus", "ZPlus"), RESIDUAL, 3, ZPLUS,
+        bare={"MLP": bare.epsilon}),
     Row("lrp.epsilon_plus_flat", "zennit EpsilonPlusFlat", explained("lrp.epsilon_plus_flat"), zennit("EpsilonPlusFlat", "ZPlus"), ("LeNet", "VGG16"), 3),
     Row("lrp.epsilon_alpha2_beta1", "zennit EpsilonAlpha2Beta1", explained("lrp.epsilon_alpha2_beta1"), zennit("EpsilonAlpha2Beta1", "AlphaBeta"),
-        (*PLAIN, "ResNet18", "ResNet50"), 5, ZPLUS),
+        (*PLAIN, "ResNet18", "ResNet50"), 5, ZPLUS, bare={"MLP": bare.epsilon}),
     Row("lrp.epsilon_gamma_box", "zennit EpsilonGammaBox", explained("lrp.epsilon_gamma_box", low=-4.0, high=4.0),
         zennit("EpsilonGammaBox", "Gamma", low=-4.0, high=4.0), ("LeNet", "VGG16"), 3, {"VGG16": (0.50, 0.30)}),
     Row("deeplift.rescale", "captum DeepLift", explained("deeplift.rescale"), captum("DeepLift"), ("MLP",), 3),

@@ -21,7 +21,7 @@ import numpy as np
 import xaicore as xc
 from benchmarks.speed import plain
 from benchmarks.speed.measure import apart, far, together
-from benchmarks.speed.rows import Row
+from benchmarks.speed.rows import TARGET, Row
 from xaicore import Graph
 from xaicore.graph.run import evaluate
 
@@ -113,7 +113,11 @@ def measured(row: Row, name: str, at: Subject, batch: int, dtype: str, speeds: t
             return []
         alone.add(row.name)
         checks: Mapping[str, dict[str, Any]] = compared(row, name, speeds) if peer is not None and not row.apart else {}
-        taken, theirs = together({s: (lambda s=s: row.ours(at.graph, x, s)) for s in speeds}, peer, rounds)
+        sides = {s: (lambda s=s: row.ours(at.graph, x, s)) for s in speeds}
+        if name in row.bare and len(x) == 1 and dtype == "float32":
+            sides["bare"] = row.bare[name](at.graph, x, TARGET)
+        taken, theirs = together(sides, peer, rounds)
+    bare = taken.pop("bare", None)
     products, passes = row.passes * work[0] / peak[0], row.passes * 2 * work[1] / peak[1]
     out = []
     for speed, t in taken.items():
@@ -125,5 +129,5 @@ def measured(row: Row, name: str, at: Subject, batch: int, dtype: str, speeds: t
         low, high = t.spread or (None, None)
         out.append({"row": row.name, "peer": row.peer_name if peer is not None else "-", "network": name, "batch": batch, "dtype": dtype, "speed": speed,
                     "ratio": t.ratio, "low": low, "high": high, "ours": t.ours, "peer_seconds": t.peer, "first": t.first, "at_size": at_size,
-                    **found, "goal": goal, "floor_products": products, "floor_bytes": passes, "note": row.apart})
+                    **found, "goal": goal, "bare": None if bare is None else bare.ratio, "floor_products": products, "floor_bytes": passes, "note": row.apart})
     return out

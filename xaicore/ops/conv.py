@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, final
 
@@ -307,14 +308,24 @@ def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> A
         part = rows[n, r]
         columns = matmul(matrix, part.reshape(len(part), -1, len(w)).swapaxes(1, 2))
         columns = columns.reshape(len(part), w.shape[1], *kernel, *part.shape[1:-1])
-        for k in np.ndindex(*kernel):
-            phase, first = zip(*(divmod(i * d, s)[::-1] for i, d, s in zip(k, at.dilation, at.stride)))
-            seen = tuple(slice(f, f + m) for f, m in zip((first[0] + r.start, *first[1:]), part.shape[1:-1]))
-            out[(n, slice(None), *phase, *seen)] += columns[(slice(None), slice(None), *k)]
+        for k, seen in _side_by_side(kernel, at.stride, at.dilation, (r.start, *(0,) * (rank - 1)), part.shape[1:-1]):
+            out[(n, slice(None), *seen)] += columns[(slice(None), slice(None), *k)]
     whole = out.transpose(0, 1, *(axis for k in range(rank) for axis in (2 + rank + k, 2 + k)))
     whole = whole.reshape(*out.shape[:2], *(n * s for n, s in zip(reach, at.stride)))
     inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, (a, _) in zip(space, at.pads)))
     return np.asarray(whole[inside])
+
+
+@lru_cache(maxsize=256)
+def _side_by_side(
+    kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], start: tuple[int, ...], count: tuple[int, ...],
+) -> list[tuple[Any, Any]]:
+    """For each position k in the window: k, and where ``count`` windows from ``start`` on see it when axes are split by the stride."""
+    found = []
+    for k in np.ndindex(*kernel):
+        first, phase = zip(*(divmod(i * d, s) for i, d, s in zip(k, dilation, stride)))
+        found.append((k, (*phase, *(slice(f + b, f + b + m) for f, b, m in zip(first, start, count)))))
+    return found
 
 
 def _samples(count: int, bytes_each: int) -> Iterator[slice]:
