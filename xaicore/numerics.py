@@ -146,13 +146,17 @@ def either(mask: Array, a: Any, b: Any) -> Array:
     if all(np.asarray(v).dtype.kind in "fi" for v in (a, b)):
         try:
             with np.errstate(invalid="raise"):                          # 0 times an infinity
-                out = masked(a, mask) if isinstance(a, np.ndarray) and a.shape == np.shape(mask) else np.asarray(a * mask)
+                out = _part(a, mask)
                 if np.ndim(b) or b != 0:
-                    out += b * ~mask
+                    out += _part(b, ~mask)
                 return out
         except FloatingPointError:
             pass
     return np.asarray(np.where(mask, a, b))
+
+
+def _part(a: Any, mask: Array) -> Array:
+    return masked(a, mask) if isinstance(a, np.ndarray) and a.shape == np.shape(mask) else np.asarray(a * mask)
 
 
 def divide(r: Array, z: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
-from xaicore.numerics import LONG, Array, between, is_exact, masked, numbers, positive, scalar, unbroadcast
+from xaicore.numerics import LONG, Array, between, either, is_exact, masked, negative, numbers, positive, scalar, unbroadcast
 from xaicore.ops.normal import gelu, gelu_slope, normal_cdf
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Pointwise
@@ -50,10 +50,10 @@ class LeakyReLU(Pointwise):
     slope: float = 0.01
 
     def value(self, x: Array) -> Array:
-        return np.where(x > 0, x, scalar(self.slope, x) * x)
+        return either(x > 0, x, scalar(self.slope, x) * x)
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.asarray(np.where(x > 0, scalar(1, x), scalar(self.slope, x)))
+        return either(x > 0, scalar(1, x), scalar(self.slope, x))
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         return (xs[0],)
@@ -74,12 +74,12 @@ class PReLU(Op):
     def forward(self, *xs: Array) -> Array:
         x, slope = xs
         _need_broadcast(slope, x)
-        return np.where(x > 0, x, slope * x)
+        return either(x > 0, x, slope * x)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         x, slope = xs
         if i == 0:
-            return np.where(x > 0, g, slope * g)
+            return either(x > 0, g, slope * g)
         return np.asarray(unbroadcast(np.where(x > 0, scalar(0, x), g * x), slope.shape))
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
@@ -218,10 +218,10 @@ class ELU(Pointwise):
     rational = False
 
     def value(self, x: Array) -> Array:
-        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
+        return either(x > 0, x, self.alpha * np.expm1(negative(x)))
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.where(x > 0, scalar(1, x), self.alpha * np.exp(np.minimum(x, 0)))
+        return either(x > 0, scalar(1, x), self.alpha * np.exp(negative(x)))
 
 
 @final
@@ -236,10 +236,10 @@ class SELU(Pointwise):
     rational = False
 
     def value(self, x: Array) -> Array:
-        return _SELU_SCALE * np.where(x > 0, x, _SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+        return _SELU_SCALE * either(x > 0, x, _SELU_ALPHA * np.expm1(negative(x)))
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return _SELU_SCALE * np.where(x > 0, scalar(1, x), _SELU_ALPHA * np.exp(np.minimum(x, 0)))
+        return _SELU_SCALE * either(x > 0, scalar(1, x), _SELU_ALPHA * np.exp(negative(x)))
 
 
 _SELU_ALPHA = 1.6732632423543772
@@ -262,10 +262,10 @@ class CELU(Pointwise):
             raise GraphError(f"CELU: alpha is {self.alpha}; a number > 0 is expected, or exp(x / alpha) would overflow")
 
     def value(self, x: Array) -> Array:
-        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0) / self.alpha))
+        return either(x > 0, x, self.alpha * np.expm1(negative(x) / self.alpha))
 
     def derivative(self, x: Array, y: Array) -> Array:
-        return np.exp(np.minimum(x, 0) / self.alpha)
+        return np.exp(negative(x) / self.alpha)
 
 
 @final
