@@ -48,9 +48,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Few evaluations, where their number does not matter here; "images" stands for the images of the network."""
 
-REORDERED = ("* integrated_gradients*", "* xrai *", "* shapley.*")
+REORDERED = ("* integrated_gradients*", "* xrai *", "* shapley.*", "convolutions *")
 """Answers whose affine front (the layers before the first nonlinearity) is taken once for all points of a path or all coalitions and
-scaled, where it was taken for each: the same terms, added in another order."""
+scaled, where it was taken for each: the same terms, added in another order. Convolutions: the way back to an image goes plane by plane, and
+pools keep the memory order of their input, so that the ledger adds up their signals in that order."""
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-10}
 """How far that may move a number, in units of the largest entry: what ``python -m benchmarks`` asks of agreement with a peer."""

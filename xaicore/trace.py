@@ -392,8 +392,7 @@ def _order(trace: Trace, only: Collection[str] | None) -> tuple[Node, ...]:
     """The nodes that a backward pass goes through, the last one first; with ``only`` those that depend on one of these values."""
     def made() -> tuple[Node, ...]:
         behind = trace.active if only is None else activity(trace.graph, only)
-        return tuple(n for n in reversed(trace.graph.nodes)
-                     if n.name not in trace.wrt and any(trace.active[n.name]) and any(behind[n.name]))
+        return tuple(n for n in reversed(trace.graph.nodes) if n.name not in trace.wrt and any(behind[n.name]))
 
     return trace.graph.once(("backward", trace.wrt, None if only is None else tuple(only)), made)
 

@@ -58,6 +58,18 @@ def test_ends_at_what_is_asked(dtype):
         assert set(passed) == behind & whole.keys()
 
 
+def test_a_value_that_is_not_explained_has_no_signal():
+    """One input is explained, and a value depends on another one alone: as in the whole pass, nothing comes to it."""
+    b = Builder("two")
+    x, z = b.input("x", (None, 3)), b.input("z", (None, 3))
+    graph = b.build(b.add(Add(), b.add(ReLU(), x, name="mine"), b.add(ReLU(), z, name="other"), name="sum"))
+    one = np.ones((1, 3))
+    trace = forward(graph, {"x": one, "z": one}, wrt=["x"])
+    plan = gradient().plan(graph, ["x"])
+    assert backward(trace, plan, {"sum": one}, only=["mine", "other"]).values.keys() == {"mine"}
+    assert backward(trace, plan, {"sum": one}, ["mine", "other"]).values.keys() == {"x", "mine"}
+
+
 def _readers(graph: xc.Graph, name: str) -> set[str]:
     """All nodes that depend on a value."""
     found = {name}

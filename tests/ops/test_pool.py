@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -245,3 +245,19 @@ def test_settings_that_fit_no_input_are_refused(make, text: str) -> None:
 def test_positional_order_of_settings() -> None:
     assert LpPool(3, (2, 2), (1, 1)) == LpPool(p=3, kernel=(2, 2), stride=(1, 1))
     assert str(LpPool(3, (2,))) == "LpPool(p=3, kernel=(2,))"
+
+
+@pytest.mark.parametrize("op", [MaxPool((2, 2), (3, 3)), MaxPool((2, 2)), MaxPool((2, 2), (2, 2), pads=((1, 1), (0, 0)))], ids=str)
+def test_nothing_comes_to_what_no_window_sees(op, monkeypatch) -> None:
+    """Whatever stood in memory before."""
+    x, whole = np.random.default_rng(0).normal(size=(2, 3, 7, 8)), np.empty_like
+
+    def dirty(like: np.ndarray, **settings: Any) -> np.ndarray:
+        out = whole(like, **settings)
+        out[...] = 7
+        return out
+
+    y = op.forward(x)
+    want = op.route(y, op.winners(x), x)
+    monkeypatch.setattr(np, "empty_like", dirty)
+    assert np.array_equal(op.vjp(0, y, y, x), want)
