@@ -92,6 +92,8 @@ def product(c: Call, a: Value, b: Value) -> Live:
         a = _unsqueezed(c, a, 0)
     if ranks[1] == 1:
         b = _unsqueezed(c, b, 1)
+    if isinstance(a, Live) and isinstance(b, Known) and (y := _rows_of_samples(c, a, b)) is not None:
+        return y
     rank = max(*ranks, 2)
     lives = [c.grown(v, rank) for v in (a, b) if isinstance(v, Live)]
     like = lives[0]
@@ -114,6 +116,21 @@ def product(c: Call, a: Value, b: Value) -> Live:
     y = c.put(MatMul(), *names, like=like)
     gone = tuple(y.axis(k, c.who) for k, r in ((-2, ranks[0]), (-1, ranks[1])) if r == 1)
     return c.put(Squeeze(gone), y) if gone else y
+
+
+def _rows_of_samples(c: Call, a: Live, b: Known) -> Live | None:
+    """a @ b where the batch is among the rows of a, which keeps samples apart; None if it is not there, or b is no stack that fits.
+
+    So torch takes apart an einsum of queries with relative positions: (heads, N * T, C) @ (heads, C, K).
+    """
+    lead, sizes = b.low.shape[:-2], a.shape(1)[: a.rank - 2]
+    if a.at != a.rank - 2 or not b.fixed or len(lead) > len(sizes) or any(n not in (1, m) for n, m in zip(lead[::-1], sizes[::-1])):
+        return None
+    term, features = LABELS[: len(a.tail) + 1], LABELS[len(a.tail) + 1]
+    stacked = [term[1 + len(sizes) - len(lead) + k] for k, n in enumerate(lead) if n != 1]
+    w = b.low.reshape([n for n in lead if n != 1] + list(b.low.shape[-2:]))
+    weight = c.param(b) if w.shape == b.low.shape else c.derived(w, f"{b.name}/rows")
+    return c.put(Einsum(f"{term},{''.join(stacked)}{term[-1]}{features}->{term[:-1]}{features}"), a, weight)
 
 
 def _unsqueezed(c: Call, x: Value, k: int) -> Value:

@@ -133,6 +133,20 @@ def test_an_einsum_on_heads_that_are_joined_with_the_batch(equation: str) -> Non
         to_graph(model(mixed, {"x": x}, "y", {"in": weights["in"], "out": np.array([-1, 2, 3, 4]), "w": noise(4, 4)}), x)
 
 
+@pytest.mark.parametrize("stack", [(3, 4, 5), (1, 4, 5)])
+def test_a_product_whose_rows_are_samples(stack: tuple[int, ...]) -> None:
+    """As MViT's relative positions have it: (N, 2, 3, 4) turned to (3, N * 2, 4), times a stack of matrices, and back."""
+    x, w = noise(2, 2, 3, 4), noise(*stack, seed=1)
+    nodes = [node("Transpose", "x", "t", perm=[2, 0, 1, 3]), node("Reshape", "t in", "r"), node("MatMul", "r w", "m"),
+             node("Reshape", "m out", "o"), node("Transpose", "o", "y", perm=[1, 2, 0, 3])]
+    proto = model(nodes, {"x": x}, "y", {"in": np.array([3, -1, 4]), "out": np.array([3, -1, 2, 5]), "w": w})
+    graph = agrees(proto, x)
+    assert [type(n.op).__name__ for n in graph.nodes].count("Einsum") == 1
+    more = noise(5, 2, 3, 4, seed=2)
+    expected = np.einsum("nhtc,tck->nhtk", more.astype(float), np.broadcast_to(w, (3, 4, 5)).astype(float))
+    np.testing.assert_allclose(graph(more), expected, rtol=1e-12, atol=1e-12)                     # a dozen float64 products
+
+
 @pytest.mark.parametrize("heads", [[2, 7, -1, 8], [2, -1, 4, 8], [2, -1, 8]])
 def test_what_is_left_beside_a_written_batch_is_none(heads: list[int]) -> None:
     """(2, 7, 32) to (2, 7, -1, 8) in a file for two samples: four heads, whatever the batch."""
