@@ -80,7 +80,7 @@ def write_table(sets: Mapping[str, Sequence[Row]], routes: Mapping[str, Sequence
     """Writes docs/coverage.md."""
     measured = {name: rows for name, rows in sets.items() if rows}
     compared = {name: rows for name, rows in routes.items() if rows}
-    parts = [HEAD, *(_shares(measured)), "", *_routes(compared), *(line for name, rows in measured.items() for line in _section(name, rows))]
+    parts = [HEAD, *(_shares(measured)), "", *_routes(compared, measured), *(line for name, rows in measured.items() for line in _section(name, rows))]
     DOCS.write_text("\n".join(parts).rstrip() + "\n")
 
 
@@ -166,7 +166,7 @@ three or five axes (Hiera, NesT, SAM, Twins); around it stand reshapes to four a
 """
 
 
-def _routes(sets: Mapping[str, Sequence[Row]]) -> list[str]:
+def _routes(sets: Mapping[str, Sequence[Row]], own: Mapping[str, Sequence[Row]]) -> list[str]:
     if not sets:
         return []
     lines = [ROUTES, "| set | route | models | " + " | ".join(f"`{m}`" for m in METHODS) + " | agree | float32 | eps | ties | no reason | cannot |",
@@ -180,18 +180,18 @@ def _routes(sets: Mapping[str, Sequence[Row]]) -> list[str]:
             worst = [max((r[m] for r in right.values() if m in r and m not in r["because"]), default=0.0) for m in METHODS]
             counts = [sum(not w for w in why.values()), *(sum(any(part in one for one in w) for w in why.values()) for part in ("float32", "eps", "ties")),
                       sum("" in w for w in why.values()), len(found) - len(right)]
-            lines.append(f"| {name} | {route} | {len(found)} | {' | '.join(f'{w:.0e}' for w in worst)} | {' | '.join(map(str, counts))} |")
+            lines.append(f"| {name} | {route} | {len(found)} of {max(r['set_size'] for r in rows)} | {' | '.join(f'{w:.0e}' for w in worst)} | {' | '.join(map(str, counts))} |")
             refused = {row["model"]: row.get("refused", {}) for row in rows}
             for k, r in found.items():
                 parts = [_cell(r["error"])] if "error" in r else [f"`{m}` {r[m]:.0e} ({w or 'no reason found'})" for m, w in r["because"].items()]
                 parts += [f"`{m}` refuses by both ({_cell(why)})" for m, why in refused[k].items()] if "error" not in r else []
                 apart += [f"| {name} | {k} | {route} | {', '.join(parts)} |"] if parts else []
-    lines += ["", *(f"- {line}" for name, rows in sets.items() for line in _measured(name, rows))]
+    lines += ["", *(f"- {line}" for name, rows in sets.items() for line in _measured(name, rows, own.get(name, ())))]
     return [*lines, "", *(["Where they differ:", "", "| set | model | route | |", "|---|---|---|---|", *apart, ""] if apart else [])]
 
 
-def _measured(name: str, rows: Sequence[Row]) -> list[str]:
-    """Which models of a set were compared, by the size of what they saw, and by which code."""
+def _measured(name: str, rows: Sequence[Row], own: Sequence[Row]) -> list[str]:
+    """Which models of a set were compared, by the size of what they saw, and by which code; which of its own rows were not."""
     right = [r for r in rows if "routes" in r]
     made: dict[str, list[str]] = {}
     for r in right:
@@ -200,6 +200,8 @@ def _measured(name: str, rows: Sequence[Row]) -> list[str]:
     refused = [r for r in rows if "routes" not in r]
     found = [f"{name}{size}: {', '.join(models)}." for size, models in made.items()]
     found += [f"{name}, no comparison: " + "; ".join(f"{r['model']} ({_cell(differing(r)).partition(' (node ')[0][:120]})" for r in refused) + "."] if refused else []
+    left = [r["model"] for r in own if r["model"] not in {row["model"] for row in rows}]
+    found += [f"{name}, not compared yet: {', '.join(left)}."] if left else []
     code = Counter(r.get("code", "") for r in rows).most_common()
     return [*found, f"{name}, rows by the commit of their code: " + ", ".join(f"{k} {n}" for k, n in code) + "."]
 
