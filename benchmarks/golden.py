@@ -48,10 +48,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Few evaluations, where their number does not matter here; "images" stands for the images of the network."""
 
-REORDERED = ("* integrated_gradients*", "* xrai *", "* shapley.*", "convolutions *")
-"""Answers whose affine front (the layers before the first nonlinearity) is taken once for all points of a path or all coalitions and
-scaled, where it was taken for each: the same terms, added in another order. Convolutions: the way back to an image goes plane by plane, and
-pools keep the memory order of their input, so that the ledger adds up their signals in that order."""
+REORDERED = {
+    "the affine front, the layers before the first nonlinearity, is taken once for all points of a path or all coalitions and scaled":
+        ("* integrated_gradients*", "* xrai *", "* shapley.*"),
+    "eight samples or more go through convolutions of few channels with the batch innermost in memory": (
+        "* blur_ig *", "* conductance *", "* internal_influence *", "* smoothgrad*", "* vargrad *", "* gradient_shap *", "* expected_gradients *",
+        "* global_saliency *", "* deeplift.reveal_cancel *"),
+    "the way back to an image goes plane by plane, and pools keep the order of their input in memory, in which the ledger adds up": ("convolutions *",),
+}
+"""What a faster path does -> the answers that it touches: the same terms, added in another order than before."""
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-10}
 """How far that may move a number, in units of the largest entry: what ``python -m benchmarks`` asks of agreement with a peer."""
@@ -196,7 +201,7 @@ def main() -> int:
         for part in sorted({*found, *old.get(name, {})}):
             now, then = found.get(part), old.get(name, {}).get(part)
             said, share = apart(now, then)
-            reordered = not args.bits and then is not None and any(fnmatch.fnmatch(f"{name} ", pattern) for pattern in REORDERED)
+            reordered = not args.bits and then is not None and any(fnmatch.fnmatch(f"{name} ", pattern) for pattern in sum(REORDERED.values(), ()))
             if said:
                 kind = "rounding" if reordered and share <= ROUNDING.get(then.dtype.name, 0.0) else "changed"
                 moved[kind].append(f"{name}: {part}: {said}")
