@@ -49,12 +49,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """Few evaluations, where their number does not matter here; "images" stands for the images of the network."""
 
 REORDERED = {
-    "the affine front, the layers before the first nonlinearity, is taken once for all points of a path or all coalitions and scaled":
+    "the layers before the first nonlinearity are taken once for all points of a path or all coalitions and scaled":
         ("* integrated_gradients*", "* xrai *", "* shapley.*"),
     "eight samples or more go through convolutions of few channels with the batch innermost in memory": (
-        "* blur_ig *", "* conductance *", "* internal_influence *", "* smoothgrad*", "* vargrad *", "* gradient_shap *", "* expected_gradients *",
-        "* global_saliency *", "* deeplift.reveal_cancel *"),
-    "the way back to an image goes plane by plane, and pools keep the order of their input in memory, in which the ledger adds up": ("convolutions *",),
+        "* blur_ig *", "* conductance *", "* internal_influence *", "* smoothgrad*", "* vargrad *", "* gradient_shap *",
+        "* expected_gradients *", "* global_saliency *", "* deeplift.reveal_cancel *"),
+    "the way back to an image goes plane by plane, and pools keep the order in memory in which the ledger adds up": ("convolutions *",),
 }
 """What a faster path does -> the answers that it touches: the same terms, added in another order than before."""
 
@@ -201,9 +201,10 @@ def main() -> int:
         for part in sorted({*found, *old.get(name, {})}):
             now, then = found.get(part), old.get(name, {}).get(part)
             said, share = apart(now, then)
-            reordered = not args.bits and then is not None and any(fnmatch.fnmatch(f"{name} ", pattern) for pattern in sum(REORDERED.values(), ()))
+            touched = any(fnmatch.fnmatch(f"{name} ", pattern) for patterns in REORDERED.values() for pattern in patterns)
+            bound = ROUNDING.get(then.dtype.name, 0.0) if touched and then is not None and not args.bits else -1.0
             if said:
-                kind = "rounding" if reordered and share <= ROUNDING.get(then.dtype.name, 0.0) else "changed"
+                kind = "rounding" if share <= bound else "changed"
                 moved[kind].append(f"{name}: {part}: {said}")
     for kind, lines in moved.items():
         print("".join(f"{kind}: {line}\n" for line in lines), end="")
