@@ -112,9 +112,25 @@ def _before_the_batch(c: Call, x: Live) -> Live:
     return c.put(Gather(1), row, c.derived(which, f"{c.name}/row"), layout=(x.at - depth + at.ndim - 1, x.outer, x.inner))
 
 
+def _put_before_the_batch(c: Call, x: Live) -> Live:
+    """At constant numbers along axes that all lie in front of the batch, so that each sample gets its updates at the same places."""
+    at = c.array(1, "indices").astype(np.int64)
+    depth, width = at.shape[-1], at.ndim - 1
+    assert x.at is not None
+    layout, updates = (x.at - depth + width, x.outer, x.inner), c.x(2)
+    if isinstance(updates, Known):
+        updates = Live(c.derived(c.placed(updates, layout, width + x.rank - depth), f"{c.name}/updates"), x.tail, "f", *layout)
+    elif updates.layout != layout:
+        raise MixingError(f"{c.who} puts {updates.name!r} into {x.name!r}, whose batches lie on different axes: samples would mix")
+    return c.put(ScatterND(reduction=c.attr("reduction", "none")), x, c.derived(at[None], f"{c.name}/numbers"), updates, like=x)
+
+
 def scatter_nd(c: Call) -> Results:
     """x with updates put, added, multiplied or compared at entries or blocks."""
-    x, at, _ = _within(c, c.x(0), _numbers(c), 0)
+    whole, numbers = c.x(0), c.inputs[1] if c.has(1) else None
+    if isinstance(whole, Live) and isinstance(numbers, Known) and whole.at is not None and whole.at >= numbers.low.shape[-1]:
+        return _put_before_the_batch(c, whole)
+    x, at, _ = _within(c, whole, _numbers(c), 0)
     like = at if x.name in c.converter.params else x
     updates = c.x(2)
     if isinstance(updates, Known):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from xaicore_onnx import to_graph
 
@@ -76,6 +77,32 @@ def test_blocks_by_numbers_of_axes_before_the_batch(depth: int) -> None:
     wrong = model(nodes[:2], {"x": noise(2, 6, 3, 4)}, "g", {"at": at * 0 + 7})
     with pytest.raises(ConversionError, match=r"GatherND names an entry beyond the sizes \(3(, 4)?,?\) of .*; the file is inconsistent, export it again"):
         to_graph(wrong, noise(2, 6, 3, 4))
+
+
+@pytest.mark.parametrize("reduction", ["none", "add"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_blocks_put_at_numbers_of_axes_before_the_batch(depth: int, reduction: str) -> None:
+    """x[:, :, 1:] += z of torch: the axis comes to the front, the updates are put there, and it goes back."""
+    rng = np.random.default_rng(0)
+    at = np.stack([rng.permutation(3)[:2], rng.integers(-4, 4, 2)], 1)[:, :depth]       # two places, none of them twice
+    there, back = [2, 3, 0, 1], [2, 3, 0, 1]
+    nodes = [node("Transpose", "x", "t", perm=there), node("GatherND", "t own", "u"), node("Relu", "u", "v"),
+             node("ScatterND", "t at v", "s", reduction=reduction), node("Transpose", "s", "p", perm=back),
+             node("Shape", "u", "n"), node("ConstantOfShape", "n", "k", value=onnx.numpy_helper.from_array(np.array([1.5], np.float32))),
+             node("ScatterND", "t at k", "q"),
+             node("Transpose", "q", "r", perm=back), node("Add", "p r", "y")]
+    weights = {"at": at, "own": at[::-1].copy()}
+    graph = agrees(model(nodes, {"x": noise(2, 6, 3, 4)}, "y", weights), noise(2, 6, 3, 4))
+    assert graph.inputs["x"].shape[0] is None
+    x = noise(5, 6, 3, 4, seed=3)
+    alone = np.concatenate([graph(one[None]) for one in x])
+    np.testing.assert_array_equal(graph(x), alone)
+
+
+def test_updates_of_other_samples_mix() -> None:
+    nodes = [node("Transpose", "x", "t", perm=[2, 0, 1]), node("Transpose", "x", "u", perm=[2, 1, 0]), node("ScatterND", "t at u", "y")]
+    with pytest.raises(ConversionError, match="ScatterND puts 'u.*' into 't.*', whose batches lie on different axes: samples would mix"):
+        to_graph(model(nodes, {"x": noise(2, 2, 3)}, "y", {"at": np.array([[0], [1], [2]])}), noise(2, 2, 3))
 
 
 # ----- attention, scaled on both sides --------------------------------------------------------------------------------
