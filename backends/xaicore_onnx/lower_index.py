@@ -118,11 +118,10 @@ def _put_before_the_batch(c: Call, x: Live) -> Live:
     depth, width = at.shape[-1], at.ndim - 1
     assert x.at is not None
     layout, updates = (x.at - depth + width, x.outer, x.inner), c.x(2)
-    if isinstance(updates, Known):
-        updates = Live(c.derived(c.placed(updates, layout, width + x.rank - depth), f"{c.name}/updates"), x.tail, "f", *layout)
-    elif updates.layout != layout:
+    if isinstance(updates, Live) and updates.layout != layout:
         raise MixingError(f"{c.who} puts {updates.name!r} into {x.name!r}, whose batches lie on different axes: samples would mix")
-    return c.put(ScatterND(reduction=c.attr("reduction", "none")), x, c.derived(at[None], f"{c.name}/numbers"), updates, like=x)
+    given = updates if isinstance(updates, Live) else c.derived(c.placed(updates, layout, width + x.rank - depth), f"{c.name}/updates")
+    return c.put(ScatterND(reduction=c.attr("reduction", "none")), x, c.derived(at[None], f"{c.name}/numbers"), given, like=x)
 
 
 def scatter_nd(c: Call) -> Results:
