@@ -5,8 +5,8 @@ float32 and float64, exact speed, on two images (also from an input in another m
 rule sets on a network with every kind of convolution and pool. What is kept of an answer: values, outputs, every inner value and
 the books. A refusal is an answer, too: its text. Run it from the folder of the commit that is meant:
 
-    cd OLD; PYTHONPATH=$PWD:$PWD/backends python NEW/benchmarks/golden.py write /tmp/old.npz
-    cd NEW; python -m benchmarks.golden compare /tmp/old.npz
+    cd OLD; PYTHONPATH=$PWD:$PWD/backends python NEW/benchmarks/golden.py write ../old.npz
+    cd NEW; python -m benchmarks.golden compare ../old.npz
 
 ``compare`` lists what differs, with the largest difference in units of the largest entry, and exits with 1 where a result changed.
 Every bit counts but for the numbers of REORDERED, whose sums a faster path takes in another order; they are listed, too, and are
