@@ -64,7 +64,7 @@ def rows(args: Namespace, match: Match, kept: Kept, peak: tuple[float, float]) -
         if not asked:
             continue
         at, alone = subject(name, args.batch, args.dtype), set()
-        work = operations(at.graph, at.array)
+        work = operations(at.fresh, at.array)
         for row in asked:
             try:
                 found = measured(row, name, at, args.batch, args.dtype, speeds, args.rounds, peak, work, alone)

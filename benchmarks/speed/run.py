@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +41,12 @@ class Subject:
     model: Any
     x: Any
     graph: Graph
+
+    @property
+    def fresh(self) -> Graph:
+        """The graph with parameters of its own, beside which nothing is kept yet: what another row, or the comparison at a small size, keeps
+        takes no room from this one."""
+        return replace(self.graph, params={k: v.copy() for k, v in self.graph.params.items()})
 
     @property
     def array(self) -> np.ndarray:
@@ -92,8 +98,8 @@ def compared(row: Row, name: str, speeds: tuple[str, ...]) -> dict[str, dict[str
     truth, theirs = (peer(s.model, s.x)() for s in (wide, narrow))
     out = {}
     for speed in speeds:
-        in64 = apart(ours(wide.graph, wide.array, speed), truth)
-        in32, their32 = far(ours(narrow.graph, narrow.array, speed), truth), far(theirs, truth)
+        in64 = apart(ours(wide.fresh, wide.array, speed), truth)
+        in32, their32 = far(ours(narrow.fresh, narrow.array, speed), truth), far(theirs, truth)
         agrees = in64 <= row.limit * (FAST if speed == "fast" else 1) and in32 <= max(LIMITS[speed], KINKS * their32)
         out[speed] = {"float64": in64, "float32": in32, "their_float32": their32, "agrees": agrees}
     return out
@@ -113,9 +119,10 @@ def measured(row: Row, name: str, at: Subject, batch: int, dtype: str, speeds: t
             return []
         alone.add(row.name)
         checks: Mapping[str, dict[str, Any]] = compared(row, name, speeds) if peer is not None and not row.apart else {}
-        sides = {s: (lambda s=s: row.ours(at.graph, x, s)) for s in speeds}
+        graph = at.fresh
+        sides = {s: (lambda s=s: row.ours(graph, x, s)) for s in speeds}
         if name in row.bare and len(x) == 1 and dtype == "float32":
-            sides["bare"] = row.bare[name](at.graph, x, TARGET)
+            sides["bare"] = row.bare[name](graph, x, TARGET)
         taken, theirs = together(sides, peer, rounds)
     bare = taken.pop("bare", None)
     products, passes = row.passes * work[0] / peak[0], row.passes * 2 * work[1] / peak[1]

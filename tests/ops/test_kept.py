@@ -38,6 +38,17 @@ def test_made_once_and_gone_with_its_parameter():
     assert not own.found
 
 
+def test_what_was_made_of_what_is_kept_goes_along():
+    """A part by sign, and its layout: when the parameter goes, both give their bytes back."""
+    own, w = Kept(1000), parameter()
+    own.of(own.of(own.of(w, "double", lambda w: 2 * w), "square", lambda v: v * v), "root", lambda v: np.sqrt(v))
+    assert own.bytes == 240
+    del w
+    gc.collect()
+    assert own.bytes == 0
+    assert not own.found
+
+
 def test_within_the_budget():
     own, a, b = Kept(100), parameter(), parameter()
     own.of(a, "double", lambda w: 2 * w)

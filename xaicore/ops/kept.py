@@ -49,7 +49,8 @@ class Kept:
 
     def _gone(self, key: int) -> None:
         with self.lock:
-            self.bytes -= sum(v.nbytes for v in self.found.pop(key).values())
+            gone = self.found.pop(key)
+            self.bytes -= sum(v.nbytes for v in gone.values())          # what was made of these in turn goes after this, with ``gone``
 
 
 EXACT, FAST = Kept(BUDGET), Kept(FAST_BUDGET)
