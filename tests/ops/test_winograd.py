@@ -37,9 +37,10 @@ def test_the_transforms_are_exact(m):
 @pytest.mark.parametrize("m", [2, 4])
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(1, 19), st.integers(1, 19), st.tuples(*[st.integers(0, 7)] * 4),
-       st.sampled_from([1, 1 << 10, 1 << 22]), st.booleans(), st.integers(0, 2**32 - 1))
-def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, pads, block, turned, seed):
-    """Whatever the padding and however the tiles are taken together."""
+       st.sampled_from([1, 1 << 10, 1 << 22]), st.sampled_from([1, 1 << 9, 1 << 20]), st.sampled_from([1, 100, 1000, 10**6]),
+       st.booleans(), st.integers(0, 2**32 - 1))
+def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, pads, block, row, unpacked, turned, seed):
+    """Whatever the padding, and however tiles, rows of them and columns of a product are taken together."""
     rng = np.random.default_rng(seed)
     (top, bottom), (left, right) = pads[:2], pads[2:]
     height, width = max(height, 3 - top - bottom), max(width, 3 - left - right)
@@ -49,7 +50,8 @@ def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, pads, block, 
     seen = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
     want, size = np.einsum("nijcab,ocab->nijo", seen, direct), np.einsum("nijcab,ocab->nijo", np.abs(seen), np.abs(direct))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "BLOCK_BYTES", block)
+        for name, value in (("BLOCK_BYTES", block), ("LARGEST_BLOCK", block), ("ROW_BYTES", row), ("UNPACKED", unpacked)):
+            patch.setattr(winograd, name, value)
         got = winograd.correlate(x.astype(dtype), w.astype(dtype), m, ((top, bottom), (left, right)), turned)
     assert got.dtype == dtype
     assert (np.abs(got - want) <= GROWTH[m] * np.finfo(dtype).eps * size.max()).all()
@@ -83,6 +85,18 @@ def test_padding_that_the_way_back_takes_away(pads):
     y = fast.forward(x, w)
     for got, want in ((y, plain.forward(x, w)), (fast.vjp(0, y, y, x, w), plain.vjp(0, y, y, x, w))):
         assert np.abs(got - want).max() <= 1e-11 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("channels", [33, 80, 100, 113, 127])
+def test_runs_of_outputs(monkeypatch, channels):
+    """Outputs that 64 does not divide: in equal runs where these are not narrow (3 of 11, 2 of 40 and of 50), else in one."""
+    rng = np.random.default_rng(channels)
+    x, w = rng.normal(size=(1, 8, 8, 5)), rng.normal(size=(channels, 5, 3, 3))
+    seen = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))
+    want = np.einsum("nijcab,ocab->nijo", seen, w)
+    for many in (1, winograd.MANY):
+        monkeypatch.setattr(winograd, "MANY", many)
+        assert np.abs(winograd.correlate(x, w, 4) - want).max() <= 1e-11 * np.abs(want).max()     # 45 sums · 128 eps
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from xaicore.numerics import Array, matmul
+from xaicore.numerics import Array, in_range
 from xaicore.ops.kept import kept
 
 Matrix = tuple[tuple[Q | int, ...], ...]
@@ -45,11 +45,23 @@ A: dict[int, Matrix] = {
 }
 """Aᵀ: how the products add up to the outputs of a tile."""
 
-BLOCK_BYTES = 1 << 22
-"""Tiles are transformed in pieces of about this size, which the cache holds."""
+BLOCK_BYTES, LARGEST_BLOCK = 1 << 21, 1 << 23
+"""Tiles are taken in pieces of about the first size, which the cache holds; where transformed weights are more than four times of it, so
+that reading them again for each piece would count, in pieces of a quarter of theirs, up to the second."""
+
+ROW_BYTES = 1 << 20
+"""Rows of tiles are transformed some at a time, of about this size, which the cache of a core holds."""
 
 PIECE_BYTES = 1 << 22
 """Weights are transformed in pieces of about this size, each of which the tiles of a block use while the cache holds it."""
+
+
+UNPACKED = 10**6
+"""Multiplications of a product up to which OpenBLAS (AVX-512) multiplies without packing its sides first: many such products took 0.6 to
+0.8 of the time of one large one."""
+
+WIDE, MANY = 64, 512
+"""Outputs of such a product; half as many from MANY channels on, so that it has rows enough."""
 
 
 def correlate(
@@ -65,7 +77,8 @@ def correlate(
     height, width = x.shape[1] + top + bottom - 2, x.shape[2] + left + right - 2
     down, across = -(-height // m), -(-width // m)
     y = np.empty((len(x), height, width, w.shape[1 if turned else 0]), x.dtype)
-    rows = max(1, BLOCK_BYTES // ((m + 2) ** 2 * across * max(w.shape[:2]) * x.itemsize))
+    one = (m + 2) ** 2 * max(w.shape[:2]) * x.itemsize                      # bytes of a tile
+    rows = max(1, max(BLOCK_BYTES, min(one * min(w.shape[:2]) // 4, LARGEST_BLOCK)) // (one * across))
     rows = -(-down // -(-down // rows))                                     # blocks of about one size
     several = max(1, rows // down)                                          # whole samples, where one sample's tiles are few
     blocks = [(slice(n, n + several), slice(r, min(r + rows, down))) for n in range(0, len(x), several) for r in range(0, down, rows)]
@@ -83,45 +96,93 @@ def correlate(
 
 
 def _block(x: Array, weights: Iterable[tuple[slice, Array]], m: int, bias: Array | None, out: Array) -> None:
-    """The outputs of some rows of tiles, written into ``out``."""
-    size, down, across = m + 2, (x.shape[1] - 2) // m, (x.shape[2] - 2) // m
-    a, b, c, d = x.strides
-    tiles = as_strided(x, (size, size, len(x), down, across, x.shape[3]), (b, c, a, m * b, m * c, d), writeable=False)
-    v = np.matmul(_square("B", m, x.dtype), tiles.reshape(size * size, -1)).reshape(size * size, -1, x.shape[3])
-    p = np.empty((size * size, v.shape[1], out.shape[3]), x.dtype)
+    """The outputs of some rows of tiles, written into ``out``; transforms row by row, products position by position."""
+    size, down, across, channels, outputs = m + 2, (x.shape[1] - 2) // m, (x.shape[2] - 2) // m, x.shape[3], out.shape[3]
+    v = np.empty((size, size, len(x), down, across, channels), x.dtype)
+    p = np.empty((size, size, len(x), down, across, outputs), x.dtype)
+    step = max(1, ROW_BYTES // (size * size * across * max(channels, outputs) * x.itemsize))
+    rows = [(n, slice(r, min(r + step, down))) for n in range(len(x)) for r in range(0, down, step)]
+    y, one, c = x.strides[1:]
+    for n, r in rows:
+        several = r.stop - r.start
+        strips = as_strided(x[n, r.start * m :], (several, size, x[0, 0].size), (m * y, y, c), writeable=False)
+        half = np.empty(strips.shape, x.dtype)
+        _along("B", m, strips, half)
+        tiles = as_strided(half, (size, size, several, across, channels), (half.strides[1], one, half.strides[0], m * one, c))
+        _along("B", m, tiles.reshape(size, size, -1), v[:, :, n, r].reshape(size, size, -1))
     for some, u in weights:
-        np.matmul(v, u, out=p[:, :, some])
-    parts = matmul(_square("A", m, x.dtype), p.reshape(size * size, -1)).reshape(m, m, *tiles.shape[2:5], -1)
-    if bias is not None:
-        parts += bias
-    for i in range(m):
-        for j in range(m):
-            into = out[:, i::m, j::m]
-            into[...] = parts[i, j, :, : into.shape[1], : into.shape[2]]
+        _products(v.reshape(size * size, -1, channels), u, p.reshape(size * size, -1, outputs)[:, :, some])
+    for n, r in rows:
+        half = np.empty((m, size, (r.stop - r.start) * across * outputs), x.dtype)
+        parts = np.empty((m, m, half.shape[2]), x.dtype)
+        _along("A", m, p[:, :, n, r].reshape(size, size, -1).swapaxes(0, 1), half.swapaxes(0, 1))
+        _along("A", m, half, parts)
+        tile = in_range(parts).reshape(m, m, -1, across, outputs)
+        if bias is not None:
+            tile += bias
+        into = out[n, r.start * m : r.stop * m]
+        into[...] = tile.transpose(2, 0, 3, 1, 4).reshape(-1, across * m, outputs)[: len(into), : into.shape[1]]
+
+
+def _along(which: str, m: int, x: Array, out: Array) -> None:
+    """A transform along the last axis but one: out[..., i, :] = Σ_j t[i, j] x[..., j, :]."""
+    t = _matrix(which, m, x.dtype)
+    for part, run in _runs(x.shape[-1], UNPACKED // t.size):
+        np.matmul(t, _side_by_side(x[..., part], run), out=_side_by_side(out[..., part], run))
+
+
+def _side_by_side(x: Array, run: int) -> Array:
+    """Matrices (..., rows, n) as several of ``run`` columns: (..., n / run, rows, run), a view."""
+    return x.reshape(*x.shape[:-1], -1, run).swapaxes(-3, -2)
+
+
+def _products(v: Array, u: Array, out: Array) -> None:
+    """out[k] = v[k] u[k] for v (positions, tiles, C) and u (positions, runs of outputs, C, run)."""
+    _, several, channels, wide = u.shape
+    for part, run in _runs(v.shape[1], UNPACKED // (channels * wide)):
+        left, y = v[:, part], out[:, part]
+        np.matmul(left.reshape(len(v), 1, -1, run, channels), u[:, :, None],
+                  out=y.reshape(len(v), -1, run, several, wide).transpose(0, 3, 1, 2, 4))
+
+
+def _runs(n: int, most: int) -> list[tuple[slice, int]]:
+    """0 to n in runs of one length, ``most`` at most, and what is left: (where, the length of the runs there)."""
+    run = -(-n // -(-n // max(most, 1)))
+    whole = n // run * run
+    return [(slice(0, whole), run), (slice(whole, n), n - whole)][: 1 + (whole < n)]
+
+
+def _wide(n: int, most: int) -> int:
+    """The length of equal runs of n outputs, ``most`` at most; n where they would be narrow."""
+    wide = next(k for k in range(min(n, most), 0, -1) if n % k == 0)
+    return wide if wide >= 16 else n
 
 
 def _weights(w: Array, m: int, turned: bool) -> Iterator[tuple[slice, Array]]:
-    """G w Gᵀ for every pair of channels, ((m + 2)², inputs, outputs), some outputs at a time; kept where w is a parameter.
+    """G w Gᵀ for every pair of channels, ((m + 2)², runs, inputs, outputs of a run), some outputs at a time; kept for parameters.
 
     In the same pieces whether they are kept or not: which products are taken, and so their bits, does not depend on it.
     """
     pairs = w.reshape(*w.shape[:2], 9).transpose((0, 2, 1) if turned else (1, 2, 0))         # (inputs, 9, outputs)
-    both = _square("G", m, w.dtype)
-    both = both[:, ::-1] if turned else both
-    step = max(1, round(PIECE_BYTES / (len(both) * len(pairs) * w.itemsize * 64))) * 64
-    for start in range(0, pairs.shape[2], step):
-        some = slice(start, start + step)
+    pairs = pairs[:, ::-1] if turned else pairs
+    inputs, _, outputs = pairs.shape
+    step = max(1, round(PIECE_BYTES / ((m + 2) ** 2 * inputs * w.itemsize * WIDE))) * WIDE
+    for start in range(0, outputs, step):
+        some = slice(start, min(start + step, outputs))
+        wide = _wide(some.stop - start, WIDE if inputs < MANY else WIDE // 2)
 
-        def transformed(_: Array, some: slice = some) -> Array:
-            u = np.empty((len(both), len(pairs), pairs[0, 0, some].size), w.dtype)
-            np.matmul(both, pairs[:, :, some], out=u.transpose(1, 0, 2))
+        def transformed(_: Array, some: slice = some, wide: int = wide) -> Array:
+            windows = pairs[:, :, some].reshape(inputs, 9, -1, wide).transpose(1, 2, 0, 3).reshape(3, 3, -1)
+            half = np.empty((m + 2, 3, windows.shape[2]), w.dtype)
+            u = np.empty(((m + 2) ** 2, (some.stop - some.start) // wide, inputs, wide), w.dtype)
+            _along("G", m, windows.swapaxes(0, 1), half.swapaxes(0, 1))
+            _along("G", m, half, u.reshape(m + 2, m + 2, -1))
             return u
 
         yield some, kept(w, ("winograd", m, turned, start), transformed, fast=True)
 
 
 @cache
-def _square(which: str, m: int, dtype: Any) -> Array:
-    """The Kronecker square of one of the transforms: what it is along both axes of a tile."""
-    one = np.array([[float(v) for v in row] for row in {"A": A, "B": B, "G": G}[which][m]], dtype)
-    return np.kron(one, one)
+def _matrix(which: str, m: int, dtype: Any) -> Array:
+    """One of the transforms, as numbers of ``dtype``."""
+    return np.array([[float(v) for v in row] for row in {"A": A, "B": B, "G": G}[which][m]], dtype)
