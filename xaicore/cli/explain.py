@@ -56,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     add_arithmetic(how)
     how.add_argument("--batch-size", type=_batch_size, metavar="N",
-                     help="evaluations at once (default: what fits 256 MiB; auto: what keeps below --max-bytes, or exit code 4)")
+                     help="evaluations at once (default: what fits 128 MiB; auto: what keeps below --max-bytes, or exit code 4)")
     how.add_argument("--workers", type=int, metavar="N",
                      help="threads for the evaluations of one explanation (default: those of linear algebra); results do not depend on it")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="for methods that draw (default 0)")

@@ -42,7 +42,7 @@ def explain(
               are several; ("layer name", ...) explains a neuron, or weighted neurons, inside the graph; None: the largest logit
     output    "logit" (a softmax head is taken off), "probability", "log_probability"
     layer     attribute to this layer's value instead of the input; for maps (CAM, SMOE) the layer, or layers, that the map is made of
-    batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as have their values in a quarter of a GiB;
+    batch_size  internal evaluations at a time (path, noise, occlusion methods); None: as many as have their values in an eighth of a GiB;
               "auto": as many as keep the estimated peak below the limit on bytes (--max-bytes; ``methods.memory``), or TooLarge
     progress  True for a bar, or a function of (done, count)
     speed     "exact": direct sums; "fast": Winograd's for 3 x 3 convolutions, whose rounding error is up to some twenty times larger

@@ -26,8 +26,9 @@ from xaicore.trace import Later, Signals, Trace, backward, forward
 Feeds = Mapping[str, Array]
 Progress = Callable[[int, int], None]
 OUTPUTS = ("logit", "probability", "log_probability")
-BUDGET = 2**28
-"""Bytes that the values of one internal batch may take when no batch_size is given."""
+BUDGET = 2**27
+"""Bytes that the values of one internal batch may take when no batch_size is given: past it, larger batches leave the cache and gain nothing
+(VGG16, with 110 MB a sample: two at a time took 1.13 of the time of one by one)."""
 
 
 @dataclass(eq=False)
