@@ -27,8 +27,8 @@ Feeds = Mapping[str, Array]
 Progress = Callable[[int, int], None]
 OUTPUTS = ("logit", "probability", "log_probability")
 BUDGET = 2**27
-"""Bytes that the values of one internal batch may take when no batch_size is given: past it, larger batches leave the cache and gain nothing
-(VGG16, with 110 MB a sample: two at a time took 1.13 of the time of one by one)."""
+"""Bytes that the values of one internal batch may take when no batch_size is given. Past it, larger batches leave the cache and gain
+nothing (VGG16, with 110 MB a sample: two at a time took 1.13 of the time of one by one)."""
 
 
 @dataclass(eq=False)

@@ -2,11 +2,11 @@
 
 An output tile of m x m needs (m + 2)² products instead of 9 m²: y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ d B)] A, where d is the tile of
 (m + 2)² inputs and ⊙ becomes, over channels, a matrix product for each of the (m + 2)² positions. F(2, 3) saves a factor of
-2.25, F(4, 3) one of 4. Each transform is one product with a Kronecker square, (Bᵀ ⊗ Bᵀ) d: a product of small matrices takes less
-time than the passes over memory that its few additions would be. The adjoint is the same with the weights turned around; every step
-transposed would need no other weights, but took a quarter longer, since what it scatters overlaps. Sums are reassociated: the error is
-some ten times that of direct sums for F(4, 3), and about that of direct sums for F(2, 3) (measured in ``tests/ops/test_winograd.py``),
-which is why this is ``speed="fast"`` and not the default.
+2.25, F(4, 3) one of 4. A transform is a product with a small matrix along one axis of the tiles, then along the other: that takes less
+time than the passes over memory that its few additions would be, and three fifths of the time of both axes in one product. The adjoint
+is the same with the weights turned around; every step transposed would need no other weights, but took a quarter longer, since what it
+scatters overlaps. Sums are reassociated: the error is some ten times that of direct sums for F(4, 3), and about that of direct sums for
+F(2, 3) (measured in ``tests/ops/test_winograd.py``), which is why this is ``speed="fast"`` and not the default.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks" (the transforms for the points 0, ±1, ±2, ∞).
 """
@@ -96,42 +96,52 @@ def correlate(
 
 
 def _block(x: Array, weights: Iterable[tuple[slice, Array]], m: int, bias: Array | None, out: Array) -> None:
-    """The outputs of some rows of tiles, written into ``out``; transforms row by row, products position by position."""
+    """The outputs of some rows of tiles, written into ``out``; transforms some rows at a time, products position by position."""
     size, down, across, channels, outputs = m + 2, (x.shape[1] - 2) // m, (x.shape[2] - 2) // m, x.shape[3], out.shape[3]
     v = np.empty((size, size, len(x), down, across, channels), x.dtype)
     p = np.empty((size, size, len(x), down, across, outputs), x.dtype)
     step = max(1, ROW_BYTES // (size * size * across * max(channels, outputs) * x.itemsize))
     rows = [(n, slice(r, min(r + step, down))) for n in range(len(x)) for r in range(0, down, step)]
-    y, one, c = x.strides[1:]
     for n, r in rows:
-        several = r.stop - r.start
-        strips = as_strided(x[n, r.start * m :], (several, size, x[0, 0].size), (m * y, y, c), writeable=False)
-        half = np.empty(strips.shape, x.dtype)
-        _along("B", m, strips, half)
-        tiles = as_strided(half, (size, size, several, across, channels), (half.strides[1], one, half.strides[0], m * one, c))
-        _along("B", m, tiles.reshape(size, size, -1), v[:, :, n, r].reshape(size, size, -1))
+        _tiles(x[n, r.start * m : r.stop * m + 2], m, v[:, :, n, r])
     for some, u in weights:
         _products(v.reshape(size * size, -1, channels), u, p.reshape(size * size, -1, outputs)[:, :, some])
     for n, r in rows:
-        half = np.empty((m, size, (r.stop - r.start) * across * outputs), x.dtype)
-        parts = np.empty((m, m, half.shape[2]), x.dtype)
-        _along("A", m, p[:, :, n, r].reshape(size, size, -1).swapaxes(0, 1), half.swapaxes(0, 1))
-        _along("A", m, half, parts)
-        tile = in_range(parts).reshape(m, m, -1, across, outputs)
-        if bias is not None:
-            tile += bias
-        into = out[n, r.start * m : r.stop * m]
-        into[...] = tile.transpose(2, 0, 3, 1, 4).reshape(-1, across * m, outputs)[: len(into), : into.shape[1]]
+        _outputs(p[:, :, n, r], m, bias, out[n, r.start * m : r.stop * m])
+
+
+def _tiles(x: Array, m: int, v: Array) -> None:
+    """v = Bᵀ d B for the tiles d of some rows (height, width, C): (m + 2, m + 2, rows, tiles across, C)."""
+    size, (_, _, down, across, channels) = m + 2, v.shape
+    row, entry, item = x.strides
+    strips = as_strided(x, (down, size, x[0].size), (m * row, row, item), writeable=False)
+    half = np.empty(strips.shape, x.dtype)
+    _along("B", m, strips, half)
+    strip, row, _ = half.strides
+    tiles = as_strided(half, (size, size, down, across, channels), (row, entry, strip, m * entry, item), writeable=False)
+    _along("B", m, tiles.reshape(size, size, -1), v.reshape(size, size, -1))
+
+
+def _outputs(p: Array, m: int, bias: Array | None, out: Array) -> None:
+    """Aᵀ p A, and the bias, of the products p (m + 2, m + 2, rows, tiles across, O), side by side in ``out`` (height, width, O)."""
+    size, _, down, across, outputs = p.shape
+    half, y = np.empty((m, size, p[0, 0].size), p.dtype), np.empty((m, m, down, across, outputs), p.dtype)
+    _along("A", m, p.reshape(size, size, -1).swapaxes(0, 1), half.swapaxes(0, 1))
+    _along("A", m, half, y.reshape(m, m, -1))
+    in_range(y)
+    if bias is not None:
+        y += bias
+    out[...] = y.transpose(2, 0, 3, 1, 4).reshape(down * m, across * m, outputs)[: len(out), : out.shape[1]]
 
 
 def _along(which: str, m: int, x: Array, out: Array) -> None:
     """A transform along the last axis but one: out[..., i, :] = Σ_j t[i, j] x[..., j, :]."""
     t = _matrix(which, m, x.dtype)
     for part, run in _runs(x.shape[-1], UNPACKED // t.size):
-        np.matmul(t, _side_by_side(x[..., part], run), out=_side_by_side(out[..., part], run))
+        np.matmul(t, _beside(x[..., part], run), out=_beside(out[..., part], run))
 
 
-def _side_by_side(x: Array, run: int) -> Array:
+def _beside(x: Array, run: int) -> Array:
     """Matrices (..., rows, n) as several of ``run`` columns: (..., n / run, rows, run), a view."""
     return x.reshape(*x.shape[:-1], -1, run).swapaxes(-3, -2)
 
