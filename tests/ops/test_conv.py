@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaicore.errors import ShapeError
-from xaicore.ops import Conv, ConvTranspose, conv
+from xaicore.ops import Conv, ConvTranspose, conv, laid
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -79,7 +79,7 @@ def test_conv_is_its_sum(s: Setting) -> None:
             if inside(place, s.space):
                 expected[n, out, *at] += w[out, channel, *k] * x[n, out // o * c + channel, *place]
     op = Conv(s.stride, s.dilation, s.pads, s.groups)
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1, LARGE=s.seed % 2 * 1000):
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)
@@ -109,7 +109,7 @@ def test_conv_transpose_is_its_sum(s: Setting, data: st.DataObject) -> None:
             place = tuple(p * t + j * d - before for p, t, j, d, (before, _) in zip(at, s.stride, k, s.dilation, s.pads))
             if inside(place, size):
                 expected[n, channel // c * o + out, *place] += x[n, channel, *at] * w[channel, out, *k]
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1, LARGE=s.seed % 2 * 1000):
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)

@@ -129,7 +129,7 @@ def fold_batchnorm(graph: Graph, shapes: Mapping[str, Sequence[int]] | None = No
             shapes = shapes or shapes_of(graph)
             if len(shapes[before.name]) != 2:
                 continue
-        w_new = w * _along_outputs(scale, before.op, w)
+        w_new = before.op.laid(1, w * _along_outputs(scale, before.op, w))
         old = params[before.inputs[2]] if len(before.inputs) > 2 else scale * 0
         weight, bias = f"{before.name}/folded_weight", f"{before.name}/folded_bias"
         params[weight], params[bias] = (owned(v.astype(w.dtype, copy=False)) for v in (w_new, old * scale + shift))

@@ -33,8 +33,9 @@ from xaicore.graph.passes import prune, without_head
 from xaicore.graph.run import check_feeds, sample_feeds, shapes_of
 from xaicore.graph.untrusted import max_bytes
 from xaicore.ops import Conv, ConvTranspose
-from xaicore.ops.conv import LARGE, block_bytes
+from xaicore.ops.conv import block_bytes
 from xaicore.ops.kept import BUDGET, FAST_BUDGET
+from xaicore.ops.laid import LARGE
 from xaicore.ops.recurrence import REMEMBERED, Recurrence
 from xaicore.rules import RULE_SETS
 from xaicore.rules.ruleset import RuleSet

@@ -17,8 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
-from xaicore.ops import depthwise, together
-from xaicore.ops.kept import kept
+from xaicore.ops import depthwise, laid, together
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -77,6 +76,9 @@ class Conv(Weighted):
             return np.asarray(g.sum(axis=(0, *range(2, g.ndim))))
         at = _geometry(self, xs[0], xs[1])
         return adjoint_x(g, xs[1], xs[0].shape[2:], at) if i == 0 else adjoint_w(g, xs[0], xs[1].shape[2:], at)
+
+    def laid(self, i: int, x: Array) -> Array:
+        return laid.laid(x) if i == 1 and self.groups == 1 and not self.fast else x
 
 
 @final
@@ -188,10 +190,6 @@ BLOCK_ROWS = 800
 """Fewer rows than this make a product slow, since the library packs the weights anew for each: 512 channels at 28 x 28 positions took
 21.5 ms in pieces of 168 rows and 18.0 ms in one piece, at 14 x 14 positions 7.4 ms as 182 and 14 rows and 6.2 ms in one piece."""
 
-LARGE = 1 << 15
-"""Weights from which on it pays to lay them out for the way back; below, the library has other kernels for other layouts. What is laid out
-is kept: for 512 channels at 7 x 7 positions it took two fifths of the time."""
-
 PLANES = 4
 """Input channels up to which the adjoint goes plane by plane: runs along a row are longer than runs along so few channels. The first layer
 of VGG16 took 0.4 of the time, that of ResNet18 0.3."""
@@ -214,7 +212,7 @@ def convolve(x: Array, w: Array, at: Geometry, b: Array | None = None) -> Array:
         return _biased(together.convolve(x, w, at.stride, at.dilation, at.pads), b)
     if x.shape[1] == 1 and at.groups == 1:
         return _biased(_convolve_planes(x, w, at), b)
-    if tile := _tile(w, at, [n + before + after - 2 for n, (before, after) in zip(x.shape[2:], at.pads)]):
+    if tile := _tile(w, at, len(x), [n + before + after - 2 for n, (before, after) in zip(x.shape[2:], at.pads)]):
         return _tiles(x, w, tile, at.pads, b=b)
     if at.groups == len(w) == x.shape[1] > 1 and x.dtype.kind == "f":
         return _biased(_channels_first(depthwise.convolve(_channels_last(x), w, at.stride, at.dilation, at.pads)), b)
@@ -226,7 +224,7 @@ def convolve(x: Array, w: Array, at: Geometry, b: Array | None = None) -> Array:
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
         return _biased(_channels_first(y.reshape(len(x), *count, len(w))), b)
-    return _products(seen, _rows(w).T, b)
+    return _products(seen, laid.ahead(w), b)
 
 
 def _products(seen: Array, matrix: Array, b: Array | None = None) -> Array:
@@ -255,13 +253,11 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the
         # scattering below adds up C * K, and adding up was measured to cost about three copies.
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
-        if tile := _tile(w, at, space):
+        if tile := _tile(w, at, len(g), space):
             return _tiles(g, w, tile, rest, turned=True)
-        if len(w) == 1 or w.size < LARGE:
-            return convolve(g, np.swapaxes(_around(w), 0, 1), at._replace(pads=tuple(rest)))
-        # The same product, its matrix laid out as (K * O, C), which takes a third of the time of its transpose.
-        matrix = kept(w, "around", lambda w: np.array(_around(w).transpose(*range(2, w.ndim), 0, 1), order="C"))
-        return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), matrix.reshape(-1, w.shape[1]))
+        if len(w) == 1 or w.size < laid.LARGE:
+            return convolve(g, np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1), at._replace(pads=tuple(rest)))
+        return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), laid.back(w))
     g = _channels_last(g)
     if at.groups == len(w) > 1 and g.dtype.kind == "f":
         return _channels_first(depthwise.adjoint_x(g, w, space, at.stride, at.dilation, at.pads))
@@ -273,7 +269,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
             factor = w[(slice(None), 0, *k)].reshape(by_channel.shape[-2:])
             out[(slice(None), *slices)] += (by_channel * factor).sum(axis=-1)
     else:
-        matrix = _rows(w)
+        matrix = laid.scattered(w)
         for n, rows in _blocks(len(g), count, matrix.shape[1] * g.itemsize):
             part = g[n, rows]
             columns = matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
@@ -361,30 +357,19 @@ def _tiles(x: Array, w: Array, tile: int, pads: Sequence[tuple[int, int]], turne
     return _channels_first(correlate(cut, w, tile, [(max(a, 0), max(z, 0)) for a, z in pads], turned, b))
 
 
-def _tile(w: Array, at: Geometry, count: Sequence[int]) -> int:
+def _tile(w: Array, at: Geometry, samples: int, count: Sequence[int]) -> int:
     """The tile of Winograd's algorithm for ``count`` output positions, where ``fast`` allows it and it was measured to win; 0: direct.
 
     With weights that are kept, tiles of 4 took 0.42 to 0.68 of the direct sums at 28 x 28 positions and more (64 channels at 224 x 224 the
-    most), tiles of 2 took 0.53 to 0.62 at 14 x 14 and 7 x 7. With weights that are not, transformed at each call, 0.5 to 0.8 from 28 x 28
-    on, 0.9 to 1.1 at 14 x 14, up to 1.6 at 7 x 7. Fewer channels than 64 at one end: 0.6 to 1.3.
+    most), tiles of 2 took 0.53 to 0.62 at 14 x 14, and no less than direct sums at 7 x 7, where reading the weights, of which there are
+    1.8 times as many then, takes as long as multiplying. With weights that are not, transformed at each call, 0.5 to 0.8 from 28 x 28 on,
+    0.9 to 1.1 at 14 x 14. Fewer channels than 64 at one end: 0.6 to 1.3.
     """
     alike = w.shape[2:] == (3, 3) and at.groups == 1 and {*at.stride, *at.dilation} == {1}
     positions = prod(count) if alike else 0
-    if not (at.fast and w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and positions >= 40):
+    if not (at.fast and w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and positions >= 40 and samples * positions >= 100):
         return 0
     return 4 if positions >= 600 else 2
-
-
-def _rows(w: Array) -> Array:
-    """w (O, C, *K) as a matrix (O, K * C)."""
-    if w.size < LARGE or prod(w.shape[2:]) == 1:
-        return _last(w).reshape(len(w), -1)
-    return kept(w, "rows", lambda w: np.array(_last(w), order="C")).reshape(len(w), -1)
-
-
-def _around(w: Array) -> Array:
-    """w with its windows turned around."""
-    return np.flip(w, tuple(range(2, w.ndim)))
 
 
 def _last(x: Array) -> Array:

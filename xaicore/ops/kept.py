@@ -12,9 +12,9 @@ from threading import RLock
 
 from xaicore.numerics import Array
 
-BUDGET, FAST_BUDGET = 5 << 25, 1 << 28
-"""Bytes that are kept at most, of all parameters together: by the exact speed, and by the fast one, whose weights take up four times as
-much."""
+BUDGET = FAST_BUDGET = 1 << 28
+"""Bytes that are kept at most, of all parameters together: by the exact speed, and by the fast one, whose weights take up to four times as
+much room."""
 
 
 class Kept:

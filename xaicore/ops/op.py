@@ -94,6 +94,10 @@ class Op:
         """g J_i: the cotangent of input ``i`` for the cotangent ``g`` of y; same shape and dtype as ``xs[i]``."""
         raise TypeError(f"{type(self).__name__} does not define vjp")
 
+    def laid(self, i: int, x: Array) -> Array:
+        """``x``, the same numbers, in memory as input ``i`` is read fastest; what is made of it entry by entry lies so, too."""
+        return x
+
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         """The same function out of simpler operators, added to ``b``; None when there is none."""
         return None

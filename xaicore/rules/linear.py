@@ -72,12 +72,16 @@ class Affine:
             elif kernels is not None and k in kernels:
                 if (k, weights) not in self.changed:                    # once for a step: z and what flows back want the same
                     own = in_arithmetic_of(self.step.y, x)
-                    signs = weights in (positive, negative)
-                    self.changed[k, weights] = kept(own, weights, weights, getattr(op, "fast", False)) if signs else weights(own)
+                    self.changed[k, weights] = self._part(k, own, weights) if weights in (positive, negative) else weights(own)
                 out.append(self.changed[k, weights])
             else:
                 out.append(bias(in_arithmetic_of(self.step.y, x)) if k in additive else x)
         return tuple(out)
+
+    def _part(self, k: int, own: Array, sign: Change) -> Array:
+        """The part of weight ``k`` of one sign, remembered, as the operator reads it fastest."""
+        op = self.step.node.op
+        return kept(own, sign, lambda w: sign(op.laid(k, w)), getattr(op, "fast", False))
 
     def apply(self, xs: Sequence[Array | None] | None = None, weights: Change = same, bias: Change = zeros) -> Array:
         """W x + b with changed weights and bias (bias 0 unless said)."""

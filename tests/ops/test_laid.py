@@ -1,0 +1,49 @@
+"""Weights as matrices, laid out or not, beside their definitions entry by entry."""
+
+import numpy as np
+import pytest
+
+from xaicore.ops import Conv, laid
+from xaicore.ops.kept import EXACT
+
+
+def weights(*shape: int, dtype: str = "float32") -> np.ndarray:
+    w = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    w.flags.writeable = False
+    return w
+
+
+@pytest.mark.parametrize("given", ["as it comes", "laid out"])
+@pytest.mark.parametrize("shape", [(40, 37, 5, 5), (3, 2, 3), (200, 180, 1, 1), (130, 130, 2), (2, 3, 2, 3, 2), (37, 50, 3, 2, 4)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_matrices(shape, dtype, given):
+    w = weights(*shape, dtype=dtype)
+    w = w if given == "as it comes" else laid.laid(w)
+    o, c, *kernel = shape
+    ahead, back, scattered = laid.ahead(w), laid.back(w), laid.scattered(w)
+    for n, k in enumerate(np.ndindex(*kernel)):
+        one, turned = w[:, :, *k], w[:, :, *(size - 1 - i for size, i in zip(kernel, k))]
+        assert np.array_equal(ahead[n * c : (n + 1) * c], one.T)
+        assert np.array_equal(back[n * o : (n + 1) * o], turned)
+        assert np.array_equal(scattered[:, n * c : (n + 1) * c], one)
+
+
+def test_what_is_made_of_what_is_laid_out_lies_so_too():
+    w = weights(96, 64, 3, 3)
+    one = Conv().laid(1, w)
+    assert np.array_equal(one, w)
+    assert one is Conv().laid(1, w) is laid.laid(one)                      # kept beside w, and never laid out twice
+    part = np.maximum(one, 0)
+    assert laid.laid(part) is part
+    assert np.shares_memory(laid.ahead(part), part)
+    assert Conv(fast=True).laid(1, w) is w                                 # Winograd's sums read them otherwise
+    assert Conv(groups=2).laid(1, w) is w
+    assert Conv().laid(0, w) is w
+
+
+def test_small_weights_and_pointwise_ones_stay_as_they_are():
+    before = EXACT.bytes
+    for w in (weights(8, 8, 3, 3), weights(256, 256, 1, 1), np.array(weights(64, 64, 3, 3), object)):
+        assert laid.laid(w) is w
+        laid.ahead(w), laid.back(w), laid.scattered(w)
+    assert EXACT.bytes == before

@@ -1,0 +1,83 @@
+"""Weights (O, C, *K) of a convolution as the matrices that its products read, laid out in memory for them where it pays.
+
+    ahead(w)    (K * C, O)   windows of x times this is the convolution
+    back(w)     (K * O, C)   windows of g times this, with the kernel turned around, is the adjoint for stride 1
+    scattered(w)   (O, K * C)   g times this is what each window gets, for the adjoint with other strides
+
+The library packs a matrix piece by piece before it multiplies, which takes as long as multiplying where positions are few: it packs fastest
+what lies row by row. For 512 channels at 7 x 7 positions (K * C, O) took 1.6 ms, its transpose 2.0 ms, the products alone 1.0 ms. What is
+laid out is kept; kernels of one entry lie right in one of two directions, and what is gained in the other one is less.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from xaicore.numerics import Array
+from xaicore.ops.kept import kept
+
+LARGE = 1 << 15
+"""Weights from which on it pays to lay them out; below, the library has other kernels for other layouts."""
+
+LINE = 64
+"""Bytes that memory hands out at a time."""
+
+
+def pays(w: Array) -> bool:
+    """Is ``w`` to be laid out?"""
+    return w.size >= LARGE and prod(w.shape[2:]) > 1 and w.dtype.kind == "f"
+
+
+def laid(w: Array) -> Array:
+    """The same numbers as (O, C, *K), in memory as ``ahead`` reads them where it pays; what is made of it entry by entry lies so, too."""
+    if not pays(w) or _windows_first(w).flags.c_contiguous:
+        return w
+
+    def turned(w: Array) -> Array:
+        memory = np.empty(_windows_first(w).shape, w.dtype)
+        out = np.empty_like(memory.transpose(w.ndim - 1, w.ndim - 2, *range(w.ndim - 2)))      # owns its memory, so that it can be kept
+        _copy(_windows_first(w), _windows_first(out))
+        return out
+
+    return kept(w, "laid", turned)
+
+
+def ahead(w: Array) -> Array:
+    """w as the matrix (K * C, O)."""
+    return _windows_first(laid(w)).reshape(-1, len(w)) if pays(w) else _outputs_first(w).reshape(len(w), -1).T
+
+
+def back(w: Array) -> Array:
+    """w with its windows turned around as the matrix (K * O, C)."""
+    turned = np.flip(w, tuple(range(2, w.ndim))).transpose(*range(2, w.ndim), 0, 1)
+    return (kept(w, "back", lambda _: packed(turned)) if pays(w) else turned).reshape(-1, w.shape[1])
+
+
+def scattered(w: Array) -> Array:
+    """w as the matrix (O, K * C)."""
+    return (kept(w, "scattered", lambda w: packed(_outputs_first(w))) if pays(w) else _outputs_first(w)).reshape(len(w), -1)
+
+
+def packed(x: Array) -> Array:
+    """x in a new array, row by row in memory."""
+    return _copy(x, np.empty(x.shape, x.dtype))
+
+
+def _copy(x: Array, out: Array) -> Array:
+    """``out``, row by row in memory, with the numbers of x; where those run across memory some columns at a time, as they come along."""
+    step = LINE // x.itemsize if abs(x.strides[-1]) > LINE else max(1, x.shape[-1])
+    for start in range(0, x.shape[-1], step):
+        out[..., start : start + step] = x[..., start : start + step]
+    return out
+
+
+def _windows_first(w: Array) -> Array:
+    """(*K, C, O), a view."""
+    return w.transpose(*range(2, w.ndim), 1, 0)
+
+
+def _outputs_first(w: Array) -> Array:
+    """(O, *K, C), a view."""
+    return w.transpose(0, *range(2, w.ndim), 1)
