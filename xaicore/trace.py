@@ -42,10 +42,15 @@ class Step(NamedTuple):
 
     def vjp(self, g: Array, xs: Sequence[Array] | None = None, y: Array | None = None) -> tuple[Array | None, ...]:
         """The cotangents of the active inputs (None at the others), here or at other inputs ``xs``."""
-        at = self.xs if xs is None else tuple(xs)
-        out = self.y if xs is None else y if y is not None else self.node.op.forward(*at)
-        vjp = self.node.op.vjp
-        return tuple([vjp(i, g, out, *at) if on else None for i, on in enumerate(self.active)])
+        op = self.node.op
+        if xs is None:
+            at, out = self.xs, self.y
+        else:
+            at, out = tuple(xs), op.forward(*xs) if y is None else y
+        parts = list[Array | None]()
+        for i, on in enumerate(self.active):
+            parts.append(op.vjp(i, g, out, *at) if on else None)
+        return tuple(parts)
 
 
 def activity(graph: Graph, wrt: Collection[str]) -> Mapping[str, tuple[bool, ...]]:
@@ -76,11 +81,13 @@ class Trace:
 
     def step(self, node: Node) -> Step:
         """The Step of a node."""
+        values, notes = self.values, self.notes
+        xs = tuple(map(values.__getitem__, node.inputs))
+        if self.ref is None and not notes:
+            return tuple.__new__(Step, (node, xs, values[node.name], self.active[node.name], None, (), None))    # as Step(...), and faster
         ref = None if self.ref is None else self.ref.step(node)
-        values = self.values
-        xs = tuple([values[i] for i in node.inputs])
-        notes = tuple(self.notes.get(i) for i in node.inputs) if self.notes else ()
-        return Step(node, xs, values[node.name], self.active[node.name], ref, notes, self.notes.get(node.name))
+        noted = tuple([notes.get(i) for i in node.inputs]) if notes else ()
+        return Step(node, xs, values[node.name], self.active[node.name], ref, noted, notes.get(node.name))
 
     def __iter__(self) -> Iterator[Step]:
         return (self.step(n) for n in self.graph.nodes)
@@ -127,22 +134,18 @@ class Later(Mapping[str, Array]):
         """All of them."""
         return evaluate_all(self.graph, self.feeds)
 
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Known without a pass."""
-        return frozenset((*self.graph.inputs, *self.graph.params, *(n.name for n in self.graph.nodes)))
-
     def __getitem__(self, name: str) -> Array:
         return self.found[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        graph = self.graph                                              # known without a pass
+        return name in graph.inputs or name in graph.params or any(n.name == name for n in graph.nodes)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.found)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.graph.inputs) + len(self.graph.params) + len(self.graph.nodes)
 
 
 def beside(trace: Trace, baseline: Mapping[str, Array]) -> Trace:
@@ -294,6 +297,10 @@ class _Later(Ledger):
         return self._made.seed
 
 
+EMPTY = Ledger()
+"""The books that nobody kept."""
+
+
 @dataclass(frozen=True)
 class Signals:
     """The signal at the explained values (and at whatever else was kept), and the ledger."""
@@ -324,30 +331,31 @@ def backward(
         if not trace.carries(name):
             raise Unsupported(f"{name!r} does not depend on {', '.join(trace.wrt)}, so there is nothing to attribute")
     flowing: dict[str, Signal] = dict(seed)
-    kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep}
+    kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep} if keep else {}
     ledger = Books(trace, plan.measure) if books else None
-    order, ends = _order(trace, only), trace.wrt if only is None else tuple(only)
+    order, ends, dtype = _order(trace, only), trace.wrt if only is None else tuple(only), graph.dtype
     with raising():
         for node in order:
-            if node.name not in flowing:
+            name = node.name
+            if name not in flowing:
                 continue
-            signal = flowing.pop(node.name)
-            if node.name in keep or node.name in ends:
-                kept[node.name] = signal
+            signal = flowing.pop(name)
+            if name in keep or name in ends:
+                kept[name] = signal
             step = trace.step(node)
             try:
-                parts = _checked(plan.rule(node)(step, signal), step, graph.dtype)
+                parts = _checked(plan.rule(node)(step, signal), step, dtype)
                 for i, part in zip(node.inputs, parts):
                     if part is not None:
                         flowing[i] = flowing[i] + part if i in flowing else part
                 if ledger is not None:
                     ledger.enter(step, signal, parts)
             except FloatingPointError as error:
-                raise _out_of_range(node, graph.dtype, "the signal on its way back", error) from error
-            if release and node.name not in seed and isinstance(trace.values, dict):
-                del step, trace.values[node.name]
+                raise _out_of_range(node, dtype, "the signal on its way back", error) from error
+            if release and name not in seed and isinstance(trace.values, dict):
+                del step, trace.values[name]
     reached = {k: flowing[k] for k in ends if k in flowing}
-    return Signals({**kept, **reached}, Ledger() if ledger is None else ledger.closed(seed))
+    return Signals({**kept, **reached}, EMPTY if ledger is None else ledger.closed(seed))
 
 
 class Books:
@@ -397,12 +405,19 @@ def _order(trace: Trace, only: Collection[str] | None) -> tuple[Node, ...]:
     return trace.graph.once(("backward", trace.wrt, None if only is None else tuple(only)), made)
 
 
-def _checked(parts: Any, step: Step, dtype: str) -> tuple[Signal | None, ...]:
+def _checked(parts: Any, step: Step, dtype: str) -> Sequence[Signal | None]:
     """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
     if not isinstance(parts, tuple) or len(parts) != len(step.xs):
         raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
-    return tuple([None if part is None or not on else _in_dtype(part, x.shape, dtype, step.node.name)
-                  for part, on, x in zip(parts, step.active, step.xs)])
+    wanted, found = DTYPES[dtype], list[Signal | None]()
+    for part, on, x in zip(parts, step.active, step.xs):
+        if part is None or not on:
+            found.append(None)
+        elif type(part) is np.ndarray and part.dtype is wanted and part.shape == x.shape and dtype != "exact":
+            found.append(part)                                          # as nearly all are
+        else:
+            found.append(_in_dtype(part, x.shape, dtype, step.node.name))
+    return found
 
 
 def _in_dtype(part: Signal, shape: tuple[int, ...], dtype: str, name: str) -> Signal:

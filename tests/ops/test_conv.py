@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaicore.errors import ShapeError
-from xaicore.ops import Conv, ConvTranspose, conv, laid
+from xaicore.numerics import scatter
+from xaicore.ops import Conv, ConvTranspose, conv, laid, shifts
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -79,7 +80,8 @@ def test_conv_is_its_sum(s: Setting) -> None:
             if inside(place, s.space):
                 expected[n, out, *at] += w[out, channel, *k] * x[n, out // o * c + channel, *place]
     op = Conv(s.stride, s.dilation, s.pads, s.groups)
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000):
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000), \
+            patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)
@@ -109,7 +111,8 @@ def test_conv_transpose_is_its_sum(s: Setting, data: st.DataObject) -> None:
             place = tuple(p * t + j * d - before for p, t, j, d, (before, _) in zip(at, s.stride, k, s.dilation, s.pads))
             if inside(place, size):
                 expected[n, channel // c * o + out, *place] += x[n, channel, *at] * w[channel, out, *k]
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000):
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000), \
+            patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)
@@ -125,6 +128,19 @@ def check_adjoints(op: Conv | ConvTranspose, rng: np.random.Generator, y: np.nda
     assert (backs[0] * x).sum() == without
     assert (backs[1] * w).sum() == without
     assert np.array_equal(backs[2], np.moveaxis(g, 1, 0).reshape(len(b), -1).sum(axis=1))
+
+
+@EXAMPLES
+@given(geometries())
+def test_what_windows_give_back_is_added_up_in_the_order_of_a_loop(s: Setting) -> None:
+    """Bit for bit: ``scatter`` adds place after place."""
+    rng = np.random.default_rng(s.seed)
+    space = tuple(n + a + b for n, (a, b) in zip(s.space, s.pads))
+    count = [(n - (k - 1) * d - 1) // t + 1 for n, k, t, d in zip(space, s.kernel, s.stride, s.dilation)]
+    columns = rng.normal(size=(s.batch, *s.kernel, *count)).astype(["f4", "f8"][s.seed % 2])
+    rank = len(space)
+    plain = scatter(columns.transpose(0, *range(1 + rank, 1 + 2 * rank), *range(1, 1 + rank)), space, s.stride, s.dilation)
+    assert np.array_equal(shifts.added_up(columns, space, s.stride, s.dilation), plain)
 
 
 def test_channels_last_memory_gives_the_same_numbers() -> None:

@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from itertools import product
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.cases.case import exact
 from xaicore.errors import ShapeError
-from xaicore.ops import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalMaxPool, LpPool, MaxPool
+from xaicore.ops import AdaptiveAvgPool, AdaptiveMaxPool, AvgPool, GlobalMaxPool, LpPool, MaxPool, pool
 
 EXAMPLES = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -104,7 +105,8 @@ def test_max_pool(s: Setting) -> None:
         with pytest.raises(ShapeError, match="sees only padding"):
             op.forward(x)
         return
-    check_max(op, x, axes, np.random.default_rng(s.seed + 1))
+    with patch.object(pool, "HANDED_ON", s.seed % 2 * 2**18):
+        check_max(op, x, axes, np.random.default_rng(s.seed + 1))
 
 
 @EXAMPLES
@@ -248,8 +250,10 @@ def test_positional_order_of_settings() -> None:
 
 
 @pytest.mark.parametrize("op", [MaxPool((2, 2), (3, 3)), MaxPool((2, 2)), MaxPool((2, 2), (2, 2), pads=((1, 1), (0, 0)))], ids=str)
-def test_nothing_comes_to_what_no_window_sees(op, monkeypatch) -> None:
+@pytest.mark.parametrize("handed_on", [0, 2**18])
+def test_nothing_comes_to_what_no_window_sees(op, handed_on, monkeypatch) -> None:
     """Whatever stood in memory before."""
+    monkeypatch.setattr(pool, "HANDED_ON", handed_on)
     x, whole = np.random.default_rng(0).normal(size=(2, 3, 7, 8)), np.empty_like
 
     def dirty(like: np.ndarray, **settings: Any) -> np.ndarray:

@@ -111,7 +111,7 @@ class Graph:
     @property
     def float_inputs(self) -> tuple[str, ...]:
         """The inputs that can be attributed to."""
-        return tuple(k for k, spec in self.inputs.items() if spec.kind == "float")
+        return tuple([k for k, spec in self.inputs.items() if spec.kind == "float"])
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """``make()``, remembered under ``key``: for what follows from this graph, which never changes, and from the key alone.

@@ -11,7 +11,7 @@ import numpy as np
 from xaicore.errors import ExactnessError, InputError, ShapeError, UnknownName, XaicoreError, nearest
 from xaicore.graph.graph import DTYPES, Graph, InputSpec, Node
 from xaicore.graph.untrusted import check_bytes
-from xaicore.numerics import Array, rationals
+from xaicore.numerics import Array, all_finite, rationals
 
 
 def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
@@ -19,6 +19,8 @@ def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
 
     ``x`` is one array (a graph with one input), a sequence in the order of the inputs, or a mapping by name.
     """
+    if type(x) is np.ndarray and len(graph.inputs) == 1:
+        return {k: _check_input(k, spec, x, graph.dtype) for k, spec in graph.inputs.items()}
     names = list(graph.inputs)
     if isinstance(x, Mapping):
         for k in x:
@@ -44,6 +46,8 @@ def check_feeds(graph: Graph, x: Any) -> dict[str, Array]:
 
 
 def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
+    if _as_it_should_be(spec, value, dtype):
+        return value.copy(order="K")                                    # type: ignore[no-any-return]
     given = _to_array(name, value)
     if spec.kind == "float" and (value is None or given.dtype.kind in "SUVMm"):
         what = f"has dtype {given.dtype}" if given.ndim else f"is {value!r:.60}"
@@ -69,6 +73,15 @@ def _check_input(name: str, spec: InputSpec, value: Any, dtype: str) -> Array:
                              f"graph.astype('float64')")
         raise InputError(f"input {name!r} holds {x[bad]} at index {bad}; every entry must be finite, so replace what is missing first")
     return x
+
+
+def _as_it_should_be(spec: InputSpec, value: Any, dtype: str) -> bool:
+    """Is there nothing that ``_check_input`` would convert or refuse? Asked first, as it is nearly always so."""
+    if type(value) is not np.ndarray or value.dtype is not DTYPES[dtype] or dtype == "exact" or spec.kind != "float":
+        return False
+    shape, wanted = value.shape, spec.shape
+    fits = shape == wanted or (shape[1:] == wanted[1:] and shape and wanted[0] is None)
+    return bool(fits) and value.size > 0 and all_finite(value)
 
 
 def _to_array(name: str, value: Any) -> Array:
@@ -147,10 +160,11 @@ def evaluate(
 def evaluate_all(graph: Graph, feeds: Mapping[str, Array], override: Mapping[str, Array] | None = None) -> dict[str, Array]:
     """Runs every node and returns every value, of the inputs and the parameters too; ``override`` as for ``evaluate``."""
     values: dict[str, Array] = {**graph.params, **feeds}
+    value, dtype = values.__getitem__, graph.dtype
     with raising():
         for node in graph.nodes:
             known = None if override is None else override.get(node.name)
-            values[node.name] = run_within(node, [values[i] for i in node.inputs], graph.dtype) if known is None else known
+            values[node.name] = run_within(node, tuple(map(value, node.inputs)), dtype) if known is None else known
     return values
 
 

@@ -80,6 +80,12 @@ class Attribution:
     def _repr_html_(self) -> str | None:
         return None if Attribution.html is None else Attribution.html(self)
 
+    def changed(self, **fields: Any) -> Attribution:
+        """``dataclasses.replace``, in a fifth of its time."""
+        other = object.__new__(Attribution)
+        other.__dict__.update(self.__dict__, **fields)
+        return other
+
     def __getitem__(self, name: str) -> Array:
         if name not in self.values:
             raise UnknownName(f"{name!r} was not attributed to: {nearest(name, self.values)}")

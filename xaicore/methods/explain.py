@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -62,8 +61,11 @@ def explain(
     size = fitting(graph, x, family_of(row, checked, method), row.slow, row.id) if batch_size == "auto" else batch_size
     task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free, _rules_of(row, checked))
     checked = _range_of_input(task, row, checked, reached)
-    with one_thread_each(threads):
-        answer = _answer(row, graph, task if threads is None else replace(task, workers=threads), reached, checked)
+    if threads is None:
+        answer = _answer(row, graph, task, reached, checked)
+    else:
+        with one_thread_each(threads):
+            answer = _answer(row, graph, replace(task, workers=threads), reached, checked)
     return _described(answer, row, checked, layer, output, speed, started)
 
 
@@ -155,10 +157,9 @@ def _answer(row: Method, graph: Graph, task: Task, layer: Any, settings: dict[st
 
 def _described(a: Attribution, row: Method, settings: dict[str, Any], layer: Any, output: str, speed: str, started: float) -> Attribution:
     """The attribution with everything that made it."""
-    defaults = {k: v for k, v in row.settings.items() if v is not inspect.Parameter.empty}
-    shown = {**defaults, **a.settings, **settings, **({} if layer is None else {"layer": layer}), "output": output,
+    shown = {**row.defaults, **a.settings, **settings, **({} if layer is None else {"layer": layer}), "output": output,
              **({} if speed == "exact" else {"speed": speed})}
-    return replace(a, settings=shown, seconds=time.perf_counter() - started)
+    return a.changed(settings=shown, seconds=time.perf_counter() - started)
 
 
 def _method(method: str | RuleSet) -> Method:
@@ -180,9 +181,10 @@ def _settings(row: Method, settings: Mapping[str, Any], speed: str) -> dict[str,
         if k not in row.settings:
             known = nearest(k, row.settings) if row.settings else f"it has none, so leave {k} out"
             raise UnknownName(f"{row.id} has no setting {k!r}: {known}")
-    missing = [k for k, v in row.settings.items() if v is inspect.Parameter.empty and k not in settings]
-    if missing:
-        raise InputError(f"{row.id} needs the setting {missing[0]!r}: {missing[0]}=...")
+    if len(row.defaults) < len(row.settings):
+        missing = [k for k in row.settings if k not in row.defaults and k not in settings]
+        if missing:
+            raise InputError(f"{row.id} needs the setting {missing[0]!r}: {missing[0]}=...")
     return dict(settings)
 
 

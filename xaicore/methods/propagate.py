@@ -130,9 +130,8 @@ def _each_its_own(signals: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _kept(task: Task, trace: Trace) -> Sequence[str]:
-    names = [n.name for n in trace.graph.nodes]
     if task.keep == "all":
-        return names
+        return [n.name for n in trace.graph.nodes]
     if task.keep == "inputs":
         return ()
     wanted = [task.keep] if isinstance(task.keep, str) else list(task.keep)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -83,6 +84,11 @@ class Method:
     cost: str = "1 forward, 1 backward"
     settings: Mapping[str, Any] = field(default_factory=dict)
     rules: Callable[[Graph, Mapping[str, Any]], RuleSet] | None = None
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The settings that need not be given."""
+        return {k: v for k, v in self.settings.items() if v is not inspect.Parameter.empty}
 
     @property
     def doc(self) -> str:
@@ -175,6 +181,8 @@ def _rules_row(id: str, *promises: str, source: str) -> Method:
 
 def _plain(settings: Mapping[str, Any]) -> Hashable:
     """The settings as a key, the kind of each number in it; None where one of them is more than a number or a name."""
+    if not settings:
+        return ()
     if not all(v is None or isinstance(v, (bool, int, float, str, Fraction)) for v in settings.values()):
         return None
     return tuple((k, type(v), str(v)) for k, v in sorted(settings.items()))

@@ -33,15 +33,17 @@ nothing (VGG16, with 110 MB a sample: two at a time took 1.13 of the time of one
 
 @dataclass(eq=False)
 class Memo:
-    """Traces of the graphs that rule sets prepared, beside one trace. Shared by the methods that explain the same forward pass."""
+    """Traces of the graphs that rule sets prepared, beside one, by the ids of the graphs and of the rule sets, which are held: methods that
+    explain the same forward pass share them."""
 
     trace: Trace | None = None
     traces: dict[int, Trace] = field(default_factory=dict)
+    asked: dict[int, tuple[RuleSet, Trace]] = field(default_factory=dict)
 
     def of(self, trace: Trace) -> Memo:
         """This memory where it is about ``trace``, an empty one otherwise."""
         if self.trace is not trace:
-            self.trace, self.traces = trace, {}
+            self.trace, self.traces, self.asked = trace, {}, {}
         return self
 
 
@@ -91,7 +93,7 @@ class Task:
         """The graph as ``rules`` want it (``RuleSet.prepare``). The graph remembers it for the sizes of the inputs that it saw last, since
         folded weights take memory; of the batch, operators tell one sample from several."""
         assert self.trace is not None
-        sizes = tuple((k, min(len(v), 2), v.shape[1:]) for k, v in self.feeds.items())
+        sizes = tuple([(k, min(len(v), 2), v.shape[1:]) for k, v in self.feeds.items()])
         slot: dict[Any, dict[Any, Any]] = self.graph.once("prepared", dict)
         known = slot.get(sizes)
         if known is None:
@@ -103,13 +105,15 @@ class Task:
     def traced(self, rules: RuleSet) -> Trace:
         """The forward pass of the prepared graph: the task's own where nothing had to be prepared."""
         assert self.trace is not None
+        memo = self.memo.of(self.trace)
+        if id(rules) in memo.asked:
+            return memo.asked[id(rules)][1]
         graph = self.prepared(rules)
-        if graph is self.graph:
-            return self.trace
-        traces = self.memo.of(self.trace).traces
-        if id(graph) not in traces:                                     # the memory holds the graph, so that its id stays its own
-            traces[id(graph)] = forward(graph, self.feeds, wrt=self.wrt)
-        return traces[id(graph)]
+        if graph is not self.graph and id(graph) not in memo.traces:
+            memo.traces[id(graph)] = forward(graph, self.feeds, wrt=self.wrt)
+        trace = self.trace if graph is self.graph else memo.traces[id(graph)]
+        memo.asked[id(rules)] = rules, trace
+        return trace
 
     # ----- f and its gradient at other inputs -------------------------------------------------------------------
 
@@ -264,11 +268,14 @@ def make_task(
                          f"for example b.add(Sum((1,)), name)")
     memo, ran = Memo(), trace
     if rules is not None and isinstance(trace.values, Later):
-        ran = Task(graph, feeds, value, np.zeros(0), trace.wrt, trace=trace, memo=memo).traced(rules(graph))
+        wanted = rules(graph)
+        ran = Task(graph, feeds, value, np.zeros(0), trace.wrt, trace=trace, memo=memo).traced(wanted)
+        if ran is trace:                                                # nothing is prepared, so that the graph's own values are wanted now
+            trace = ran = replace(trace, values=trace.values.found)
+            memo.of(trace).asked[id(wanted)] = wanted, trace
     weights, label = _weights(ran[value], rest, value)
-    fitting = batch_size or _fitting(ran)
     return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, _words(label, head, output),
-                fitting, progress, keep, trace, memo)
+                batch_size or _fitting(ran), progress, keep, trace, memo)
 
 
 def retargeted(task: Task, target: Any) -> Task | None:
@@ -289,7 +296,8 @@ def _words(label: str, head: str | None, output: str) -> str:
 
 def _fitting(trace: Trace) -> int:
     """How many samples have all their values in BUDGET bytes: at least one, at most 4096."""
-    sample = sum(trace[n.name].nbytes for n in trace.graph.nodes) // len(trace[trace.wrt[0]])
+    values = trace.values
+    sample = sum([values[n.name].nbytes for n in trace.graph.nodes]) // len(values[trace.wrt[0]])
     return max(1, min(4096, BUDGET // max(sample, 1)))
 
 
@@ -436,7 +444,7 @@ def _many(count: int) -> str:
 
 
 def _one_hot(value: Array, positions: list[tuple[int, ...]], name: str) -> Array:
-    w = filled(value.shape, 0, value)
+    w, one = filled(value.shape, 0, value), scalar(1, value)
     for n, p in enumerate(positions):
-        w[(n, *p)] = scalar(1, value)
+        w[(n, *p)] = one
     return w

@@ -13,11 +13,10 @@ from math import prod
 from typing import Any, NamedTuple, final
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
-from xaicore.ops import depthwise, laid, together
+from xaicore.ops import depthwise, laid, shifts, together
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -56,25 +55,12 @@ class Conv(Weighted):
 
     def forward(self, *xs: Array) -> Array:
         x, w = xs[0], xs[1]
-        at = _geometry(self, x, w)
-        if x.shape[1] != w.shape[1] * self.groups or w.shape[0] % self.groups:
-            raise ShapeError(
-                f"{self}: x has {x.shape[1]} channels and w has shape {w.shape}, but w (O, C / groups, *K) with "
-                f"{w.shape[1]} * {self.groups} = {w.shape[1] * self.groups} channels in x and O a multiple of {self.groups} is "
-                f"expected; check groups, and that x is channels-first"
-            )
-        for n, k, d, (a, b) in zip(x.shape[2:], w.shape[2:], at.dilation, at.pads):
-            if n + a + b < (k - 1) * d + 1:
-                raise ShapeError(
-                    f"{self}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {a} + {b} entries (x {x.shape}, "
-                    f"w {w.shape}); use a larger input or more padding"
-                )
-        return convolve(x, w, at, _bias(xs, len(w), self))
+        return convolve(x, w, _fitting(self, x.shape, w.shape), _bias(xs, len(w), self))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if i == 2:
             return np.asarray(g.sum(axis=(0, *range(2, g.ndim))))
-        at = _geometry(self, xs[0], xs[1])
+        at = _fitting(self, xs[0].shape, xs[1].shape)
         return adjoint_x(g, xs[1], xs[0].shape[2:], at) if i == 0 else adjoint_w(g, xs[0], xs[1].shape[2:], at)
 
     def laid(self, i: int, x: Array) -> Array:
@@ -106,7 +92,7 @@ class ConvTranspose(Weighted):
 
     def forward(self, *xs: Array) -> Array:
         x, w = xs[0], xs[1]
-        at = _geometry(self, x, w)
+        at = _geometry(self, x.shape, w.shape)
         if x.shape[1] != w.shape[0] or w.shape[0] % self.groups:
             raise ShapeError(
                 f"{self}: x has {x.shape[1]} channels and w has shape {w.shape}, but w (C, O / groups, *K) with as many "
@@ -127,7 +113,7 @@ class ConvTranspose(Weighted):
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         if i == 2:
             return np.asarray(g.sum(axis=(0, *range(2, g.ndim))))
-        at = _geometry(self, xs[0], xs[1])
+        at = _geometry(self, xs[0].shape, xs[1].shape)
         at = _reaching(at, self.output_padding or (0,) * len(at.stride))
         return convolve(g, xs[1], at) if i == 0 else adjoint_w(xs[0], g, xs[1].shape[2:], at)
 
@@ -143,17 +129,36 @@ def check_geometry(stride: Sequence[int], dilation: Sequence[int], pads: Sequenc
         raise ShapeError(f"{who}: pads must hold one (before, after) for each spatial axis, none negative; crop with Slice")
 
 
-def _geometry(op: Conv | ConvTranspose, x: Array, w: Array) -> Geometry:
-    """The settings with defaults filled in for the rank of w; refuses ranks that do not fit."""
-    rank = w.ndim - 2
-    if not 1 <= rank <= 3 or x.ndim != w.ndim:
+@lru_cache(maxsize=256)
+def _fitting(op: Conv, x: tuple[int, ...], w: tuple[int, ...]) -> Geometry:
+    """``_geometry`` of a convolution of x by w, of these shapes; refuses channels and windows that do not fit."""
+    at = _geometry(op, x, w)
+    if x[1] != w[1] * op.groups or w[0] % op.groups:
         raise ShapeError(
-            f"{op}: x has shape {x.shape} and w {w.shape}, but (N, C, *S) and a w of the same rank with one to three spatial "
-            f"axes are expected; reshape one of them"
+            f"{op}: x has {x[1]} channels and w has shape {w}, but w (O, C / groups, *K) with {w[1]} * {op.groups} = {w[1] * op.groups} "
+            f"channels in x and O a multiple of {op.groups} is expected; check groups, and that x is channels-first"
+        )
+    for n, k, d, (a, b) in zip(x[2:], w[2:], at.dilation, at.pads):
+        if n + a + b < (k - 1) * d + 1:
+            raise ShapeError(
+                f"{op}: a window of {(k - 1) * d + 1} does not fit an axis of {n} + {a} + {b} entries (x {x}, w {w}); use a larger "
+                f"input or more padding"
+            )
+    return at
+
+
+@lru_cache(maxsize=256)
+def _geometry(op: Conv | ConvTranspose, x: tuple[int, ...], w: tuple[int, ...]) -> Geometry:
+    """The settings with defaults filled in for the rank of w; refuses ranks that do not fit."""
+    rank = len(w) - 2
+    if not 1 <= rank <= 3 or len(x) != len(w):
+        raise ShapeError(
+            f"{op}: x has shape {x} and w {w}, but (N, C, *S) and a w of the same rank with one to three spatial axes are expected; "
+            f"reshape one of them"
         )
     for name, value in (("stride", op.stride), ("dilation", op.dilation), ("pads", op.pads)):
         if value and len(value) != rank:
-            raise ShapeError(f"{op}: {name} has {len(value)} entries, but w {w.shape} has {rank} spatial axes")
+            raise ShapeError(f"{op}: {name} has {len(value)} entries, but w {w} has {rank} spatial axes")
     fast = isinstance(op, Conv) and op.fast
     return Geometry(op.stride or (1,) * rank, op.dilation or (1,) * rank, op.pads or ((0, 0),) * rank, op.groups, fast)
 
@@ -212,12 +217,12 @@ def convolve(x: Array, w: Array, at: Geometry, b: Array | None = None) -> Array:
         return _biased(together.convolve(x, w, at.stride, at.dilation, at.pads), b)
     if x.shape[1] == 1 and at.groups == 1:
         return _biased(_convolve_planes(x, w, at), b)
-    if tile := _tile(w, at, len(x), [n + before + after - 2 for n, (before, after) in zip(x.shape[2:], at.pads)]):
+    if at.fast and (tile := _tile(w, at, len(x), [n + before + after - 2 for n, (before, after) in zip(x.shape[2:], at.pads)])):
         return _tiles(x, w, tile, at.pads, b=b)
     if at.groups == len(w) == x.shape[1] > 1 and x.dtype.kind == "f":
         return _biased(_channels_first(depthwise.convolve(_channels_last(x), w, at.stride, at.dilation, at.pads)), b)
     padded, kernel = pad_spatial(_channels_last(x), (*at.pads, (0, 0))), w.shape[2:]
-    seen = _windows(padded, kernel, at)  # (N, *S', *K, C)
+    seen = shifts.windows(padded, kernel, at.stride, at.dilation)  # (N, *S', *K, C)
     count = seen.shape[1 : 1 + len(kernel)]
     if at.groups > 1:
         y = filled((len(x), *count, at.groups, len(w) // at.groups), 0, x)
@@ -253,11 +258,13 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the
         # scattering below adds up C * K, and adding up was measured to cost about three copies.
         rest = [((k - 1) * d - a, (k - 1) * d - b) for k, d, (a, b) in zip(kernel, at.dilation, at.pads, strict=True)]
-        if tile := _tile(w, at, len(g), space):
+        if at.fast and (tile := _tile(w, at, len(g), space)):
             return _tiles(g, w, tile, rest, turned=True)
-        if len(w) == 1 or w.size < laid.LARGE:
-            return convolve(g, np.swapaxes(np.flip(w, tuple(range(2, w.ndim))), 0, 1), at._replace(pads=tuple(rest)))
-        return _products(_windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at), laid.back(w))
+        around = np.swapaxes(w[(slice(None), slice(None), *(slice(None, None, -1),) * len(kernel))], 0, 1)
+        if len(w) == 1 or (w.size < laid.LARGE and together.innermost(g)):
+            return convolve(g, around, at._replace(pads=tuple(rest)))
+        seen = shifts.windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at.stride, at.dilation)
+        return _products(seen, laid.ahead(around) if w.size < laid.LARGE else laid.back(w))
     g = _channels_last(g)
     if at.groups == len(w) > 1 and g.dtype.kind == "f":
         return _channels_first(depthwise.adjoint_x(g, w, space, at.stride, at.dilation, at.pads))
@@ -282,7 +289,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
 def _convolve_planes(x: Array, w: Array, at: Geometry) -> Array:
     """``convolve`` of images with one channel: there runs along a row are longer than runs along the channels."""
     kernel = w.shape[2:]
-    seen = _windows(pad_spatial(x, at.pads)[:, 0, ..., None], kernel, at)[..., 0]  # (N, *S', *K)
+    seen = shifts.windows(pad_spatial(x, at.pads)[:, 0, ..., None], kernel, at.stride, at.dilation)[..., 0]  # (N, *S', *K)
     count, rank = seen.shape[1 : 1 + len(kernel)], len(kernel)
     taps_first = seen.transpose(0, *range(1 + rank, 1 + 2 * rank), *range(1, 1 + rank))  # (N, *K, *S')
     y, matrix = np.empty((len(x), len(w), prod(count)), dtype=x.dtype), w.reshape(len(w), -1)
@@ -294,9 +301,16 @@ def _convolve_planes(x: Array, w: Array, at: Geometry) -> Array:
 def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
     """``adjoint_x`` of images with few channels, plane by plane.
 
-    What stands ``stride`` apart is laid side by side while it is added up, so that every addition runs along memory.
+    Of few numbers what comes from each place in the window is laid beside the others and summed at once. Of many it is added in place,
+    where what stands ``stride`` apart is laid side by side meanwhile, so that every addition runs along memory.
     """
     kernel, count, rank = w.shape[2:], g.shape[2:], g.ndim - 2
+    padded = tuple(n + a + b for n, (a, b) in zip(space, at.pads, strict=True))
+    if prod(w.shape[1:]) > 1 and shifts.few(len(g) * w.shape[1], kernel, padded, g.dtype):
+        planes = g if g.flags.c_contiguous else _channels_first(_channels_last(g))
+        columns = matmul(w.reshape(len(w), -1).T, planes.reshape(len(g), len(w), -1))
+        out = shifts.added_up(columns.reshape(len(g) * w.shape[1], *kernel, *count), padded, at.stride, at.dilation)
+        return pad_spatial(out.reshape(len(g), w.shape[1], *padded), [(-a, -b) for a, b in at.pads])
     reach = [-(-(n + a + max(b, 0)) // s) for n, (a, b), s in zip(space, at.pads, at.stride, strict=True)]
     out = filled((len(g), w.shape[1], *at.stride, *reach), 0, g)
     matrix, rows = w.reshape(len(w), -1).T, _channels_last(g)           # (C * K, O), (N, *S', O)
@@ -344,7 +358,7 @@ def adjoint_w(g: Array, x: Array, kernel: Sequence[int], at: Geometry) -> Array:
             product = by_channel * padded[(slice(None), *slices)][..., None]
             w[(slice(None), 0, *k)] = product.sum(axis=tuple(range(g.ndim - 1))).reshape(-1)
         return w
-    seen = _windows(padded, kernel, at)
+    seen = shifts.windows(padded, kernel, at.stride, at.dilation)
     total = filled((outputs, prod(kernel) * x.shape[1]), 0, g)
     for block, columns in _columns(seen, count):
         total += matmul(g[block].reshape(-1, outputs).T, columns)
@@ -367,7 +381,7 @@ def _tile(w: Array, at: Geometry, samples: int, count: Sequence[int]) -> int:
     """
     alike = w.shape[2:] == (3, 3) and at.groups == 1 and {*at.stride, *at.dilation} == {1}
     positions = prod(count) if alike else 0
-    if not (at.fast and w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and positions >= 40 and samples * positions >= 100):
+    if not (w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and positions >= 40 and samples * positions >= 100):
         return 0
     return 4 if positions >= 600 else 2
 
@@ -384,14 +398,6 @@ def _channels_last(x: Array) -> Array:
 def _channels_first(x: Array) -> Array:
     """The last axis as axis 1, a view."""
     return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
-
-
-def _windows(x: Array, kernel: Sequence[int], at: Geometry) -> Array:
-    """Of channels-last x (N, *S, C) a read-only view (N, *S', *K, C): entry [n, o, k] is x[n, o * stride + k * dilation]."""
-    space = x.strides[1:-1]
-    count = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(x.shape[1:-1], kernel, at.stride, at.dilation, strict=True)]
-    steps = (*(b * s for b, s in zip(space, at.stride)), *(b * d for b, d in zip(space, at.dilation)))
-    return as_strided(x, (len(x), *count, *kernel, x.shape[-1]), (x.strides[0], *steps, x.strides[-1]), writeable=False)
 
 
 def _blocks(samples: int, count: Sequence[int], bytes_each: int) -> Iterator[tuple[slice, slice]]:

@@ -71,18 +71,18 @@ class Dense(Weighted):
                 f"Dense: x has shape {x.shape}, but (N, ..., {w.shape[1]}) is expected, since w has shape {w.shape}; "
                 f"flatten x, or transpose w if it is stored as (I, O)"
             )
-        y = matmul(_rows(x), w.T)
-        y = y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(w))
+        y = matmul(x, w.T) if x.ndim == 2 else matmul(_rows(x), w.T).reshape(*x.shape[:-1], len(w))
         if len(xs) == 2:
             return y
-        check_bias(xs[2], len(w), "Dense")
+        if xs[2].shape != w.shape[:1]:
+            check_bias(xs[2], len(w), "Dense")
         y += xs[2]
         return y
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         x, w = xs[0], xs[1]
         if i == 0:
-            return np.asarray(matmul(_rows(g), w).reshape(x.shape))
+            return matmul(g, w) if g.ndim == 2 else matmul(_rows(g), w).reshape(x.shape)
         if i == 1:
             return np.asarray(matmul(_rows(g).T, _rows(x)))
         return unbroadcast(g, xs[2].shape)
@@ -90,7 +90,7 @@ class Dense(Weighted):
 
 def _rows(x: Array) -> Array:
     """All axes but the last as one: one large product is faster than a stack of small ones."""
-    return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 @final

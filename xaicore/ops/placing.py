@@ -1,13 +1,17 @@
-"""Where the windows of a pool lie on an axis, and what they see: whole numbers alone, so each answer is worked out once."""
+"""Where the windows of a pool lie on an axis, and what they see: whole numbers alone, so each answer is worked out once; and the way back
+through windows that do not overlap."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, reduce
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from xaicore.numerics import Array, taps
+from xaicore.numerics import LONG, Array, numbers, taps
+
+T = TypeVar("T")
 
 Axes: TypeAlias = tuple[Array, ...]
 """For each spatial axis an integer array (O, K): the positions in x that window o sees."""
@@ -96,3 +100,41 @@ def _inside(at: Array, n: int) -> Array:
     inside = np.clip(at, low, high)
     inside.flags.writeable = False
     return inside
+
+
+def by_axis(axes: Sequence[T]) -> Iterator[tuple[int, T]]:
+    """(axis of x, what belongs to it), the last axis first."""
+    return ((2 + k, axes[k]) for k in reversed(range(len(axes))))
+
+
+HANDED_ON = 2**18
+"""Entries of x up to which ``handed_on`` is the faster way, with half as many calls: 0.6 of the time for 6 maps of 28 x 28, 0.8 for 512 of
+14 x 14; with 64 maps of 224 x 224, which no cache holds, it was 1.1."""
+
+
+def handed_on(g: Array, x: Array, axes: Sequence[tuple[Place, ...]]) -> Array:
+    """``MaxPool.vjp`` where no entry of x is in two windows: handed on axis by axis, to the first place that holds the largest of the rest.
+
+    At each place what is left of g goes to it where it is at least what comes later, and what it took is no longer left: no sum is taken.
+    """
+    stages: list[tuple[Array, list[Any], list[Array], list[Array]]] = []
+    for axis, places in by_axis(axes):                                 # the last axis first, so that in a tie the outer axes decide first
+        if stages:
+            _, _, parts, later = stages[-1]
+            x = np.maximum(parts[0], later[0]) if later else parts[0]   # the largest along the axes behind
+        seen = [(slice(None),) * axis + (place,) for place in places]
+        parts, later = [x[at] for at in seen], []
+        for part in parts[:0:-1]:                                       # the largest of what comes after each place
+            later.insert(0, np.maximum(part, later[0]) if later else part)
+        stages.append((x, seen, parts, later))
+    for x, seen, parts, later in reversed(stages):
+        whole = len(parts) * parts[0].size == x.size                    # else no window sees the entries at the end
+        out = np.empty_like(x) if whole else np.zeros_like(x)
+        for k, (at, part, beyond) in enumerate(zip(seen, parts, later), 1):
+            takes = part >= beyond
+            np.multiply(g, numbers(takes, g) if g.size >= LONG else takes, out=out[at])
+            g = np.subtract(g, out[at], out=out[seen[k]] if k == len(later) else None)
+        if not later:
+            out[seen[0]] = g
+        g = out
+    return g

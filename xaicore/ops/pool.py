@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, Literal, TypeVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
@@ -16,9 +16,7 @@ from xaicore.errors import ShapeError
 from xaicore.numerics import LONG, Array, along, either, filled, is_exact, numbers, pad_spatial, scalar, scatter, taps, windows
 from xaicore.ops.conv import check_geometry
 from xaicore.ops.op import Op, need_rank
-from xaicore.ops.placing import Axes, Place, by_place, overhang, placed, positions, take
-
-T = TypeVar("T")
+from xaicore.ops.placing import HANDED_ON, Axes, Place, by_axis, by_place, handed_on, overhang, placed, positions, take
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class _Max(Op):
 
     def forward(self, *xs: Array) -> Array:
         y = xs[0]
-        for axis, (first, *others) in _by_axis(self.places_of(y)):
+        for axis, (first, *others) in by_axis(self.places_of(y)):
             best = take(y, first, axis)
             for k, place in enumerate(others):
                 best = np.maximum(best, take(y, place, axis), out=best if k else None)
@@ -97,7 +95,7 @@ class _Max(Op):
         Of equal entries the first in row-major order wins, as in torch and TensorFlow.
         """
         best, winner, inner = x, np.zeros(x.shape, np.intp), 1
-        for axis, at in _by_axis(self.places_of(x)):  # the last axis first, so that in a tie the outer axes decide first
+        for axis, at in by_axis(self.places_of(x)):  # the last axis first, so that in a tie the outer axes decide first
             value, where = take(best, at[0], axis), take(winner, at[0], axis)
             for k, place in enumerate(at[1:], 1):
                 other = take(best, place, axis)
@@ -164,7 +162,9 @@ class MaxPool(_Max, Window):
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
-        x, (_, _, edges, places, apart) = xs[0], placed(self, xs[0].shape)
+        x, (_, axes, edges, places, apart) = xs[0], placed(self, xs[0].shape)
+        if apart and x.size <= HANDED_ON and not is_exact(g) and all(a <= 0 and b <= 0 for a, b in edges):
+            return handed_on(g, x, axes)
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
         floats = x.dtype.kind == "f"
         padded = pad_spatial(x, edges, np.nan if floats else 0)  # padding never wins: a NaN equals nothing
@@ -274,7 +274,7 @@ class AvgPool(Window):
     def _parts(self, axes: Axes) -> Iterator[tuple[int, list[tuple[slice, ...]]]]:
         """(axis, for each position k in the window the index of what all windows see there along this axis)."""
         stride, dilation, _ = self.settings()
-        for axis, at in _by_axis(axes):
+        for axis, at in by_axis(axes):
             seen = taps(at.shape[1:], (stride[axis - 2],), (dilation[axis - 2],), at.shape[:1])
             yield axis, [(slice(None),) * axis + one for _, one in seen]
 
@@ -401,11 +401,6 @@ class LpPool(Window, Exponent):
 
 
 # ----- shared by the above ----------------------------------------------------------------------------------------
-
-
-def _by_axis(axes: Sequence[T]) -> Iterator[tuple[int, T]]:
-    """(axis of x, what belongs to it), the last axis first."""
-    return ((2 + k, axes[k]) for k in reversed(range(len(axes))))
 
 
 def _check_size(size: tuple[int, ...], who: object) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from xaicore.rules.ruleset import Parts, Rule, RuleSet
+from xaicore.rules.ruleset import Rule, RuleSet
 from xaicore.rules.select import anything
-from xaicore.trace import Signal, Step
+from xaicore.trace import Step
 
-
-def _vjp(step: Step, g: Signal) -> Parts:
-    return step.vjp(g)
-
-
-vjp = Rule("vjp", _vjp)
+vjp = Rule("vjp", Step.vjp)
 """g_i = Σ_j g_j ∂y_j/∂x_i."""
 
 

@@ -6,7 +6,6 @@ It calls the operator itself with other arguments, so that convolutions, product
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -43,39 +42,40 @@ def square(x: Array) -> Array:
     return x * x
 
 
-@dataclass(frozen=True, eq=False)
 class Affine:
     """The affine map of one step, callable with its weights changed.
 
     ``apply(xs, weights, bias)`` is y for other active inputs; ``back(s, weights)`` gives Wᵀ s for each active input.
     An operator whose weights are fixed and nonnegative (a sum, an average) has no weight input: there a change f acts as
-    the factor f(1), so that ``negative`` gives the zero map.
+    the factor f(1), so that ``negative`` gives the zero map. What a rule asks for twice is made once: claims, parts by sign, weights.
     """
 
-    step: Step
-    changed: dict[tuple[int, Change], Array] = field(default_factory=dict, repr=False)
+    def __init__(self, step: Step) -> None:
+        op = step.node.op
+        self.step, self.kernels, self.additive = step, op.weights(step.active), op.biases(step.active)
+        self._weights: dict[tuple[int, Change], Array] = {}
+        self._actives: dict[Change, tuple[Array | None, ...]] = {}
 
     def inputs(self, xs: Sequence[Array | None] | None, weights: Change, bias: Change) -> tuple[Array, ...]:
         """The operator's arguments with changed actives, weights and bias."""
-        op, active = self.step.node.op, self.step.active
-        kernels, additive = op.weights(active), op.biases(active)
+        step, kernels = self.step, self.kernels
         if kernels is None and weights is not same:
             raise Inapplicable(
-                f"node {self.step.node.name!r}: {op} cannot split its weights by sign, so this rule does not apply to it; "
-                f"put another rule in front: rules.before((named({self.step.node.name!r}), epsilon()))"
+                f"node {step.node.name!r}: {step.node.op} cannot split its weights by sign, so this rule does not apply to it; "
+                f"put another rule in front: rules.before((named({step.node.name!r}), epsilon()))"
             )
         out = []
-        for k, x in enumerate(self.step.xs):
-            if active[k]:
+        for k, (x, on) in enumerate(zip(step.xs, step.active)):
+            if on:
                 given = x if xs is None else xs[k]
                 out.append(x if given is None else given)
             elif kernels is not None and k in kernels:
-                if (k, weights) not in self.changed:                    # once for a step: z and what flows back want the same
-                    own = in_arithmetic_of(self.step.y, x)
-                    self.changed[k, weights] = self._part(k, own, weights) if weights in (positive, negative) else weights(own)
-                out.append(self.changed[k, weights])
+                if (k, weights) not in self._weights:
+                    own = in_arithmetic_of(step.y, x)
+                    self._weights[k, weights] = self._part(k, own, weights) if weights in (positive, negative) else weights(own)
+                out.append(self._weights[k, weights])
             else:
-                out.append(bias(in_arithmetic_of(self.step.y, x)) if k in additive else x)
+                out.append(bias(in_arithmetic_of(step.y, x)) if k in self.additive else x)
         return tuple(out)
 
     def _part(self, k: int, own: Array, sign: Change) -> Array:
@@ -92,19 +92,20 @@ class Affine:
         factor = self._factor(weights)
         if factor is None:
             return y
-        added = op.forward(*self.inputs(self.actives(zeros), weights, bias)) if op.biases(self.step.active) and bias is not zeros else None
+        added = op.forward(*self.inputs(self.actives(zeros), weights, bias)) if self.additive and bias is not zeros else None
         return factor * y if added is None else factor * (y - added) + added
 
     def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
         """Wᵀ s for each active input, None at the others."""
-        xs, op, active = self.inputs(None, weights, same), self.step.node.op, self.step.active
-        factor = self._factor(weights)
+        xs, vjp, y, factor = self.inputs(None, weights, same), self.step.node.op.vjp, self.step.y, self._factor(weights)
         s = s if factor is None else factor * s
-        return tuple(op.vjp(k, s, self.step.y, *xs) if on else None for k, on in enumerate(active))
+        return tuple([vjp(k, s, y, *xs) if on else None for k, on in enumerate(self.step.active)])
 
     def actives(self, change: Change) -> tuple[Array | None, ...]:
         """``change`` of each active input, None at the others."""
-        return tuple(change(x) if on else None for x, on in zip(self.step.xs, self.step.active))
+        if change not in self._actives:
+            self._actives[change] = tuple([change(x) if on else None for x, on in zip(self.step.xs, self.step.active)])
+        return self._actives[change]
 
     # ----- sums of terms: z = Σ_terms f(w) x, and what each input contributes --------------------------------------
 
@@ -130,29 +131,27 @@ class Affine:
     @property
     def has_bias(self) -> bool:
         """Is there anything in y that no active input contributes?"""
-        op = self.step.node.op
-        return bool(op.biases(self.step.active)) or self._offset()
+        return bool(self.additive) or self._offset()
 
     def _offset(self) -> bool:
-        op = self.step.node.op
-        return op.weights(self.step.active) is None
+        return self.kernels is None
 
     def _factor(self, weights: Change) -> Array | None:
         """What a weight change amounts to where there is no weight input: f(1), or None for 1."""
-        if weights is same or self.step.node.op.weights(self.step.active) != ():
+        if weights is same or self.kernels != ():
             return None
         return weights(filled((1,) * self.step.y.ndim, 1, self.step.y))
 
     def check_uniform(self) -> None:
         """Refuses an operator whose fixed weights are not all equal, for rules that need the weights themselves."""
         op = self.step.node.op
-        if op.weights(self.step.active) == () and op.fixed_weights == "nonnegative":
+        if self.kernels == () and op.fixed_weights == "nonnegative":
             raise Inapplicable(f"node {self.step.node.name!r}: the weights of {op} are not inputs, so they cannot be squared or set to one")
 
 
 def times(xs: Sequence[Array | None], cs: Sequence[Array | None]) -> tuple[Array | None, ...]:
     """x_i c_i for each active input."""
-    return tuple(None if c is None or x is None else x * c for x, c in zip(xs, cs))
+    return tuple([None if c is None or x is None else x * c for x, c in zip(xs, cs)])
 
 
 def plus(first: Sequence[Array | None], *others: Sequence[Array | None]) -> tuple[Array | None, ...]:
@@ -165,7 +164,7 @@ def plus(first: Sequence[Array | None], *others: Sequence[Array | None]) -> tupl
 
 def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None, ...]:
     """factor times each part."""
-    return tuple(None if p is None else np.asarray(p * factor) for p in parts)
+    return tuple([None if p is None else np.asarray(p * factor) for p in parts])
 
 
 # ----- division by z ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -180,12 +181,18 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
-        parts = scaled(scalar(alpha, r), one_sign(a, r, positive))
+        parts = one_sign(a, r, positive)
         if alpha == 1:
             return parts
-        return plus(parts, scaled(scalar(1 - Fraction(str(alpha)), r), one_sign(a, r, negative)))
+        return plus(scaled(scalar(alpha, r), parts), scaled(scalar(_minus_beta(alpha), r), one_sign(a, r, negative)))
 
     return Rule(_label("alpha_beta", bias, alpha, alpha - 1), apply, "bach2015")
+
+
+@lru_cache(maxsize=64, typed=True)
+def _minus_beta(alpha: Number) -> Fraction:
+    """-β = 1 - α, of a float as it is written."""
+    return 1 - Fraction(str(alpha))
 
 
 def z_plus(eps: Number = 0, bias: Bias = "absorb", variant: str = "contributions") -> Rule:
