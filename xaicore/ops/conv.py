@@ -374,16 +374,16 @@ def _tiles(x: Array, w: Array, tile: int, pads: Sequence[tuple[int, int]], turne
 def _tile(w: Array, at: Geometry, samples: int, count: Sequence[int]) -> int:
     """The tile of Winograd's algorithm for ``count`` output positions, where ``fast`` allows it and it was measured to win; 0: direct.
 
-    With weights that are kept, tiles of 4 took 0.42 to 0.68 of the direct sums at 28 x 28 positions and more (64 channels at 224 x 224 the
-    most), tiles of 2 took 0.53 to 0.62 at 14 x 14, and no less than direct sums at 7 x 7, where reading the weights, of which there are
-    1.8 times as many then, takes as long as multiplying. With weights that are not, transformed at each call, 0.5 to 0.8 from 28 x 28 on,
-    0.9 to 1.1 at 14 x 14. Fewer channels than 64 at one end: 0.6 to 1.3.
+    Tiles of 4 took 0.37 to 0.45 of the direct sums from 20 x 20 positions and 64 channels on, 0.52 to 0.63 with 32 to 48, 0.82 with
+    16. Tiles of 2 took 0.57 at 14 x 14 with 256 channels and more, 0.8 at 7 x 7, and 0.7 to 1.2 with fewer than 64. That is with weights
+    that are kept. With weights transformed at each call, tiles of 4 took 0.5 to 0.8, tiles of 2 1.0 to 1.3 at 14 x 14 and 2.6 at 7 x 7,
+    where reading the weights, of which there are 1.8 times as many then, takes as long as multiplying.
     """
-    alike = w.shape[2:] == (3, 3) and at.groups == 1 and {*at.stride, *at.dilation} == {1}
-    positions = prod(count) if alike else 0
-    if not (w.dtype.kind == "f" and min(w.shape[:2]) >= 64 and positions >= 40 and samples * positions >= 100):
-        return 0
-    return 4 if positions >= 600 else 2
+    alike = w.dtype.kind == "f" and w.shape[2:] == (3, 3) and at.groups == 1 and {*at.stride, *at.dilation} == {1}
+    channels, positions = min(w.shape[:2]), prod(count) if alike else 0
+    if channels >= 16 and positions >= 400:
+        return 4
+    return 2 if channels >= 64 and positions >= 40 and samples * positions >= 100 else 0
 
 
 def _last(x: Array) -> Array:
