@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_the_page_says_what_is_missed_and_why(tmp_path, monkeypatch):
 
 
 def test_bare_calls_give_the_numbers_and_are_said_on_the_page():
-    for name, method, calls in (("MLP", "gradient", bare.gradient), ("LeNet", "gradient", bare.gradient), ("MLP", "lrp.epsilon_plus", bare.epsilon)):
+    methods = {"gradient": bare.gradient, "lrp.epsilon_plus": bare.epsilon_plus, "lrp.epsilon_alpha2_beta1": bare.epsilon_alpha2_beta1}
+    for name, (method, calls) in product(("MLP", "LeNet"), methods.items()):
         graph, x = plain.graph(name), plain.inputs(name, 1)
         run = calls(graph, x, 5)
         assert apart(run(), np.asarray(xc.explain(graph, x, method, 5))) < 1e-5           # float32, a few hundred roundings
