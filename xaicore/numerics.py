@@ -56,7 +56,7 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     return y if a.size * b.shape[-1] < THREADED else in_range(y)
 
 
-SMALL = 2**14
+SMALL = 2**15
 """Entries whose squares are added up, in one call, to see whether they are finite: where that sum is, they are."""
 
 

@@ -47,7 +47,7 @@ class Step(NamedTuple):
             at, out = self.xs, self.y
         else:
             at, out = tuple(xs), op.forward(*xs) if y is None else y
-        parts = list[Array | None]()
+        parts: list[Array | None] = []
         for i, on in enumerate(self.active):
             parts.append(op.vjp(i, g, out, *at) if on else None)
         return tuple(parts)
@@ -409,7 +409,8 @@ def _checked(parts: Any, step: Step, dtype: str) -> Sequence[Signal | None]:
     """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
     if not isinstance(parts, tuple) or len(parts) != len(step.xs):
         raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
-    wanted, found = DTYPES[dtype], list[Signal | None]()
+    found: list[Signal | None] = []
+    wanted = DTYPES[dtype]
     for part, on, x in zip(parts, step.active, step.xs):
         if part is None or not on:
             found.append(None)

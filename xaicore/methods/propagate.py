@@ -68,11 +68,7 @@ def propagate(
     """
     passage = pass_back(task, rules, method, baseline, seed, plan, _kept, books=task.keep != "inputs")
     trace, signals, start = passage.trace, passage.signals, passage.baseline
-
-    def read(name: str, signal: Signal) -> Array:
-        return _read(rules, trace, name, signal, multiply)
-
-    found = _each_its_own({k: read(k, s) for k, s in signals.values.items()})
+    found = _each_its_own({k: _read(rules, trace, k, s, multiply) for k, s in signals.values.items()})
     return Attribution(
         values={k: found[k] if k in found else trace[k] * 0 for k in task.wrt},
         output=task.scores(trace[task.value]), method=method, graph=task.graph, feeds=task.feeds, target=task.target,

@@ -16,7 +16,8 @@ from xaicore.errors import Inapplicable, InputError, ShapeError, UnknownName, Xa
 from xaicore.graph.build import Builder
 from xaicore.graph.graph import Graph
 from xaicore.graph.passes import behind, extend, prune, without_head
-from xaicore.graph.run import Shapes, check_feeds, evaluate
+from xaicore.graph.run import check_feeds, evaluate
+from xaicore.methods.prepared import Memo, prepared
 from xaicore.numerics import Array, filled, rationals, scalar
 from xaicore.ops import LogSoftmax, Softmax
 from xaicore.rules.gradient import gradient
@@ -29,22 +30,6 @@ OUTPUTS = ("logit", "probability", "log_probability")
 BUDGET = 2**27
 """Bytes that the values of one internal batch may take when no batch_size is given. Past it, larger batches leave the cache and gain
 nothing (VGG16, with 110 MB a sample: two at a time took 1.13 of the time of one by one)."""
-
-
-@dataclass(eq=False)
-class Memo:
-    """Traces of the graphs that rule sets prepared, beside one, by the ids of the graphs and of the rule sets, which are held: methods that
-    explain the same forward pass share them."""
-
-    trace: Trace | None = None
-    traces: dict[int, Trace] = field(default_factory=dict)
-    asked: dict[int, tuple[RuleSet, Trace]] = field(default_factory=dict)
-
-    def of(self, trace: Trace) -> Memo:
-        """This memory where it is about ``trace``, an empty one otherwise."""
-        if self.trace is not trace:
-            self.trace, self.traces, self.asked = trace, {}, {}
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,30 +75,14 @@ class Task:
     # ----- as a rule set wants it ---------------------------------------------------------------------------------
 
     def prepared(self, rules: RuleSet) -> Graph:
-        """The graph as ``rules`` want it (``RuleSet.prepare``). The graph remembers it for the sizes of the inputs that it saw last, since
-        folded weights take memory; of the batch, operators tell one sample from several."""
+        """The graph as ``rules`` want it (``RuleSet.prepare``)."""
         assert self.trace is not None
-        sizes = tuple([(k, min(len(v), 2), v.shape[1:]) for k, v in self.feeds.items()])
-        slot: dict[Any, dict[Any, Any]] = self.graph.once("prepared", dict)
-        known = slot.get(sizes)
-        if known is None:
-            known = {}
-            slot.clear()
-            slot[sizes] = known
-        return rules.prepare(self.graph, Shapes(self.trace.values), known)
+        return prepared(self.trace, self.feeds, rules)
 
     def traced(self, rules: RuleSet) -> Trace:
         """The forward pass of the prepared graph: the task's own where nothing had to be prepared."""
         assert self.trace is not None
-        memo = self.memo.of(self.trace)
-        if id(rules) in memo.asked:
-            return memo.asked[id(rules)][1]
-        graph = self.prepared(rules)
-        if graph is not self.graph and id(graph) not in memo.traces:
-            memo.traces[id(graph)] = forward(graph, self.feeds, wrt=self.wrt)
-        trace = self.trace if graph is self.graph else memo.traces[id(graph)]
-        memo.asked[id(rules)] = rules, trace
-        return trace
+        return self.memo.traced(self.trace, self.feeds, rules)
 
     # ----- f and its gradient at other inputs -------------------------------------------------------------------
 
@@ -269,9 +238,9 @@ def make_task(
     memo, ran = Memo(), trace
     if rules is not None and isinstance(trace.values, Later):
         wanted = rules(graph)
-        ran = Task(graph, feeds, value, np.zeros(0), trace.wrt, trace=trace, memo=memo).traced(wanted)
+        ran = memo.traced(trace, feeds, wanted)
         if ran is trace:                                                # nothing is prepared, so that the graph's own values are wanted now
-            trace = ran = replace(trace, values=trace.values.found)
+            trace = ran = Trace(graph, trace.values.found, trace.active, trace.wrt)
             memo.of(trace).asked[id(wanted)] = wanted, trace
     weights, label = _weights(ran[value], rest, value)
     return Task(graph, feeds, value, weights, trace.wrt, target if target is not None else label, output, head, _words(label, head, output),

@@ -153,18 +153,25 @@ class RuleSet:
             return expand(fold_padding(merged, own) if self.fold else graph, self.expand, own)
 
         grown = _known(known, first, folded, graph, shapes)
-        uncovered = grown.once(("uncovered", self.key), lambda: frozenset(self._uncovered(grown))) if self.key else self._uncovered(grown)
+        uncovered = self._uncovered(grown)
         if not uncovered:
             return grown
-        return _known(known, (*first, frozenset(uncovered)),
+        return _known(known, (*first, uncovered),
                       lambda sizes: expand(grown, (*self.expand, *uncovered), sizes if grown is graph else None), grown, shapes)
 
-    def _uncovered(self, graph: Graph) -> set[type[Op]]:
+    def as_it_is(self, graph: Graph) -> bool:
+        """Is there nothing to prepare in any case, whatever the shapes are?"""
+        return not self.fold and not self.expand and not self._uncovered(graph)
+
+    def _uncovered(self, graph: Graph) -> frozenset[type[Op]]:
         """The composite operators that no row covers where every value that depends on an input is explained."""
+        return self._open(graph) if self.key is None else graph.once(("uncovered", self.key), lambda: self._open(graph))
+
+    def _open(self, graph: Graph) -> frozenset[type[Op]]:
         flags = {n.name: tuple(i not in graph.params and not n.op.blocks(k) for k, i in enumerate(n.inputs)) for n in graph.nodes}
         view = View(graph, flags)
         nodes = [n for n in graph.nodes if n.op.composite and any(flags[n.name])]
-        return {type(n.op) for n in nodes if not any(selector(n, view) for selector, _ in self.rules)}
+        return frozenset(type(n.op) for n in nodes if not any(selector(n, view) for selector, _ in self.rules))
 
     def plan(self, graph: Graph, wrt: Sequence[str] | None = None, target: str | None = None) -> Plan:
         """Which rule each node gets. UncoveredNode when a node between input and output has none.
