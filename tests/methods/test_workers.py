@@ -27,6 +27,21 @@ def test_the_same_bytes_for_every_number(method, settings, monkeypatch):
     assert np.allclose(found[0], xc.explain(cnn(), image(2), method, **given), rtol=1e-12)        # as without: up to threads of the library
 
 
+def test_many_methods(monkeypatch):
+    """As one by one; the evaluations are in our threads."""
+    monkeypatch.setattr(workers, "processors", lambda: 8)
+    seen, submit = [], workers.ThreadPoolExecutor.submit
+    monkeypatch.setattr(workers.ThreadPoolExecutor, "submit", lambda *args: seen.append(1) or submit(*args))
+    found = xc.explain_all(cnn(), image(2), METHODS[:4], [1, 0], batch_size=2, workers=3)
+    assert seen
+    for method, settings in METHODS[:4]:
+        for target, a in zip((1, 0), found[method]):
+            alone = xc.explain(cnn(), image(2), method, target, batch_size=2, workers=2, **settings)
+            assert np.asarray(a).tobytes() == np.asarray(alone).tobytes()
+    with pytest.raises(InputError, match="workers=0 must be a whole number"):
+        xc.explain_all(cnn(), image(2), ["gradient"], workers=0)
+
+
 def test_order_and_how_many_at_a_time():
     """The slowest first: results come in order all the same, never more than three run, and items are made in this thread."""
     running, most, makers = [], [], set()

@@ -61,12 +61,7 @@ def explain(
     size = fitting(graph, x, family_of(row, checked, method), row.slow, row.id) if batch_size == "auto" else batch_size
     task = make_task(graph, x, target, output, size, progress_of(progress), _keep(keep), wrt, row.free, _rules_of(row, checked))
     checked = _range_of_input(task, row, checked, reached)
-    if threads is None:
-        answer = _answer(row, graph, task, reached, checked)
-    else:
-        with one_thread_each(threads):
-            answer = _answer(row, graph, replace(task, workers=threads), reached, checked)
-    return _described(answer, row, checked, layer, output, speed, started)
+    return _described(_answer(row, graph, task, reached, checked, threads), row, checked, layer, output, speed, started)
 
 
 def explain_all(
@@ -74,7 +69,7 @@ def explain_all(
     layer: str | Sequence[str] | None = None,
     keep: Any = "all", batch_size: int | Literal["auto"] | None = None, progress: bool | Progress | None = None,
     wrt: Sequence[str] | None = None,
-    speed: str = "exact",
+    speed: str = "exact", workers: int | None = None,
 ) -> dict[str, tuple[Attribution, ...]]:
     """Many explanations of one forward pass: label -> the attribution for each of ``targets``, equal to what ``explain`` gives.
 
@@ -86,7 +81,7 @@ def explain_all(
     prepared alike (folded, expanded) share the pass through it. InputError where two methods would have one label.
     """
     asked = [(label, _method(method), settings) for label, method, settings in _labelled(methods)]
-    ready = [(label, row, _settings(row, settings, speed)) for label, row, settings in asked]
+    ready, threads = [(label, row, _settings(row, settings, speed)) for label, row, settings in asked], workers_of(workers)
     graph, x, reached = _floating(_at_speed(graph, speed), x, layer)
     report, keep = progress_of(progress), _keep(keep)
     if batch_size == "auto":
@@ -103,7 +98,7 @@ def explain_all(
                 task = make_task(graph, x, target, output, batch_size, report, keep, wrt, row.free)
                 first.setdefault(row.free, task)
             checked = _range_of_input(task, row, settings, reached)
-            found.append(_described(_answer(row, graph, task, reached, checked), row, checked, layer, output, speed, started))
+            found.append(_described(_answer(row, graph, task, reached, checked, threads), row, checked, layer, output, speed, started))
         out[label] = tuple(found)
     return out
 
@@ -139,8 +134,11 @@ def _floating(graph: Graph, x: Any, layer: Any) -> tuple[Graph, Any, Any]:
     return graph, x, layer
 
 
-def _answer(row: Method, graph: Graph, task: Task, layer: Any, settings: dict[str, Any]) -> Attribution:
-    """One method on a task, at the input or at a layer."""
+def _answer(row: Method, graph: Graph, task: Task, layer: Any, settings: dict[str, Any], threads: int | None) -> Attribution:
+    """One method on a task, at the input or at a layer, its evaluations by so many threads."""
+    if threads is not None:
+        with one_thread_each(threads):
+            return _answer(row, graph, replace(task, workers=threads), layer, settings, None)
     several = list(layer) if isinstance(layer, (list, tuple)) else []
     if several and row.layer != "own":
         raise InputError(f"{row.id} attributes to one layer, and layer={layer!r} names {len(several)}; choose one")
