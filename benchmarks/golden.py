@@ -54,6 +54,7 @@ REORDERED = {
     "eight samples or more go through convolutions of few channels with the batch innermost in memory": (
         "* blur_ig *", "* conductance *", "* internal_influence *", "* smoothgrad*", "* vargrad *", "* gradient_shap *",
         "* expected_gradients *", "* global_saliency *", "* deeplift.reveal_cancel *"),
+    "at most 64 positions and 65536 weights or more: many small products, which the library need not pack": ("few positions *",),
     "the way back to an image goes plane by plane, and pools keep the order in memory in which the ledger adds up": ("convolutions *",),
 }
 """What a faster path does -> the answers that it touches: the same terms, added in another order than before."""
@@ -92,6 +93,16 @@ def convolutions(dtype: str) -> xc.Graph:
     return b.build(b.add(Dense(), h, b.param("v", rng.normal(size=(10, 32))), b.param("c", rng.normal(size=10)), name="logits"))
 
 
+def few_positions(dtype: str) -> xc.Graph:
+    """(N, 96, 7, 6) through convolutions whose weights are more than what they are multiplied by."""
+    rng, b = np.random.default_rng(2), xc.Builder("few positions", dtype)
+    h = b.input("x", (None, 96, 7, 6))
+    for k, (o, c, size, settings) in enumerate([(128, 96, 3, {"pads": ((1, 1), (1, 1))}), (512, 128, 1, {}), (128, 512, 1, {}),
+                                                (128, 128, 3, {"stride": (2, 2), "pads": ((1, 1), (1, 1))})]):
+        h = b.add(ReLU(), b.add(Conv(**settings), h, b.param(f"w{k}", rng.normal(size=(o, c, size, size)) / np.sqrt(c * size * size / 2))))
+    return b.build(b.add(Dense(), b.add(Flatten(), b.add(GlobalAvgPool(), h)), b.param("v", rng.normal(size=(10, 128))), name="logits"))
+
+
 def questions() -> Iterator[tuple[str, Callable[[], Any]]]:
     """(name, what answers it)."""
     for v in vectors():
@@ -103,6 +114,9 @@ def questions() -> Iterator[tuple[str, Callable[[], Any]]]:
         for method in SPATIAL:
             given = BOX if method == "lrp.epsilon_gamma_box" else {}
             yield f"convolutions {method} {dtype}", partial(xc.explain, large, x, method, [3, 1, 4], **given)
+        small, seen = few_positions(dtype), np.random.default_rng(3).normal(size=(1, 96, 7, 6)).astype(dtype)
+        for method in ("gradient", "lrp.epsilon_plus", "lrp.epsilon_alpha2_beta1"):
+            yield f"few positions {method} {dtype}", partial(xc.explain, small, seen, method, 3)
         one = np.ascontiguousarray(x[:1].transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
         yield f"convolutions lrp.gamma {dtype} channels last", partial(xc.explain, large, one, "lrp.gamma", 2)
 

@@ -20,6 +20,10 @@ from xaicore.ops import Conv, ConvTranspose, conv, laid, shifts
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
 
+SMALL = {"LARGE": 1000}, {"LARGE": 0}, {"LARGE": 0, "MANY": 0, "RUN": 1, "UNPACKED": 8}
+"""Weights laid out or not, or multiplied in the smallest of products: which of it would be chosen needs more numbers than there are here."""
+
+
 class Setting(NamedTuple):
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -80,7 +84,7 @@ def test_conv_is_its_sum(s: Setting) -> None:
             if inside(place, s.space):
                 expected[n, out, *at] += w[out, channel, *k] * x[n, out // o * c + channel, *place]
     op = Conv(s.stride, s.dilation, s.pads, s.groups)
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000), \
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.multiple(laid, **SMALL[s.seed % 3]), \
             patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
@@ -111,11 +115,18 @@ def test_conv_transpose_is_its_sum(s: Setting, data: st.DataObject) -> None:
             place = tuple(p * t + j * d - before for p, t, j, d, (before, _) in zip(at, s.stride, k, s.dilation, s.pads))
             if inside(place, size):
                 expected[n, channel // c * o + out, *place] += x[n, channel, *at] * w[channel, out, *k]
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.object(laid, "LARGE", s.seed % 2 * 1000), \
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.multiple(laid, **SMALL[s.seed % 3]), \
             patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+def test_output_padding_beyond_what_any_window_reaches(channels: int) -> None:
+    """Of one window, cut off by the padding, nothing is left: all of the output is what output_padding appends."""
+    y = ConvTranspose((3,), (), ((2, 0),), (2,)).forward(np.ones((1, 1, 1)), np.ones((1, channels, 1)), np.arange(float(channels)))
+    assert np.array_equal(y, np.arange(float(channels)).reshape(1, channels, 1))
 
 
 def check_adjoints(op: Conv | ConvTranspose, rng: np.random.Generator, y: np.ndarray, *xs: np.ndarray) -> None:

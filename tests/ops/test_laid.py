@@ -47,3 +47,32 @@ def test_small_weights_and_pointwise_ones_stay_as_they_are():
         assert laid.laid(w) is w
         laid.ahead(w), laid.back(w), laid.scattered(w)
     assert EXACT.bytes == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("shape", "rows"), [((64, 160, 3, 3), 49), ((64, 160, 3, 3), 2), ((96, 1024, 1, 1), 64), ((2048, 64, 1, 1), 16), ((64, 64, 17), 33)])
+def test_few_rows_in_small_products(shape, rows, dtype):
+    """Whole numbers, so that every sum is exact in whatever order it is taken."""
+    rng = np.random.default_rng(1)
+    w = rng.integers(-3, 4, shape).astype(dtype)
+    w.flags.writeable = False
+    for matrix in (laid.ahead, laid.back, laid.scattered):
+        whole = matrix(w)
+        times = laid.times(matrix, w, rows)
+        assert times.func is laid._small
+        x = rng.integers(-3, 4, (rows, len(whole))).astype(dtype)
+        out = np.empty((rows, whole.shape[1]), dtype)
+        assert np.array_equal(times(x, None), x @ whole)
+        assert times(x, out) is out
+        assert np.array_equal(out, x @ whole)
+
+
+@pytest.mark.parametrize(("shape", "rows"), [((64, 160, 3, 3), 1), ((64, 160, 3, 3), 65), ((64, 64, 3, 3), 9), ((65, 127, 3, 3), 9)])
+def test_one_product_elsewhere(shape, rows):
+    assert getattr(laid.times(laid.ahead, weights(*shape), rows), "func", None) is None
+
+
+def test_overflow_in_small_products_is_an_error():
+    x, w = np.full((9, 1440), 1e30, "float32"), np.full((64, 160, 3, 3), 1e30, "float32")
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        laid.times(laid.ahead, w, 9)(x, None)

@@ -6,7 +6,7 @@ ConvTranspose is the adjoint with the roles turned. Other uses of windows (pooli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -229,15 +229,16 @@ def convolve(x: Array, w: Array, at: Geometry, b: Array | None = None) -> Array:
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             y += padded[(slice(None), *slices)][..., None] * w[(slice(None), 0, *k)].reshape(y.shape[-2:])
         return _biased(_channels_first(y.reshape(len(x), *count, len(w))), b)
-    return _products(seen, laid.ahead(w), b)
+    return _products(seen, laid.ahead, w, b)
 
 
-def _products(seen: Array, matrix: Array, b: Array | None = None) -> Array:
-    """From windows (N, *S', *K, C) and a matrix (K * C, O): what each window gives, plus b (O,): (N, O, *S')."""
+def _products(seen: Array, matrix: Callable[[Array], Array], w: Array, b: Array | None = None) -> Array:
+    """From windows (N, *S', *K, C) and weights as a matrix (K * C, O): what each window gives, plus b (O,): (N, O, *S')."""
     rank = (seen.ndim - 2) // 2
-    y = np.empty((*seen.shape[: 1 + rank], matrix.shape[1]), dtype=seen.dtype)
+    outputs, times = w.size // prod(seen.shape[1 + rank :]), laid.times(matrix, w, prod(seen.shape[: 1 + rank]))
+    y = np.empty((*seen.shape[: 1 + rank], outputs), dtype=seen.dtype)
     for block, columns in _columns(seen, y.shape[1:-1]):
-        part = matmul(columns, matrix, out=y[block].reshape(-1, matrix.shape[1]))
+        part = times(columns, y[block].reshape(-1, outputs))
         if b is not None:
             part += b
     return _channels_first(y)
@@ -264,26 +265,27 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
         if len(w) == 1 or (w.size < laid.LARGE and together.innermost(g)):
             return convolve(g, around, at._replace(pads=tuple(rest)))
         seen = shifts.windows(pad_spatial(_channels_last(g), (*rest, (0, 0))), kernel, at.stride, at.dilation)
-        return _products(seen, laid.ahead(around) if w.size < laid.LARGE else laid.back(w))
+        return _products(seen, laid.ahead, around) if w.size < laid.LARGE else _products(seen, laid.back, w)
     g = _channels_last(g)
     if at.groups == len(w) > 1 and g.dtype.kind == "f":
         return _channels_first(depthwise.adjoint_x(g, w, space, at.stride, at.dilation, at.pads))
     count = g.shape[1:-1]
-    out = filled((len(g), *(n + a + b for n, (a, b) in zip(space, at.pads, strict=True)), w.shape[1] * at.groups), 0, g)
+    out = filled((len(g), *(n + a + max(b, 0) for n, (a, b) in zip(space, at.pads, strict=True)), w.shape[1] * at.groups), 0, g)
     if at.groups > 1:
         by_channel = g.reshape(*g.shape[:-1], at.groups, -1)
         for k, slices in taps(kernel, at.stride, at.dilation, count):
             factor = w[(slice(None), 0, *k)].reshape(by_channel.shape[-2:])
             out[(slice(None), *slices)] += (by_channel * factor).sum(axis=-1)
     else:
-        matrix = laid.scattered(w)
-        for n, rows in _blocks(len(g), count, matrix.shape[1] * g.itemsize):
+        times = laid.times(laid.scattered, w, g.size // len(w))
+        for n, rows in _blocks(len(g), count, prod(w.shape[1:]) * g.itemsize):
             part = g[n, rows]
-            columns = matmul(part.reshape(-1, len(w)), matrix).reshape(*part.shape[:-1], *kernel, w.shape[1])
+            columns = times(part.reshape(-1, len(w)), None).reshape(*part.shape[:-1], *kernel, w.shape[1])
             seen = out[n, rows.start * at.stride[0] :]
             for k, slices in taps(kernel, at.stride, at.dilation, part.shape[1:-1]):
                 seen[(slice(None), *slices)] += columns[(slice(None),) * (1 + len(count)) + k]
-    return _channels_first(pad_spatial(out, (*((-a, -b) for a, b in at.pads), (0, 0))))
+    inside: tuple[Any, ...] = (slice(None), *(slice(a, a + n) for n, (a, _) in zip(space, at.pads)))
+    return _channels_first(out[inside])
 
 
 def _convolve_planes(x: Array, w: Array, at: Geometry) -> Array:
@@ -305,13 +307,14 @@ def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> A
     where what stands ``stride`` apart is laid side by side meanwhile, so that every addition runs along memory.
     """
     kernel, count, rank = w.shape[2:], g.shape[2:], g.ndim - 2
-    padded = tuple(n + a + b for n, (a, b) in zip(space, at.pads, strict=True))
+    padded = tuple(n + a + max(b, 0) for n, (a, b) in zip(space, at.pads, strict=True))
+    inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, (a, _) in zip(space, at.pads)))
     if prod(w.shape[1:]) > 1 and shifts.few(len(g) * w.shape[1], kernel, padded, g.dtype):
         planes = g if g.flags.c_contiguous else _channels_first(_channels_last(g))
         columns = matmul(w.reshape(len(w), -1).T, planes.reshape(len(g), len(w), -1))
         out = shifts.added_up(columns.reshape(len(g) * w.shape[1], *kernel, *count), padded, at.stride, at.dilation)
-        return pad_spatial(out.reshape(len(g), w.shape[1], *padded), [(-a, -b) for a, b in at.pads])
-    reach = [-(-(n + a + max(b, 0)) // s) for n, (a, b), s in zip(space, at.pads, at.stride, strict=True)]
+        return np.asarray(out.reshape(len(g), w.shape[1], *padded)[inside])
+    reach = [-(-n // s) for n, s in zip(padded, at.stride, strict=True)]
     out = filled((len(g), w.shape[1], *at.stride, *reach), 0, g)
     matrix, rows = w.reshape(len(w), -1).T, _channels_last(g)           # (C * K, O), (N, *S', O)
     for n, r in _blocks(len(g), count, len(matrix) * g.itemsize):
@@ -322,7 +325,6 @@ def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> A
             out[(n, slice(None), *seen)] += columns[(slice(None), slice(None), *k)]
     whole = out.transpose(0, 1, *(axis for k in range(rank) for axis in (2 + rank + k, 2 + k)))
     whole = whole.reshape(*out.shape[:2], *(n * s for n, s in zip(reach, at.stride)))
-    inside: tuple[Any, ...] = (..., *(slice(a, a + n) for n, (a, _) in zip(space, at.pads)))
     return np.asarray(whole[inside])
 
 
