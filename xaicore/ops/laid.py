@@ -50,7 +50,7 @@ def laid(w: Array) -> Array:
 
 def ahead(w: Array) -> Array:
     """w as the matrix (K * C, O)."""
-    return _windows_first(laid(w)).reshape(-1, len(w)) if pays(w) else _outputs_first(w).reshape(len(w), -1).T
+    return _windows_first(laid(w)).reshape(-1, len(w)) if pays(w) else _rows(w).T
 
 
 def back(w: Array) -> Array:
@@ -63,6 +63,11 @@ def scattered(w: Array) -> Array:
     return (kept(w, "scattered", lambda w: packed(_outputs_first(w))) if pays(w) else _outputs_first(w)).reshape(len(w), -1)
 
 
+def _rows(w: Array) -> Array:
+    """``scattered``, without keeping anything."""
+    return _outputs_first(w).reshape(len(w), -1)
+
+
 # ----- few rows ---------------------------------------------------------------------------------------------------
 
 FEW, MANY, RUN = 64, 1 << 16, 32
@@ -70,19 +75,26 @@ FEW, MANY, RUN = 64, 1 << 16, 32
 of the time with AVX-512, 1.1 without. Fewer rows gain more."""
 
 
+Matrix = Callable[[Array], Array]
+"""One of the three above."""
+
 Times = Callable[[Array, "Array | None"], Array]
 """(x, out) -> x times a matrix."""
 
 
-def times(matrix: Callable[[Array], Array], w: Array, rows: int) -> Times:
+def times(matrix: Matrix, w: Array, rows: int) -> Times:
     """The product of x, of ``rows`` rows in all, with one of the matrices of w above; of few in small products."""
     if 1 < rows <= FEW and w.size >= MANY and w.dtype.kind == "f":
-        view = {ahead: _windows_first, back: _turned, scattered: lambda w: _outputs_first(w).reshape(len(w), -1)}[matrix]
-        if view(w).shape[-1] % RUN == 0:
-            runs = kept(w, ("in runs", matrix.__name__), lambda w: packed(np.moveaxis(_split(view(w)), -2, 0)))
+        views: dict[Matrix, Matrix] = {ahead: _windows_first, back: _turned, scattered: _rows}
+        columns = w.size // len(w) if matrix is scattered else views[matrix](w).shape[-1]
+        if columns % RUN == 0:
+            runs = kept(w, ("in runs", matrix.__name__), lambda w: packed(np.moveaxis(_split(views[matrix](w)), -2, 0)))
             return partial(_small, runs.reshape(len(runs), -1, RUN))
-    whole = matrix(w)
-    return lambda x, out=None: matmul(x, whole, out)
+    return partial(_whole, matrix(w))
+
+
+def _whole(matrix: Array, x: Array, out: Array | None = None) -> Array:
+    return matmul(x, matrix, out)
 
 
 def _small(runs: Array, x: Array, out: Array | None = None) -> Array:
