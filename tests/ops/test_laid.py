@@ -67,7 +67,7 @@ def test_few_rows_in_small_products(shape, rows, dtype):
         assert np.array_equal(out, x @ whole)
 
 
-@pytest.mark.parametrize(("shape", "rows"), [((64, 160, 3, 3), 1), ((64, 160, 3, 3), 65), ((64, 64, 3, 3), 9), ((65, 127, 3, 3), 9)])
+@pytest.mark.parametrize(("shape", "rows"), [((64, 160, 3, 3), 1), ((64, 160, 3, 3), 65), ((64, 64, 3, 3), 9), ((65, 127, 3, 3), 9), ((64, 2003, 1, 1), 64)])
 def test_one_product_elsewhere(shape, rows):
     assert laid.times(laid.ahead, weights(*shape), rows).func is laid._whole
 

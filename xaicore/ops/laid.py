@@ -87,9 +87,12 @@ def times(matrix: Matrix, w: Array, rows: int) -> Times:
     if 1 < rows <= FEW and w.size >= MANY and w.dtype.kind == "f":
         views: dict[Matrix, Matrix] = {ahead: _windows_first, back: _turned, scattered: _rows}
         columns = w.size // len(w) if matrix is scattered else views[matrix](w).shape[-1]
-        if columns % RUN == 0:
+        width = w.size // columns
+        least = -(-rows * RUN * width // UNPACKED)
+        parts = next((n for n in range(least, 4 * least) if width % n == 0), 0)
+        if parts and columns % RUN == 0:
             runs = kept(w, ("in runs", matrix.__name__), lambda w: packed(np.moveaxis(_split(views[matrix](w)), -2, 0)))
-            return partial(_small, runs.reshape(len(runs), -1, RUN))
+            return partial(_small, runs.reshape(len(runs), parts, width // parts, RUN))
     return partial(_whole, matrix(w))
 
 
@@ -98,13 +101,10 @@ def _whole(matrix: Array, x: Array, out: Array | None = None) -> Array:
 
 
 def _small(runs: Array, x: Array, out: Array | None = None) -> Array:
-    """x (rows, I) times runs (outputs / RUN, I, RUN), without packing; sums over parts of I are added up last."""
-    parts = min(-(-len(x) * RUN * x.shape[1] // UNPACKED), x.shape[1])
-    while x.shape[1] % parts:
-        parts += 1
-    each, y = x.shape[1] // parts, np.empty((parts, len(x), len(runs) * RUN), x.dtype)
-    np.matmul(x.reshape(len(x), parts, 1, each).transpose(1, 2, 0, 3), runs.reshape(len(runs), parts, each, RUN).swapaxes(0, 1),
-              out=_split(y).swapaxes(1, 2))
+    """x (rows, I) times runs (outputs / RUN, parts, I / parts, RUN), without packing; the sums over parts of I are added up last."""
+    count, parts, each, _ = runs.shape
+    y = np.empty((parts, len(x), count * RUN), x.dtype)
+    np.matmul(x.reshape(len(x), parts, 1, each).transpose(1, 2, 0, 3), runs.swapaxes(0, 1), out=_split(y).swapaxes(1, 2))
     return in_range(np.add.reduce(y, axis=0, out=out))
 
 
