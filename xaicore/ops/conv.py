@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from xaicore.errors import ShapeError
-from xaicore.numerics import Array, filled, matmul, pad_spatial, taps
+from xaicore.numerics import Array, filled, in_range, matmul, pad_spatial, taps
 from xaicore.ops import depthwise, laid, shifts, together
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
@@ -319,11 +319,11 @@ def _adjoint_planes(g: Array, w: Array, space: Sequence[int], at: Geometry) -> A
     matrix, rows = w.reshape(len(w), -1).T, _channels_last(g)           # (C * K, O), (N, *S', O)
     for n, r in _blocks(len(g), count, len(matrix) * g.itemsize):
         part = rows[n, r]
-        columns = matmul(matrix, part.reshape(len(part), -1, len(w)).swapaxes(1, 2))
+        columns = np.matmul(matrix, part.reshape(len(part), -1, len(w)).swapaxes(1, 2))
         columns = columns.reshape(len(part), w.shape[1], *kernel, *part.shape[1:-1])
         for k, seen in _side_by_side(kernel, at.stride, at.dilation, (r.start, *(0,) * (rank - 1)), part.shape[1:-1]):
             out[(n, slice(None), *seen)] += columns[(slice(None), slice(None), *k)]
-    whole = out.transpose(0, 1, *(axis for k in range(rank) for axis in (2 + rank + k, 2 + k)))
+    whole = in_range(out).transpose(0, 1, *(axis for k in range(rank) for axis in (2 + rank + k, 2 + k)))
     whole = whole.reshape(*out.shape[:2], *(n * s for n, s in zip(reach, at.stride)))
     return np.asarray(whole[inside])
 
