@@ -119,12 +119,15 @@ def measured(row: Row, name: str, at: Subject, batch: int, dtype: str, speeds: t
             return []
         alone.add(row.name)
         checks: Mapping[str, dict[str, Any]] = compared(row, name, speeds) if peer is not None and not row.apart else {}
-        graph = at.fresh
-        sides = {s: (lambda s=s: row.ours(graph, x, s)) for s in speeds}
-        if name in row.bare and len(x) == 1 and dtype == "float32":
-            sides["bare"] = row.bare[name](graph, x, TARGET)
-        taken, theirs = together(sides, peer, rounds)
-    bare = taken.pop("bare", None)
+        taken, theirs, bare = {}, None, None
+        for speed in speeds:                                              # one after the other: what one keeps takes no room from the other
+            graph = at.fresh
+            sides = {speed: lambda graph=graph, speed=speed: row.ours(graph, x, speed)}
+            if speed == speeds[0] and name in row.bare and len(x) == 1 and dtype == "float32":
+                sides["bare"] = row.bare[name](graph, x, TARGET)
+            found, theirs = together(sides, peer, rounds)
+            bare = found.pop("bare", bare)
+            taken |= found
     products, passes = row.passes * work[0] / peak[0], row.passes * 2 * work[1] / peak[1]
     out = []
     for speed, t in taken.items():

@@ -251,6 +251,18 @@ def test_bilinear_means_linear_in_each(case: Case) -> None:
 
 
 @cases
+def test_weights_of_two_calls_stack(case: Case) -> None:
+    if not case.op.stacks():
+        return
+    (x, *first), (_, *second) = draws(case), draws(case, 14)
+    stacked = [np.concatenate(pair) for pair in zip(first, second)]
+    y = np.concatenate([case.op.forward(x, *first), case.op.forward(x, *second)], axis=1)
+    close(case.op.forward(x, *stacked), y, PRECISION[np.float64], "forward")
+    apart = sum(case.op.vjp(0, part, part, x, *own) for part, own in zip(np.split(y, 2, axis=1), (first, second)))
+    close(case.op.vjp(0, y, y, x, *stacked), apart, PRECISION[np.float64], "vjp")
+
+
+@cases
 def test_weights_are_where_the_linear_part_is_linear(case: Case) -> None:
     p, q = draws(case), draws(case, 13)
     for mask in masks(case, p):

@@ -63,6 +63,9 @@ class Conv(Weighted):
         at = _fitting(self, xs[0].shape, xs[1].shape)
         return adjoint_x(g, xs[1], xs[0].shape[2:], at) if i == 0 else adjoint_w(g, xs[0], xs[1].shape[2:], at)
 
+    def stacks(self) -> bool:
+        return self.groups == 1
+
     def laid(self, i: int, x: Array) -> Array:
         return laid.laid(x) if i == 1 and self.groups == 1 and not self.fast else x
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable
-from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, stabilize
+from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, scalar, stabilize
 from xaicore.ops.kept import kept
 from xaicore.trace import Step
 
@@ -40,6 +40,23 @@ def ones(x: Array) -> Array:
 def square(x: Array) -> Array:
     """x², entry by entry."""
     return x * x
+
+
+def both(x: Array) -> Array:
+    """The positive part and below it, along axis 0, the negative one."""
+    return np.concatenate([positive(x), negative(x)])
+
+
+def turned(x: Array) -> Array:
+    """The negative part and below it, along axis 0, the positive one."""
+    return np.concatenate([negative(x), positive(x)])
+
+
+PARTS = (positive, negative, both, turned)
+"""What is kept of weights."""
+
+STACKED = 1 << 13
+"""Weights from which on ``both`` parts in one call are faster than two calls: windows are gathered once, and the way back is one sum."""
 
 
 class Affine:
@@ -72,16 +89,16 @@ class Affine:
             elif kernels is not None and k in kernels:
                 if (k, weights) not in self._weights:
                     own = in_arithmetic_of(step.y, x)
-                    self._weights[k, weights] = self._part(k, own, weights) if weights in (positive, negative) else weights(own)
+                    self._weights[k, weights] = self._part(k, own, weights) if weights in PARTS else weights(own)
                 out.append(self._weights[k, weights])
             else:
                 out.append(bias(in_arithmetic_of(step.y, x)) if k in self.additive else x)
         return tuple(out)
 
     def _part(self, k: int, own: Array, sign: Change) -> Array:
-        """The part of weight ``k`` of one sign, remembered, as the operator reads it fastest."""
+        """The part of weight ``k`` of one sign, or both, remembered, as the operator reads it fastest."""
         op = self.step.node.op
-        return kept(own, sign, lambda w: sign(op.laid(k, w)), getattr(op, "fast", False))
+        return kept(own, sign, lambda w: op.laid(k, sign(op.laid(k, w))), getattr(op, "fast", False))
 
     def apply(self, xs: Sequence[Array | None] | None = None, weights: Change = same, bias: Change = zeros) -> Array:
         """W x + b with changed weights and bias (bias 0 unless said)."""
@@ -120,13 +137,22 @@ class Affine:
         (xs, weights), *others = terms
         z = self.apply(xs, weights, bias)
         for xs, weights in others:
-            z = z + self.apply(xs, weights)
+            z = z + self.apply(xs, weights, zeros if bias is not both else lambda b: zeros(both(b)))
         return z
 
     def shares(self, terms: Sequence[Term], s: Array) -> tuple[Array | None, ...]:
         """Σ_terms x f(w)ᵀ s for each active input: what it contributed to z, in proportion."""
         first, *others = (times(xs, self.back(s, weights)) for xs, weights in terms)
         return plus(first, *others)
+
+    @property
+    def stacks(self) -> bool:
+        """Do ``both`` parts of the weights give both outputs in one call, and in less time than two?"""
+        step = self.step
+        if self.kernels != (1,) or not step.node.op.stacks():
+            return False
+        w = step.xs[1]
+        return w.size >= STACKED and w.dtype.kind == step.y.dtype.kind == "f"
 
     @property
     def has_bias(self) -> bool:
@@ -167,6 +193,14 @@ def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None,
     return tuple([None if p is None else np.asarray(p * factor) for p in parts])
 
 
+def beside(x: Array, factors: Sequence[Number], like: Array) -> Array:
+    """x times each factor, along axis 1, in the shape and the memory order of ``like``."""
+    out = np.empty_like(like)
+    for factor, part in zip(factors, np.split(out, len(factors), axis=1)):
+        np.multiply(x, scalar(factor, x), out=part)
+    return out
+
+
 # ----- division by z ----------------------------------------------------------------------------------------------
 
 
@@ -194,6 +228,6 @@ def passed(
 
 
 __all__ = [
-    "Affine", "Change", "Number", "Term", "negative", "ones", "passed", "plus", "positive", "ratio", "same", "scaled", "square", "times",
-    "zeros",
+    "Affine", "Change", "Number", "Term", "beside", "both", "negative", "ones", "passed", "plus", "positive", "ratio", "same", "scaled",
+    "square", "times", "turned", "zeros",
 ]

@@ -36,7 +36,7 @@ from xaicore.ops import (
 )
 from xaicore.rules.attention import bilinear_rows
 from xaicore.rules.gates import gate_rows
-from xaicore.rules.linear import Affine, Number, Term, ones, passed, plus, ratio, same, scaled, square, times, zeros
+from xaicore.rules.linear import Affine, Number, Term, beside, both, ones, passed, plus, ratio, same, scaled, square, times, turned, zeros
 from xaicore.rules.ruleset import Parts, Row, Rule, RuleSet
 from xaicore.rules.select import affine, elementwise, op, routes, weighted
 from xaicore.trace import Step
@@ -181,6 +181,10 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
 
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
+        if alpha != 1 and bias == "absorb" and a.stacks:                # the two parts as neurons side by side, which get α R and -β R
+            terms = a.terms(both, turned) if variant == "contributions" else ((a.actives(same), both),)
+            z = a.sum(terms, both)
+            return shared(a, terms, beside(r, (alpha, _minus_beta(alpha)), z), z, eps, bias)
         parts = one_sign(a, r, positive)
         if alpha == 1:
             return parts
