@@ -15,7 +15,7 @@ import pytest
 
 from tests.cases import CASES
 from tests.cases.case import BATCH, Case, cast
-from xaicore.ops import OPS, TopK
+from xaicore.ops import OPS, TopK, conv
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 
@@ -251,10 +251,11 @@ def test_bilinear_means_linear_in_each(case: Case) -> None:
 
 
 @cases
-def test_weights_of_two_calls_stack(case: Case) -> None:
-    if not case.op.stacks():
-        return
+def test_weights_of_two_calls_stack(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conv, "STACKED", 0)
     (x, *first), (_, *second) = draws(case), draws(case, 14)
+    if not first or not case.op.stacks(first[0]):
+        return
     stacked = [np.concatenate(pair) for pair in zip(first, second)]
     y = np.concatenate([case.op.forward(x, *first), case.op.forward(x, *second)], axis=1)
     close(case.op.forward(x, *stacked), y, PRECISION[np.float64], "forward")

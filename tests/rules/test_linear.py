@@ -9,8 +9,7 @@ import pytest
 
 from xaicore import Builder
 from xaicore.errors import Inapplicable
-from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize
-from xaicore.rules import linear
+from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize, conv
 from xaicore.rules.linear import Affine, negative, passed, positive, ratio, same, square, zeros
 from xaicore.rules.lrp import alpha_beta, epsilon, flat, gamma, w_square, z_box, z_plus
 from xaicore.trace import forward
@@ -65,11 +64,11 @@ def test_both_parts_at_once(monkeypatch, op, signed, variant):
     monkeypatch.setattr(Conv, "forward", lambda self, *xs: calls.append(xs) or forward(self, *xs))
     apart = alpha_beta(3, 0, variant=variant)(step, r)[0]
     many = len(calls)
-    monkeypatch.setattr(linear, "STACKED", 0)
+    monkeypatch.setattr(conv, "STACKED", 0)
     for layer_eps in (0, 0.5):
         once, again = alpha_beta(3, layer_eps, variant=variant)(step, r)[0], apart
         if layer_eps:
-            monkeypatch.setattr(linear, "STACKED", 1 << 20)
+            monkeypatch.setattr(conv, "STACKED", 1 << 20)
             again = alpha_beta(3, layer_eps, variant=variant)(step, r)[0]
         else:
             assert (len(calls) - many) * (2 if op.groups == 1 else 1) == many

@@ -82,8 +82,11 @@ class Op:
         """Claim: the constant inputs that are only added: with zeros there (and 0 at the active inputs), y is 0."""
         return ()
 
-    def stacks(self) -> bool:
-        """Claim: with the weights of two calls along axis 0, and their biases, one call gives both outputs, side by side along axis 1."""
+    def stacks(self, w: Array) -> bool:
+        """Claim: with the weights of two calls along axis 0, and their biases, one call gives both outputs, side by side along axis 1.
+
+        False also where two calls take no longer with weights such as ``w``.
+        """
         return False
 
     def blocks(self, i: int) -> bool:

@@ -55,10 +55,6 @@ def turned(x: Array) -> Array:
 PARTS = (positive, negative, both, turned)
 """What is kept of weights."""
 
-STACKED = 1 << 13
-"""Weights from which on ``both`` parts in one call are faster than two calls: windows are gathered once, and the way back is one sum."""
-
-
 class Affine:
     """The affine map of one step, callable with its weights changed.
 
@@ -149,10 +145,7 @@ class Affine:
     def stacks(self) -> bool:
         """Do ``both`` parts of the weights give both outputs in one call, and in less time than two?"""
         step = self.step
-        if self.kernels != (1,) or not step.node.op.stacks():
-            return False
-        w = step.xs[1]
-        return w.size >= STACKED and w.dtype.kind == step.y.dtype.kind == "f"
+        return self.kernels == (1,) and step.node.op.stacks(step.xs[1]) and step.y.dtype == step.xs[1].dtype
 
     @property
     def has_bias(self) -> bool:
