@@ -85,7 +85,8 @@ def in_range(y: Array) -> Array:
 
 
 ZEROS: Mapping[str, Array] = MappingProxyType({k: np.zeros((), k) for k in "fd"})
-"""0 as an array by the character of its dtype: to compare a short array with it takes half of the time that a Python number takes."""
+ONES: Mapping[str, Array] = MappingProxyType({k: np.ones((), k) for k in "fd"})
+"""0 and 1 as arrays by the character of their dtype: beside a short array they take half of the time that a Python number takes."""
 
 LONG = 2**11
 """Entries from which on NumPy's clip, and a mask that is read as whole numbers, pay their calls. With 100,000 entries, maximum with a

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
-from xaicore.numerics import LONG, Array, between, either, is_exact, masked, negative, numbers, positive, scalar, unbroadcast
+from xaicore.numerics import LONG, ONES, ZEROS, Array, between, either, is_exact, masked, negative, numbers, positive, scalar, unbroadcast
 from xaicore.ops.normal import gelu, gelu_slope, normal_cdf
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Pointwise
@@ -414,8 +414,8 @@ def _sigmoid(x: Array) -> Array:
     """1 / (1 + e) for x >= 0 and e / (1 + e) for x < 0, with e = exp(-|x|): exp(min(x, 0)) is the 1 or the e."""
     below, y = np.empty_like(x), np.empty_like(x)
     np.exp(np.negative(np.abs(x, out=below), out=below), out=below)
-    np.exp(x.clip(-np.inf, 0, out=y) if x.size >= LONG else np.minimum(x, x.dtype.type(0), out=y), out=y)
-    below += x.dtype.type(1)
+    np.exp(x.clip(-np.inf, 0, out=y) if x.size >= LONG else np.minimum(x, ZEROS[x.dtype.char], out=y), out=y)
+    below += ONES[x.dtype.char]
     y /= below
     return y
 

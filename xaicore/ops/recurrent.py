@@ -166,9 +166,12 @@ class LSTM(Recurrence):
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         h, cell = state
-        z = a + product(h, u.T) + c
+        z = product(h, u.T)
+        z += a
+        z += c
         i, f, g, o = self._gates(z)
-        new = f * cell + i * g
+        new = f * cell
+        new += i * g
         s = self.squash.forward(new)
         return (o * s, new), (z, i, f, g, o, new, s)
 
