@@ -42,15 +42,10 @@ class Step(NamedTuple):
 
     def vjp(self, g: Array, xs: Sequence[Array] | None = None, y: Array | None = None) -> tuple[Array | None, ...]:
         """The cotangents of the active inputs (None at the others), here or at other inputs ``xs``."""
-        op = self.node.op
-        if xs is None:
-            at, out = self.xs, self.y
-        else:
-            at, out = tuple(xs), op.forward(*xs) if y is None else y
-        parts: list[Array | None] = []
-        for i, on in enumerate(self.active):
-            parts.append(op.vjp(i, g, out, *at) if on else None)
-        return tuple(parts)
+        at = self.xs if xs is None else tuple(xs)
+        out = self.y if xs is None else y if y is not None else self.node.op.forward(*at)
+        vjp = self.node.op.vjp
+        return tuple([vjp(i, g, out, *at) if on else None for i, on in enumerate(self.active)])
 
 
 def activity(graph: Graph, wrt: Collection[str]) -> Mapping[str, tuple[bool, ...]]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from xaicore.rules.ruleset import Rule, RuleSet
+from xaicore.rules.ruleset import Parts, Rule, RuleSet
 from xaicore.rules.select import anything
-from xaicore.trace import Step
+from xaicore.trace import Signal, Step
 
-vjp = Rule("vjp", Step.vjp)
+
+def _vjp(step: Step, g: Signal) -> Parts:
+    return step.vjp(g)
+
+
+vjp = Rule("vjp", _vjp)
 """g_i = Σ_j g_j ∂y_j/∂x_i."""
 
 

@@ -179,12 +179,16 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
         z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else sign)
         return shared(a, terms, r, z, eps, bias)
 
+    def in_one_call(a: Affine, r: Array) -> Parts:
+        """The same: the two parts are neurons side by side, which get α R and -β R."""
+        terms = a.terms(both, turned) if variant == "contributions" else ((a.actives(same), both),)
+        z = a.sum(terms, both)
+        return shared(a, terms, beside(r, (alpha, _minus_beta(alpha)), z), z, eps, bias)
+
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
-        if alpha != 1 and bias == "absorb" and a.stacks:                # the two parts as neurons side by side, which get α R and -β R
-            terms = a.terms(both, turned) if variant == "contributions" else ((a.actives(same), both),)
-            z = a.sum(terms, both)
-            return shared(a, terms, beside(r, (alpha, _minus_beta(alpha)), z), z, eps, bias)
+        if alpha != 1 and bias == "absorb" and a.stacks:
+            return in_one_call(a, r)
         parts = one_sign(a, r, positive)
         if alpha == 1:
             return parts
