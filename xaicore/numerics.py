@@ -146,7 +146,7 @@ def stabilize(z: Array, eps: float | Fraction, how: str = "sign") -> Array:
         return np.asarray(STABILIZERS[how](z, e))
     if is_exact(z):
         return np.asarray(np.where(z < 0, z - e, z + e))
-    if z.size < LONG and z.dtype.char in ZEROS:
+    if z.size < LONG and z.dtype.char in ZEROS and eps >= 0:
         out = np.asarray(z + ZEROS[z.dtype.char])                       # of which -0 is 0
         np.copysign(e, out, out=out)
         out += z
