@@ -31,7 +31,7 @@ NOTES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "gamma": (("z = a.apply()", "z_j: its sign says which contributions are favoured"), ("above, below =", "R_j of z_j > 0 and of z_j < 0"),
               ("parts = branch(a, above", "z_j > 0: w + γ w+ where x w > 0"), ("return plus(parts, branch", "z_j < 0: the other sign")),
     "alpha_beta": (("parts = one_sign(a, r, positive", "(x_i w_ij)+ R_j / z_j+"),
-                   ("return plus(scaled", "α of these, less β (x_i w_ij)- R_j / z_j-, β = α - 1")),
+                   ("return parts if alpha == 1", "α of these, less β (x_i w_ij)- R_j / z_j-, β = α - 1")),
     "w_square": (("z = a.apply(", "Σ_i w_ij²"), ("return a.back(", "R_i = Σ_j w_ij² R_j / Σ_i w_ij²")),
     "flat": (("return share_bias", "R_i = Σ_j R_j / (number of inputs of j)"),),
     "z_box": (("from_low, from_high", "x_i - l_i and x_i - h_i"), ("terms =", "(x_i - l_i) w_ij+ and (x_i - h_i) w_ij-"),

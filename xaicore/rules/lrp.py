@@ -179,8 +179,7 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
         z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else sign)
         return shared(a, terms, r, z, eps, bias)
 
-    def in_one_call(a: Affine, r: Array) -> Parts:
-        """The same: the two parts are neurons side by side, which get α R and -β R."""
+    def in_one_call(a: Affine, r: Array) -> Parts:                      # the same: two parts side by side, which get α R and -β R
         terms = a.terms(both, turned) if variant == "contributions" else ((a.actives(same), both),)
         z = a.sum(terms, both)
         return shared(a, terms, beside(r, (alpha, _minus_beta(alpha)), z), z, eps, bias)
@@ -190,9 +189,8 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
         if alpha != 1 and bias == "absorb" and a.stacks:
             return in_one_call(a, r)
         parts = one_sign(a, r, positive)
-        if alpha == 1:
-            return parts
-        return plus(scaled(scalar(alpha, r), parts), scaled(scalar(_minus_beta(alpha), r), one_sign(a, r, negative)))
+        return parts if alpha == 1 else plus(
+            scaled(scalar(alpha, r), parts), scaled(scalar(_minus_beta(alpha), r), one_sign(a, r, negative)))
 
     return Rule(_label("alpha_beta", bias, alpha, alpha - 1), apply, "bach2015")
 
