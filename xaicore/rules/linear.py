@@ -55,6 +55,7 @@ def turned(x: Array) -> Array:
 PARTS = (positive, negative, both, turned)
 """What is kept of weights."""
 
+
 class Affine:
     """The affine map of one step, callable with its weights changed.
 
