@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import scatter
-from xaicore.ops import Conv, ConvTranspose, conv, laid, shifts
+from xaicore.ops import Conv, ConvTranspose, conv, laid, shifts, unpacked
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
 
-SMALL = {"LARGE": 1000}, {"LARGE": 0}, {"LARGE": 0, "MANY": 0, "RUN": 1, "UNPACKED": 8}
-"""Weights laid out or not, or multiplied in the smallest of products: which of it would be chosen needs more numbers than there are here."""
+WAYS = {"LARGE": 1000}, {"LARGE": 0}, {"LARGE": 0, "LEAST": 0, "holds": lambda *_: True}
+"""Weights laid out or not, or in runs: which of it would be chosen needs more numbers than there are here."""
+
+TINY = {"RUN": 1, "SMALL": 8, "DEPTH": {"d": 3}, "ROUND": 1, "available": lambda: True}
+"""The smallest of products, and of parts of a sum."""
 
 
 class Setting(NamedTuple):
@@ -84,8 +87,8 @@ def test_conv_is_its_sum(s: Setting) -> None:
             if inside(place, s.space):
                 expected[n, out, *at] += w[out, channel, *k] * x[n, out // o * c + channel, *place]
     op = Conv(s.stride, s.dilation, s.pads, s.groups)
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.multiple(laid, **SMALL[s.seed % 3]), \
-            patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.multiple(laid, **WAYS[s.seed % 3]), \
+            patch.multiple(unpacked, **TINY), patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)
@@ -115,8 +118,8 @@ def test_conv_transpose_is_its_sum(s: Setting, data: st.DataObject) -> None:
             place = tuple(p * t + j * d - before for p, t, j, d, (before, _) in zip(at, s.stride, k, s.dilation, s.pads))
             if inside(place, size):
                 expected[n, channel // c * o + out, *place] += x[n, channel, *at] * w[channel, out, *k]
-    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.multiple(laid, **SMALL[s.seed % 3]), \
-            patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
+    with patch.multiple(conv, BLOCK_BYTES=s.block, BLOCK_ROWS=1), patch.multiple(laid, **WAYS[s.seed % 3]), \
+            patch.multiple(unpacked, **TINY), patch.object(shifts, "FEW", s.seed // 2 % 2 << 16):
         y = op.forward(x, w, b)
         assert np.array_equal(y, expected)
         check_adjoints(op, rng, y, x, w, b)

@@ -50,7 +50,7 @@ def test_agrees_with_direct_sums(m, dtype, n, c, o, height, width, pads, block, 
     seen = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
     want, size = np.einsum("nijcab,ocab->nijo", seen, direct), np.einsum("nijcab,ocab->nijo", np.abs(seen), np.abs(direct))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("BLOCK_BYTES", block), ("LARGEST_BLOCK", block), ("ROW_BYTES", row), ("UNPACKED", unpacked)):
+        for name, value in (("BLOCK_BYTES", block), ("LARGEST_BLOCK", block), ("ROW_BYTES", row), ("SMALL", unpacked)):
             patch.setattr(winograd, name, value)
         got = winograd.correlate(x.astype(dtype), w.astype(dtype), m, ((top, bottom), (left, right)), turned)
     assert got.dtype == dtype

@@ -31,12 +31,16 @@ class Kept:
         if known is not None:
             return known
         made = make(source)
-        alone = not source.flags.writeable and source.base is None and source.dtype != object
-        if alone and made is not source and made.base is None:
+        if _alone(source) and made is not source and made.base is None:
             with self.lock:
                 if self.bytes + made.nbytes <= self.budget:
                     self._keep(source, what, made)
         return made
+
+    def holds(self, source: Array, what: Hashable, share: float) -> bool:
+        """Is this kept, or would it be, as many bytes as ``source`` has, within this share of the budget?"""
+        known = what in self.found.get(id(source), {})
+        return known or (_alone(source) and self.bytes + source.nbytes <= share * self.budget)
 
     def _keep(self, source: Array, what: Hashable, made: Array) -> None:
         if id(source) not in self.found:
@@ -53,6 +57,11 @@ class Kept:
             self.bytes -= sum(v.nbytes for v in gone.values())          # what was made of these in turn goes after this, with ``gone``
 
 
+def _alone(source: Array) -> bool:
+    """Is it an array that nobody writes to and that stands for itself, as a parameter does?"""
+    return not source.flags.writeable and source.base is None and source.dtype != object
+
+
 EXACT, FAST = Kept(BUDGET), Kept(FAST_BUDGET)
 """The two of this process."""
 
@@ -63,3 +72,8 @@ def kept(source: Array, what: Hashable, make: Callable[[Array], Array], fast: bo
     ``what`` names what is made; ``make`` gives a new array. Read-only where it is remembered.
     """
     return (FAST if fast else EXACT).of(source, what, make)
+
+
+def holds(source: Array, what: Hashable, share: float = 1) -> bool:
+    """Would ``kept(source, what, ...)`` remember what it makes, of about the size of ``source``, within this share of the exact budget?"""
+    return EXACT.holds(source, what, share)

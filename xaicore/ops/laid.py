@@ -6,8 +6,8 @@
 
 The library packs a matrix piece by piece before it multiplies, which takes as long as multiplying where positions are few: it packs fastest
 what lies row by row. For 512 channels at 7 x 7 positions (K * C, O) took 1.6 ms, its transpose 2.0 ms, the products alone 1.0 ms. Small
-products it does not pack at all: there ``times`` takes many of them, 1.1 ms. What is laid out is kept; kernels of one entry lie right in
-one of two directions, and what is gained in the other one is less.
+products it does not pack at all: there ``times`` takes many of them (unpacked.py), 0.9 ms. What is laid out is kept; kernels of one
+entry lie right in one of two directions, and what is gained in the other one is less.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from math import prod
 
 import numpy as np
 
-from xaicore.numerics import Array, in_range, matmul
-from xaicore.ops.kept import kept
-from xaicore.ops.winograd import UNPACKED
+from xaicore.numerics import Array, matmul
+from xaicore.ops import unpacked
+from xaicore.ops.kept import holds, kept
 
 LARGE = 1 << 15
 """Weights from which on it pays to lay them out; below, the library has other kernels for other layouts."""
@@ -68,12 +68,16 @@ def _rows(w: Array) -> Array:
     return _outputs_first(w).reshape(len(w), -1)
 
 
-# ----- few rows ---------------------------------------------------------------------------------------------------
+# ----- products ---------------------------------------------------------------------------------------------------
 
-FEW, MANY, RUN = 64, 1 << 16, 32
-"""Rows up to which, and weights from which on, products of RUN columns each that the library need not pack are faster than one: 0.4 to 0.9
-of the time with AVX-512, 1.1 without. Fewer rows gain more."""
+FEW = 64
+"""Rows up to which it pays most to lay weights out in runs, since packing them takes as long as multiplying: half of the time and less."""
 
+LEAST = 1 << 12
+"""Weights from which on runs pay."""
+
+SHARE = 0.5
+"""Of the budget of what is kept, for runs of weights that lie in rows of outputs or inputs already: others gain more by that memory."""
 
 Matrix = Callable[[Array], Array]
 """One of the three above."""
@@ -83,34 +87,19 @@ Times = Callable[[Array, "Array | None"], Array]
 
 
 def times(matrix: Matrix, w: Array, rows: int) -> Times:
-    """The product of x, of ``rows`` rows in all, with one of the matrices of w above; of few in small products."""
-    if 1 < rows <= FEW and w.size >= MANY and w.dtype.kind == "f":
-        views: dict[Matrix, Matrix] = {ahead: _windows_first, back: _turned, scattered: _rows}
-        columns = w.size // len(w) if matrix is scattered else views[matrix](w).shape[-1]
-        width = w.size // columns
-        least = -(-rows * RUN * width // UNPACKED)
-        parts = next((n for n in range(least, 4 * least) if width % n == 0), 0)
-        if parts and columns % RUN == 0:
-            runs = kept(w, ("in runs", matrix.__name__), lambda w: packed(np.moveaxis(_split(views[matrix](w)), -2, 0)))
-            return partial(_small, runs.reshape(len(runs), parts, width // parts, RUN))
+    """The product of x, of ``rows`` rows in all, with one of the matrices of w above: as one, or in small products with w in runs."""
+    columns = w.size // len(w) if matrix is scattered else w.shape[0 if matrix is ahead else 1]
+    if w.size >= LEAST and unpacked.pays(rows, w.size // columns, columns, w.dtype):
+        at_hand = prod(w.shape[2:]) == 1 or (matrix is ahead and _windows_first(w).flags.c_contiguous)
+        what = "in runs", matrix.__name__
+        if holds(w, what, SHARE if at_hand and rows > FEW else 1):
+            views: dict[Matrix, Matrix] = {ahead: _windows_first, back: _turned, scattered: _rows}
+            return partial(unpacked.product, kept(w, what, lambda w: unpacked.in_runs(views[matrix](w))))
     return partial(_whole, matrix(w))
 
 
 def _whole(matrix: Array, x: Array, out: Array | None = None) -> Array:
     return matmul(x, matrix, out)
-
-
-def _small(runs: Array, x: Array, out: Array | None = None) -> Array:
-    """x (rows, I) times runs (outputs / RUN, parts, I / parts, RUN), without packing; the sums over parts of I are added up last."""
-    count, parts, each, _ = runs.shape
-    y = np.empty((parts, len(x), count * RUN), x.dtype)
-    np.matmul(x.reshape(len(x), parts, 1, each).transpose(1, 2, 0, 3), runs.swapaxes(0, 1), out=_split(y).swapaxes(1, 2))
-    return in_range(np.add.reduce(y, axis=0, out=out))
-
-
-def _split(x: Array) -> Array:
-    """The last axis as runs, a view."""
-    return x.reshape(*x.shape[:-1], -1, RUN)
 
 
 # ----- memory -----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from xaicore.numerics import Array, in_range
 from xaicore.ops.kept import kept
+from xaicore.ops.unpacked import SMALL, in_pieces
 
 Matrix = tuple[tuple[Q | int, ...], ...]
 
@@ -55,10 +56,6 @@ ROW_BYTES = 1 << 20
 PIECE_BYTES = 1 << 22
 """Weights are transformed in pieces of about this size, each of which the tiles of a block use while the cache holds it."""
 
-
-UNPACKED = 10**6
-"""Multiplications of a product up to which OpenBLAS (AVX-512) multiplies without packing its sides first: many such products took 0.6 to
-0.8 of the time of one large one."""
 
 WIDE, MANY = 64, 512
 """Outputs of such a product; half as many from MANY channels on, so that it has rows enough."""
@@ -137,7 +134,7 @@ def _outputs(p: Array, m: int, bias: Array | None, out: Array) -> None:
 def _along(which: str, m: int, x: Array, out: Array) -> None:
     """A transform along the last axis but one: out[..., i, :] = Σ_j t[i, j] x[..., j, :]."""
     t = _matrix(which, m, x.dtype)
-    for part, run in _runs(x.shape[-1], UNPACKED // t.size):
+    for part, run in in_pieces(x.shape[-1], SMALL // t.size):
         np.matmul(t, _beside(x[..., part], run), out=_beside(out[..., part], run))
 
 
@@ -149,17 +146,10 @@ def _beside(x: Array, run: int) -> Array:
 def _products(v: Array, u: Array, out: Array) -> None:
     """out[k] = v[k] u[k] for v (positions, tiles, C) and u (positions, runs of outputs, C, run)."""
     _, several, channels, wide = u.shape
-    for part, run in _runs(v.shape[1], UNPACKED // (channels * wide)):
+    for part, run in in_pieces(v.shape[1], SMALL // (channels * wide)):
         left, y = v[:, part], out[:, part]
         np.matmul(left.reshape(len(v), 1, -1, run, channels), u[:, :, None],
                   out=y.reshape(len(v), -1, run, several, wide).transpose(0, 3, 1, 2, 4))
-
-
-def _runs(n: int, most: int) -> list[tuple[slice, int]]:
-    """0 to n in runs of one length, ``most`` at most, and what is left: (where, the length of the runs there)."""
-    run = -(-n // -(-n // max(most, 1)))
-    whole = n // run * run
-    return [(slice(0, whole), run), (slice(whole, n), n - whole)][: 1 + (whole < n)]
 
 
 def _wide(n: int, most: int) -> int:

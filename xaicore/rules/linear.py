@@ -95,7 +95,7 @@ class Affine:
     def _part(self, k: int, own: Array, sign: Change) -> Array:
         """The part of weight ``k`` of one sign, or both, remembered, as the operator reads it fastest."""
         op = self.step.node.op
-        return kept(own, sign, lambda w: op.laid(k, sign(op.laid(k, w))), getattr(op, "fast", False))
+        return kept(own, sign, lambda w: op.laid(k, sign(w)), getattr(op, "fast", False))
 
     def apply(self, xs: Sequence[Array | None] | None = None, weights: Change = same, bias: Change = zeros) -> Array:
         """W x + b with changed weights and bias (bias 0 unless said)."""
