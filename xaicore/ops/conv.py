@@ -16,7 +16,7 @@ import numpy as np
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, in_range, matmul, pad_spatial, taps
-from xaicore.ops import depthwise, laid, shifts, together
+from xaicore.ops import depthwise, laid, shifts, small, together
 from xaicore.ops.linear import Weighted, check_bias
 from xaicore.ops.winograd import correlate
 
@@ -217,6 +217,8 @@ def block_bytes(row: int) -> int:
 
 def convolve(x: Array, w: Array, at: Geometry, b: Array | None = None) -> Array:
     """Conv. Where the output is made piece by piece, the bias is added while the cache holds a piece."""
+    if (plan := small.planned(x, w, at)) is not None:
+        return small.convolve(x, w, plan, b)
     if at.groups > 1 and w.shape[1] > 1:
         runs = zip(np.split(x, at.groups, 1), np.split(w, at.groups), strict=True)
         return _biased(np.concatenate([convolve(some, own, at._replace(groups=1)) for some, own in runs], axis=1), b)

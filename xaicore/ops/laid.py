@@ -50,7 +50,7 @@ def laid(w: Array) -> Array:
 
 def ahead(w: Array) -> Array:
     """w as the matrix (K * C, O)."""
-    return _windows_first(laid(w)).reshape(-1, len(w)) if pays(w) else _rows(w).T
+    return _windows_first(laid(w)).reshape(-1, len(w)) if pays(w) else in_rows(w).T
 
 
 def back(w: Array) -> Array:
@@ -63,9 +63,14 @@ def scattered(w: Array) -> Array:
     return (kept(w, "scattered", lambda w: packed(_outputs_first(w))) if pays(w) else _outputs_first(w)).reshape(len(w), -1)
 
 
-def _rows(w: Array) -> Array:
+def in_rows(w: Array) -> Array:
     """``scattered``, without keeping anything."""
     return _outputs_first(w).reshape(len(w), -1)
+
+
+def short(w: Array) -> Array:
+    """``scattered`` of few weights, kept."""
+    return kept(w, "short", lambda w: packed(_outputs_first(w))).reshape(len(w), -1)
 
 
 # ----- products ---------------------------------------------------------------------------------------------------
@@ -93,7 +98,7 @@ def times(matrix: Matrix, w: Array, rows: int) -> Times:
         at_hand = prod(w.shape[2:]) == 1 or (matrix is ahead and _windows_first(w).flags.c_contiguous)
         what = "in runs", matrix.__name__
         if holds(w, what, SHARE if at_hand and rows > FEW else 1):
-            views: dict[Matrix, Matrix] = {ahead: _windows_first, back: _turned, scattered: _rows}
+            views: dict[Matrix, Matrix] = {ahead: _windows_first, back: _turned, scattered: in_rows}
             return partial(unpacked.product, kept(w, what, lambda w: unpacked.in_runs(views[matrix](w))))
     return partial(_whole, matrix(w))
 

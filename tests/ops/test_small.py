@@ -1,0 +1,65 @@
+"""Convolutions of small maps in few calls: the same bits as conv.py's own way, which is the twin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xaicore.ops import conv, small
+
+
+@st.composite
+def drawn(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, conv.Geometry]:
+    """x in several layouts of memory, w, b, and a geometry that fits them."""
+    rank = draw(st.integers(1, 3))
+    axes = [(draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 2)), (draw(st.integers(0, 2)), draw(st.integers(0, 2))))
+            for _ in range(rank)]
+    kernel, stride, dilation, pads = zip(*axes)
+    space = [(k - 1) * d + 1 + draw(st.integers(0, 4)) for k, _, d, _ in axes]
+    n, c, o = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 7))
+    rng = np.random.default_rng(draw(st.integers(0, 2**20)))
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    x, w, b = (rng.normal(size=shape).astype(dtype) for shape in ((n, c, *space), (o, c, *kernel), (o,)))
+    layout = draw(st.sampled_from(["channels first", "channels last", "every other row"]))
+    if layout == "channels last":
+        x = conv._channels_first(conv._channels_last(x))
+    if layout == "every other row":
+        x = np.repeat(x, 2, axis=2)[:, :, ::2]
+    return x, w, b, conv.Geometry(stride, dilation, pads, 1, False)
+
+
+@given(drawn(), st.booleans())
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_small_maps_have_the_bits_of_large_ones(given_: tuple[np.ndarray, np.ndarray, np.ndarray, conv.Geometry], biased: bool) -> None:
+    x, w, b, at = given_
+    before, bias = x.copy(), b if biased else None
+    plan = small.planned(x, w, at)
+    assert plan is not None
+    y = small.convolve(x, w, plan, bias)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small, "planned", lambda *_: None)
+        plain = conv.convolve(x, w, at, bias)
+    assert y.strides == plain.strides
+    assert y.dtype == plain.dtype
+    assert np.array_equal(y, plain)
+    assert (x == before).all()
+
+
+@pytest.mark.parametrize(("x", "w", "at", "why"), [
+    ((1, 2, 9, 9), (2, 1, 3, 3), {"groups": 2}, "groups"),
+    ((1, 16, 9, 9), (16, 16, 3, 3), {"fast": True}, "Winograd's sums"),
+    ((8, 2, 9, 9), (2, 2, 3, 3), {}, "many samples"),
+    ((1, 64, 9, 9), (64, 64, 1, 1), {}, "many weights"),
+    ((1, 8, 99, 99), (2, 8, 3, 3), {}, "a large map"),
+    ((1, 2, 9, 9), (2, 2, 3, 3), {"pads": ((1, -1), (0, 0))}, "less than no padding"),
+])
+def test_what_is_not_small_goes_the_other_way(x: tuple[int, ...], w: tuple[int, ...], at: dict, why: str) -> None:
+    geometry = conv.Geometry(**{"stride": (1, 1), "dilation": (1, 1), "pads": ((0, 0), (0, 0)), "groups": 1, "fast": False, **at})
+    assert small.planned(np.ones(x, np.float32), np.ones(w, np.float32), geometry) is None, why
+
+
+def test_rationals_go_the_other_way() -> None:
+    one = np.ones((1, 1, 3), object)
+    assert small.planned(one, one, conv.Geometry((1,), (1,), ((0, 0),), 1, False)) is None
