@@ -13,7 +13,8 @@ HEAD = """# Speed and memory beside the peers
 
 Written by `python -m benchmarks --write` alone. All sides run in turn in one process, one thread each, random weights and inputs; a ratio
 is the median over the rounds of ours / theirs in processor seconds (smaller is better), with the smallest and the largest in brackets.
-Both include their own forward pass. *First* is our first call.
+Both include their own forward pass. *First* is our first call. Beside onnxruntime, which builds a graph for its outputs alone, ours is
+`for_outputs(graph)`: BatchNorm is folded.
 
 The floors are what the passes that a method needs would take if nothing but their products (operations / peak of a matrix product) or
 nothing but their results (bytes written and read once / bandwidth) took time, both measured in the same run.

@@ -265,6 +265,24 @@ def test_a_dense_layer_asks_for_its_rank_and_takes_it_if_given() -> None:
     equal(graph, folded, feeds)
 
 
+@pytest.mark.parametrize("speed", ["exact", "fast"])
+def test_for_the_outputs_alone(rng, speed: str) -> None:
+    """A folded norm, a Dropout behind it, an Identity that is an output: the same numbers, by 576 sums of 128 eps."""
+    b = Builder("net")
+    h = b.add(Conv(pads=((1, 1), (1, 1))), b.input("x", (None, 64, 21, 20)), b.param("w", rng.normal(size=(64, 64, 3, 3)) / 24), name="conv")
+    h = b.add(BatchNorm(), h, *(b.param(k, rng.uniform(0.5, 2, 64)) for k in ("gamma", "beta", "mean", "var")), name="norm")
+    h = b.add(Dropout(), h)
+    graph, x = b.build(b.add(ReLU(), h), b.add(Identity(), h)), rng.normal(size=(2, 64, 21, 20))
+    alone = passes.for_outputs(graph, speed)
+    assert [type(n.op) for n in alone.nodes] == [Conv, ReLU, Identity]
+    assert alone.nodes[0].op.fast is (speed == "fast")                     # type: ignore[attr-defined]
+    for y, expected in zip(alone(x), graph(x)):
+        assert np.abs(y - expected).max() <= 1e-11 * np.abs(expected).max()
+    b = Builder("plain")
+    plain = b.build(b.add(ReLU(), b.input("x", (None, 3))))
+    assert passes.for_outputs(plain) is plain
+
+
 def test_folding_in_exact_mode_says_what_to_do() -> None:
     b = Builder()
     h = b.add(BatchNorm(), conv(b, b.input("x", (None, 2, 5))), *statistics(b, 2))

@@ -13,7 +13,7 @@ import xaicore as xc
 from xaicore import Builder
 from xaicore.errors import InputError, UnknownName
 from xaicore.graph.passes import faster
-from xaicore.ops import BatchNorm, Conv, Dense, Flatten, Identity, ReLU, conv, winograd
+from xaicore.ops import Conv, Dense, Flatten, ReLU, conv, winograd
 from xaicore.ops.kept import FAST
 
 GROWTH = {2: 8, 4: 128}
@@ -141,15 +141,3 @@ def test_bad_speed():
         xc.explain(network(4, 8), np.zeros((1, 3, 8, 8)), speed="quick")
     with pytest.raises(InputError):
         xc.explain(network(4, 8), None, speed="fast")
-
-
-def test_for_the_outputs_alone_normalisation_is_folded():
-    rng, b = np.random.default_rng(5), Builder("net")
-    h = b.add(Conv(pads=((1, 1), (1, 1))), b.input("x", (None, 64, 21, 20)), b.param("w", rng.normal(size=(64, 64, 3, 3)) / 24), name="conv")
-    h = b.add(BatchNorm(), h, *(b.param(k, rng.uniform(0.5, 2, 64)) for k in ("gamma", "beta", "mean", "var")), name="norm")
-    graph, x = b.build(b.add(ReLU(), h)), rng.normal(size=(2, 64, 21, 20))
-    assert [type(n.op) for n in faster(graph).nodes] == [Conv, BatchNorm, ReLU]
-    alone = faster(graph, inner=False)
-    assert [type(n.op) for n in alone.nodes] == [Conv, Identity, ReLU]
-    assert alone.nodes[0].op.fast
-    assert np.abs(alone(x) - graph(x)).max() <= 1e-11 * np.abs(graph(x)).max()       # 576 sums · 128 eps

@@ -70,13 +70,25 @@ def _expand_once(graph: Graph, chosen: Callable[[Node], bool], shapes: Mapping[s
     return rename(grown, {new: old for old, new in renamed.items()})
 
 
-def faster(graph: Graph, inner: bool = True) -> Graph:
-    """The same function by faster algorithms, which take sums in another order: ``speed="fast"`` of ``explain``.
+def faster(graph: Graph) -> Graph:
+    """The same function by faster algorithms, which take sums in another order: ``speed="fast"`` of ``explain``."""
+    return replace(graph, nodes=tuple(replace(n, op=replace(n.op, fast=True)) if isinstance(n.op, Conv) else n for n in graph.nodes))
 
-    Without ``inner`` for the outputs alone: BatchNorm is folded into the layer before it, too, whose value is then another.
+
+def for_outputs(graph: Graph, speed: str = "exact") -> Graph:
+    """The same function for its outputs alone, as runtimes for inference build it: BatchNorm folded into the layer before it, and no nodes
+    that pass on what they get. Values inside are others than before, or gone. ``speed`` as in ``explain``.
     """
-    quick = replace(graph, nodes=tuple(replace(n, op=replace(n.op, fast=True)) if isinstance(n.op, Conv) else n for n in graph.nodes))
-    return quick if inner else fold_batchnorm(quick)
+    graph = fold_batchnorm(faster(graph) if speed == "fast" else graph)
+    passed_on: dict[str, str] = {}
+    kept = []
+    for node in graph.nodes:
+        inputs = tuple(passed_on.get(i, i) for i in node.inputs)
+        if isinstance(node.op, (Identity, Dropout)) and node.name not in graph.outputs:
+            passed_on[node.name] = inputs[0]
+        else:
+            kept.append(replace(node, inputs=inputs))
+    return replace(graph, nodes=tuple(kept)) if passed_on else graph
 
 
 def rename(graph: Graph, names: Mapping[str, str]) -> Graph:
