@@ -23,7 +23,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 WAYS = {"LARGE": 1000}, {"LARGE": 0}, {"LARGE": 0, "LEAST": 0, "holds": lambda *_: True}
 """Weights laid out or not, or in runs: which of it would be chosen needs more numbers than there are here."""
 
-TINY = {"RUN": 1, "SMALL": 8, "DEPTH": {"d": 3}, "ROUND": 1, "available": lambda: True}
+TINY = {"RUN": 8, "LEAST_RUN": 8, "SMALL": 8, "DEPTH": {"d": 3}, "ROUND": 1, "available": lambda: True}
 """The smallest of products, and of parts of a sum."""
 
 

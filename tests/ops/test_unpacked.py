@@ -18,14 +18,19 @@ def test_the_product_is_its_sum(rows, inner, several, run, small, depth, multipl
     rng = np.random.default_rng(rows)
     x, matrix = rng.integers(-4, 5, (rows, 2 * inner)).astype(float), rng.integers(-4, 5, (2, inner, several * run)).astype(float)
     expected = np.array([[sum(row[k] * matrix.reshape(2 * inner, -1)[k, o] for k in range(2 * inner)) for o in range(several * run)] for row in x])
-    with patch.multiple(unpacked, RUN=run, SMALL=small, DEPTH={"d": depth}, ROUND=multiple):
+    with patch.multiple(unpacked, RUN=8 * run, LEAST_RUN=8, SMALL=small, DEPTH={"d": depth}, ROUND=multiple):
         runs = unpacked.in_runs(matrix)
-        assert runs.shape == (several, 2 * inner, run)
+        assert runs.shape == (several, 2 * inner, run)                        # floats of eight bytes
         assert runs.base is None                                              # so that it can be kept
         out = np.full(expected.shape, np.nan) if given_out else None
         y = unpacked.product(runs, x, out)
     assert np.array_equal(y, expected)
     assert out is None or y is out
+
+
+def test_how_wide_a_run_is() -> None:
+    sizes = [(64, "f"), (96, "f"), (32, "f"), (33, "f"), (32, "d"), (48, "d"), (8, "d")]
+    assert [unpacked._run(n, np.dtype(c)) for n, c in sizes] == [64, 32, 32, 0, 32, 16, 0]
 
 
 @given(st.integers(1, 5000), st.integers(1, 500))
@@ -78,7 +83,7 @@ def test_not_available_without_threadpoolctl(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("size", "expected"), [
-    ((49, 512, 2048), True), ((1, 4096, 4096), False), ((49, 512, 2000), False), ((30, 64, 512), False), ((31, 1024, 32), True)])
+    ((49, 512, 2048), True), ((1, 4096, 4096), False), ((49, 512, 2008), False), ((30, 64, 512), False), ((31, 1024, 32), True)])
 def test_where_they_pay(monkeypatch, size, expected) -> None:
     monkeypatch.setattr(unpacked, "available", lambda: True)
     assert unpacked.pays(*size, np.dtype("float32")) is expected

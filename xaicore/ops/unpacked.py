@@ -20,8 +20,9 @@ from xaicore.numerics import Array
 SMALL = 10**6
 """Multiplications up to which OpenBLAS multiplies without packing."""
 
-RUN = 32
-"""Columns of a small product: two registers of AVX-512 in float32."""
+RUN, LEAST_RUN = 256, 128
+"""Bytes of a row of a small product: four registers of AVX-512, or two where the columns cannot be shared out so. The larger, the less often
+x is read; beyond, float64 took 1.3 of the time."""
 
 DEPTH, ROUND = {"f": 448, "d": 384}, 16
 """By the character of a dtype how many terms OpenBLAS (0.3.31, AVX-512) sums up before it adds them to the rest, and what half of a part is
@@ -31,7 +32,12 @@ rounded up to. With other numbers, as with other kernels, results are as right a
 def pays(rows: int, inner: int, columns: int, dtype: np.dtype[Any]) -> bool:
     """Are small products the faster way for (rows, inner) times (inner, columns)? Not where the library has several threads, which share
     a large product among them."""
-    return dtype.char in DEPTH and columns % RUN == 0 and rows > 1 and rows * inner * columns > SMALL and available()
+    return dtype.char in DEPTH and bool(_run(columns, dtype)) and rows > 1 and rows * inner * columns > SMALL and available()
+
+
+def _run(columns: int, dtype: np.dtype[Any]) -> int:
+    """Columns of a small product; 0 where that many do not share out ``columns``."""
+    return next((run for run in (RUN // dtype.itemsize, LEAST_RUN // dtype.itemsize) if run and columns % run == 0), 0)
 
 
 def available() -> bool:
@@ -53,26 +59,27 @@ def _library() -> Any:
 
 
 def in_runs(matrix: Array) -> Array:
-    """A matrix (..., columns), whose other axes are summed over, as (columns / RUN, inner, RUN), each run on its own in memory."""
-    runs = matrix.reshape(*matrix.shape[:-1], -1, RUN)
-    out = np.empty((runs.shape[-2], matrix[..., 0].size, RUN), matrix.dtype)
-    for k, run in enumerate(out):
-        run.reshape(*matrix.shape[:-1], RUN)[...] = runs[..., k, :]
+    """A matrix (..., columns), whose other axes are summed over, as (runs, inner, columns of a run), each run on its own in memory."""
+    columns = matrix.shape[-1]
+    run = _run(columns, matrix.dtype)
+    out = np.empty((columns // run, matrix.size // columns, run), matrix.dtype)
+    for k, one in enumerate(out):
+        one.reshape(*matrix.shape[:-1], run)[...] = matrix[..., k * run : (k + 1) * run]
     return out
 
 
 def product(runs: Array, x: Array, out: Array | None = None) -> Array:
     """x (rows, inner) times the matrix whose ``in_runs`` is ``runs``: (rows, columns). ``out`` is contiguous. Small products are taken in
     the thread that asks for them, so that NumPy sees every overflow."""
-    several, inner, _ = runs.shape
-    y = np.empty((len(x), several * RUN), x.dtype) if out is None else out
+    several, inner, run = runs.shape
+    y = np.empty((len(x), several * run), x.dtype) if out is None else out
     depth = inner if len(x) * runs.size <= SMALL else DEPTH[x.dtype.char]
     more = np.empty_like(y) if inner > depth else y
     for terms in _parts(inner, depth):
         to = more if terms.start else y
-        for rows, each in in_pieces(len(x), SMALL // (RUN * (terms.stop - terms.start))):
+        for rows, each in in_pieces(len(x), SMALL // (run * (terms.stop - terms.start))):
             left, right = x[rows, terms].reshape(-1, 1, each, terms.stop - terms.start), runs[None, :, terms]
-            np.matmul(left, right, out=to[rows].reshape(-1, each, several, RUN).swapaxes(1, 2))
+            np.matmul(left, right, out=to[rows].reshape(-1, each, several, run).swapaxes(1, 2))
         if terms.start:
             y += more
     return y
