@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xaicore.errors import ShapeError
-from xaicore.ops import Conv, Dense, Einsum, MatMul
+from xaicore.ops import Conv, Dense, Einsum, MatMul, laid, unpacked
 from xaicore.ops.op import Op
 
 
@@ -38,6 +40,26 @@ def test_claims(op: Op, active: tuple[bool, ...], affine: bool, bilinear: bool, 
     if affine:
         assert op.weights(active) == weights
     assert op.biases(active) == biases
+
+
+@pytest.mark.parametrize("dtype", [float, "float32"])
+@pytest.mark.parametrize(("shape", "in_pieces"), [((5, 7), 4), ((2, 3, 7), 4), ((1, 7), 0), ((2, 1, 2, 7), 4)])
+def test_products_with_weights_in_the_smallest_of_pieces(shape: tuple[int, ...], in_pieces: int, dtype: object) -> None:
+    """Whole numbers, so that every sum is exact: what the library would do in one product, beside sums written out."""
+    rng = np.random.default_rng(0)
+    x, w, g = (rng.integers(-4, 5, s).astype(dtype) for s in (shape, (4, 7), (*shape[:-1], 4)))
+    there, back = (np.zeros((*shape[:-1], n)) for n in (4, 7))
+    for *at, o, i in np.ndindex(*shape[:-1], 4, 7):
+        there[*at, o] += w[o, i] * x[*at, i]
+        back[*at, i] += w[o, i] * g[*at, o]
+    asked: list[object] = []
+    tiny = {"RUN": 8, "LEAST_RUN": x.itemsize, "SMALL": 8, "DEPTH": {"d": 3, "f": 3}, "ROUND": 1, "available": lambda: True}
+    with patch.multiple(unpacked, **tiny), patch.multiple(laid, LEAST=0, holds=lambda *given: asked.append(given) or True):
+        for op, weight in ((Dense(), w), (MatMul(), np.ascontiguousarray(w.T))):
+            y = op.forward(x, weight)
+            assert np.array_equal(y, there)
+            assert np.array_equal(op.vjp(0, g, y, x, weight), back)
+    assert len(asked) == in_pieces
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 
 from xaicore.errors import ShapeError
 from xaicore.numerics import Array, filled, in_range, matmul, unbroadcast
+from xaicore.ops import laid, unpacked
 from xaicore.ops.op import Op
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Dense(Weighted):
                 f"Dense: x has shape {x.shape}, but (N, ..., {w.shape[1]}) is expected, since w has shape {w.shape}; "
                 f"flatten x, or transpose w if it is stored as (I, O)"
             )
-        y = matmul(x, w.T) if x.ndim == 2 else matmul(_rows(x), w.T).reshape(*x.shape[:-1], len(w))
+        y = _times(x, w, laid.ahead) if x.ndim == 2 else _times(_rows(x), w, laid.ahead).reshape(*x.shape[:-1], len(w))
         if len(xs) == 2:
             return y
         if xs[2].shape != w.shape[:1]:
@@ -82,10 +83,17 @@ class Dense(Weighted):
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         x, w = xs[0], xs[1]
         if i == 0:
-            return matmul(g, w) if g.ndim == 2 else matmul(_rows(g), w).reshape(x.shape)
+            return _times(g, w, laid.back) if g.ndim == 2 else _times(_rows(g), w, laid.back).reshape(x.shape)
         if i == 1:
             return np.asarray(matmul(_rows(g).T, _rows(x)))
         return unbroadcast(g, xs[2].shape)
+
+
+def _times(x: Array, w: Array, matrix: laid.Matrix) -> Array:
+    """x (rows, I) times wᵀ (``laid.ahead``), or g (rows, O) times w (``laid.back``), for w (O, I)."""
+    if len(x) * w.size > unpacked.SMALL:
+        return laid.times(matrix, w, len(x))(x, None)
+    return matmul(x, w.T if matrix is laid.ahead else w)
 
 
 def _rows(x: Array) -> Array:
@@ -127,10 +135,14 @@ class MatMul(Op):
         for one, two in zip(a.shape[-3::-1], b.shape[-3::-1]):
             if one != two and 1 not in (one, two):
                 raise ShapeError(f"MatMul: the leading axes of {a.shape} and {b.shape} do not broadcast ({one} against {two})")
+        if b.ndim == 2 and a.shape[-2] * b.size > unpacked.SMALL:
+            return _times(_rows(a), b, laid.back).reshape(*a.shape[:-1], b.shape[1])
         return np.asarray(matmul(a, b))
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         a, b = xs
+        if i == 0 and b.ndim == 2 and g.shape[-2] * b.size > unpacked.SMALL:
+            return _times(_rows(g), b, laid.ahead).reshape(a.shape)
         if i == 0:
             return unbroadcast(matmul(g, np.swapaxes(b, -1, -2)), a.shape)
         return unbroadcast(matmul(np.swapaxes(a, -1, -2), g), b.shape)

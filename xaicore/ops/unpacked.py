@@ -21,8 +21,8 @@ SMALL = 10**6
 """Multiplications up to which OpenBLAS multiplies without packing."""
 
 RUN, LEAST_RUN = 256, 128
-"""Bytes of a row of a small product: four registers of AVX-512, or two where the columns cannot be shared out so. The larger, the less often
-x is read; beyond, float64 took 1.3 of the time."""
+"""Bytes of a row of a small product: four registers of AVX-512, or two where the columns cannot be shared out so. The wider, the less often
+x is read; wider still, float64 took 1.3 of the time."""
 
 DEPTH, ROUND = {"f": 448, "d": 384}, 16
 """By the character of a dtype how many terms OpenBLAS (0.3.31, AVX-512) sums up before it adds them to the rest, and what half of a part is
