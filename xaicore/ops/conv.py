@@ -199,10 +199,6 @@ BLOCK_ROWS = 800
 """Fewer rows than this make a product slow, since the library packs the weights anew for each: 512 channels at 28 x 28 positions took
 21.5 ms in pieces of 168 rows and 18.0 ms in one piece, at 14 x 14 positions 7.4 ms as 182 and 14 rows and 6.2 ms in one piece."""
 
-PLANES = 4
-"""Input channels up to which the adjoint goes plane by plane: runs along a row are longer than runs along so few channels. The first layer
-of VGG16 took 0.4 of the time, that of ResNet18 0.3."""
-
 STACKED = 1 << 13
 """Weights from which on two calls with the same x are faster as one: windows are gathered once, and what comes back is one sum."""
 
@@ -255,6 +251,8 @@ def _products(seen: Array, matrix: Callable[[Array], Array], w: Array, b: Array 
 
 def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
     """<g, convolve(x, w)> = <adjoint_x(g, w), x> for x (N, C, *space)."""
+    if (plan := small.planned_back(g, w, space, at)) is not None:
+        return small.adjoint_x(g, w, plan)
     if at.groups > 1 and w.shape[1] > 1:
         runs = zip(np.split(g, at.groups, 1), np.split(w, at.groups), strict=True)
         return np.concatenate([adjoint_x(some, own, space, at._replace(groups=1)) for some, own in runs], axis=1)
@@ -262,7 +260,7 @@ def adjoint_x(g: Array, w: Array, space: Sequence[int], at: Geometry) -> Array:
     if at.groups == 1 and w.shape[1] > 1 and together.pays(g, w):
         back = together.adjoint_x(g, w, space, at.stride, at.dilation, at.pads)
         return back if together.innermost(g) else _channels_first(_channels_last(back))
-    if w.shape[1] <= PLANES and at.groups == 1:
+    if w.shape[1] <= shifts.PLANES and at.groups == 1:
         return _adjoint_planes(g, w, space, at)
     if at.groups == 1 and set(at.stride) == {1} and len(w) <= 3 * w.shape[1]:
         # Then the adjoint is the convolution with the kernel turned around. Per position it copies O * K numbers where the

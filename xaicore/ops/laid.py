@@ -73,6 +73,14 @@ def short(w: Array) -> Array:
     return kept(w, "short", lambda w: packed(_outputs_first(w))).reshape(len(w), -1)
 
 
+def short_back(w: Array) -> Array:
+    """``short`` of the weights (C, O, *K) with which the adjoint is a convolution: those of w with their windows turned around."""
+    if prod(w.shape[2:]) == 1:
+        return w.reshape(w.shape[:2]).T
+    turned = tuple(range(2, w.ndim))
+    return kept(w, "short back", lambda w: packed(_outputs_first(np.flip(w.swapaxes(0, 1), turned)))).reshape(w.shape[1], -1)
+
+
 # ----- products ---------------------------------------------------------------------------------------------------
 
 FEW = 64

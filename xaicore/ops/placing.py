@@ -57,6 +57,10 @@ def overhang(axes: Axes, x: Array) -> list[tuple[int, int]]:
     return [(-int(at.min()), int(at.max()) + 1 - n) for at, n in zip(axes, x.shape[2:])]
 
 
+Stage: TypeAlias = tuple[tuple[Any, ...], bool]
+"""For one axis what all windows see of x at each place in them, and whether they see every entry."""
+
+
 class Placed(NamedTuple):
     """The windows of a maximum over an input of one shape.
 
@@ -64,6 +68,7 @@ class Placed(NamedTuple):
     edges    by how many entries the windows reach beyond x at both ends of each axis
     seen     for each place in the window: the slices of the padded input that all windows see there, and which see x itself (None: all)
     apart    is no entry in two windows?
+    stages   for ``handed_on``, the last axis first; None where it does not serve: windows overlap, or reach beyond x
     """
 
     looks: Axes
@@ -71,6 +76,7 @@ class Placed(NamedTuple):
     edges: tuple[tuple[int, int], ...]
     seen: tuple[tuple[Any, Array | None], ...]
     apart: bool
+    stages: tuple[Stage, ...] | None
 
 
 @lru_cache(maxsize=256)
@@ -90,7 +96,10 @@ def placed(op: Any, shape: tuple[int, ...]) -> Placed:
         own = [(at[:, j] >= 0) & (at[:, j] < n) for at, j, n in zip(axes, k, shape[2:])]
         seen.append((slices, reduce(np.logical_and.outer, own) if beyond else None))
     apart = all(s >= (k - 1) * d + 1 for s, k, d in zip(stride, op.kernel, dilation))
-    return Placed(looks, by_place(looks), edges, tuple(seen), apart)
+    places = by_place(looks)
+    stages = tuple((tuple((slice(None),) * axis + (place,) for place in along), looks[axis - 2].size == shape[axis])
+                   for axis, along in by_axis(places))
+    return Placed(looks, places, edges, tuple(seen), apart, stages if apart and not beyond else None)
 
 
 def _inside(at: Array, n: int) -> Array:
@@ -112,29 +121,28 @@ HANDED_ON = 2**18
 14 x 14; with 64 maps of 224 x 224, which no cache holds, it was 1.1."""
 
 
-def handed_on(g: Array, x: Array, axes: Sequence[tuple[Place, ...]]) -> Array:
+def handed_on(g: Array, x: Array, stages: Sequence[Stage]) -> Array:
     """``MaxPool.vjp`` where no entry of x is in two windows: handed on axis by axis, to the first place that holds the largest of the rest.
 
     At each place what is left of g goes to it where it is at least what comes later, and what it took is no longer left: no sum is taken.
     """
-    stages: list[tuple[Array, list[Any], list[Array], list[Array]]] = []
-    for axis, places in by_axis(axes):                                 # the last axis first, so that in a tie the outer axes decide first
-        if stages:
-            _, _, parts, later = stages[-1]
-            x = np.maximum(parts[0], later[0]) if later else parts[0]   # the largest along the axes behind
-        seen = [(slice(None),) * axis + (place,) for place in places]
-        parts, later = [x[at] for at in seen], []
-        for part in parts[:0:-1]:                                       # the largest of what comes after each place
-            later.insert(0, np.maximum(part, later[0]) if later else part)
-        stages.append((x, seen, parts, later))
-    for x, seen, parts, later in reversed(stages):
-        whole = len(parts) * parts[0].size == x.size                    # else no window sees the entries at the end
+    found = []
+    for places, _ in stages:                                           # the last axis first, so that in a tie the outer axes decide first
+        parts = [x[at] for at in places]
+        later = [parts[-1]]                                             # the largest of what comes after each place, the last place first
+        for part in parts[-2:0:-1]:
+            later.append(np.maximum(part, later[-1]))
+        found.append((x, parts, later))
+        if len(found) < len(stages):
+            x = np.maximum(parts[0], later[-1]) if len(parts) > 1 else parts[0]     # the largest along this axis
+    for (x, parts, later), (places, whole) in zip(reversed(found), reversed(stages)):
         out = np.empty_like(x) if whole else np.zeros_like(x)
-        for k, (at, part, beyond) in enumerate(zip(seen, parts, later), 1):
-            takes = part >= beyond
-            np.multiply(g, numbers(takes, g) if g.size >= LONG else takes, out=out[at])
-            g = np.subtract(g, out[at], out=out[seen[k]] if k == len(later) else None)
-        if not later:
-            out[seen[0]] = g
+        last = len(places) - 1
+        for k in range(last):
+            takes = parts[k] >= later[-1 - k]
+            took = np.multiply(g, numbers(takes, g) if g.size >= LONG else takes, out=out[places[k]])
+            g = np.subtract(g, took, out=out[places[last]] if k + 1 == last else None)
+        if not last:
+            out[places[0]] = g
         g = out
     return g

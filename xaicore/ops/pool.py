@@ -162,9 +162,9 @@ class MaxPool(_Max, Window):
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
-        x, (_, axes, edges, places, apart) = xs[0], placed(self, xs[0].shape)
-        if apart and x.size <= HANDED_ON and not is_exact(g) and all(a <= 0 and b <= 0 for a, b in edges):
-            return handed_on(g, x, axes)
+        x, (_, _, edges, places, apart, stages) = xs[0], placed(self, xs[0].shape)
+        if stages is not None and x.size <= HANDED_ON and not is_exact(g):
+            return handed_on(g, x, stages)
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
         floats = x.dtype.kind == "f"
         padded = pad_spatial(x, edges, np.nan if floats else 0)  # padding never wins: a NaN equals nothing

@@ -18,6 +18,10 @@ FEW = 2**16
 """Entries up to which ``added_up`` lays what comes from the windows side by side: 5 x 5 windows on 28 x 28 positions took a fifth of the
 time of 25 additions; from some 100,000 entries on these are as fast."""
 
+PLANES = 4
+"""Input channels up to which the adjoint goes plane by plane: runs along a row are longer than runs along so few channels. The first layer
+of VGG16 took 0.4 of the time, that of ResNet18 0.3."""
+
 
 def windows(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:
     """Of channels-last x (N, *S, C) a read-only view (N, *S', *K, C): entry [n, o, k] is x[n, o * stride + k * dilation]."""
@@ -53,13 +57,13 @@ def added_up(columns: Array, space: tuple[int, ...], stride: Sequence[int], dila
     """
     kernel = columns.shape[1 : 1 + len(space)]
     apart = np.zeros((len(columns), prod(kernel), prod(space)), columns.dtype)
-    steps = _laid(apart.itemsize, kernel, space, tuple(stride), tuple(dilation))
+    steps = laid(apart.itemsize, kernel, space, tuple(stride), tuple(dilation))
     np.ndarray(columns.shape, apart.dtype, apart, 0, steps)[...] = columns
     return np.add.reduce(apart, axis=1).reshape(len(columns), *space)   # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=256)
-def _laid(
+def laid(
     itemsize: int, kernel: tuple[int, ...], space: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...],
 ) -> tuple[int, ...]:
     """Strides of a view (L, *K, *S') of (L, prod(K), prod(space)): [l, k, o] is o stride + k dilation in the k-th array of ``space``."""
