@@ -32,7 +32,7 @@ rounded up to. With other numbers, as with other kernels, results are as right a
 def pays(rows: int, inner: int, columns: int, dtype: np.dtype[Any]) -> bool:
     """Are small products the faster way for (rows, inner) times (inner, columns)? Not where the library has several threads, which share
     a large product among them."""
-    return dtype.char in DEPTH and bool(_run(columns, dtype)) and rows > 1 and rows * inner * columns > SMALL and available()
+    return rows > 1 and rows * inner * columns > SMALL and dtype.char in DEPTH and bool(_run(columns, dtype)) and available()
 
 
 def _run(columns: int, dtype: np.dtype[Any]) -> int:
