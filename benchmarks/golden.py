@@ -54,8 +54,6 @@ REORDERED = {
     "eight samples or more go through convolutions of few channels with the batch innermost in memory": (
         "* blur_ig *", "* conductance *", "* internal_influence *", "* smoothgrad*", "* vargrad *", "* gradient_shap *",
         "* expected_gradients *", "* global_saliency *", "* deeplift.reveal_cancel *"),
-    "of 8192 weights or more, the positive and the negative parts of α-β go back in one sum": (
-        "convolutions lrp.alpha_beta *", "convolutions lrp.epsilon_alpha2_beta1 *", "few positions lrp.epsilon_alpha2_beta1 *"),
     "the way back to an image goes plane by plane, and pools keep the order in memory in which the ledger adds up": ("convolutions *",),
 }
 """What a faster path does -> the answers that it touches: the same terms, added in another order than before."""

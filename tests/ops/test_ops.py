@@ -15,7 +15,7 @@ import pytest
 
 from tests.cases import CASES
 from tests.cases.case import BATCH, Case, cast
-from xaicore.ops import OPS, TopK, conv
+from xaicore.ops import OPS, TopK
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
 
@@ -248,19 +248,6 @@ def test_bilinear_means_linear_in_each(case: Case) -> None:
             both = case.op.forward(*replaced(base, i, p[i] + q[i]))
             apart = case.op.forward(*base) + case.op.forward(*replaced(base, i, q[i]))
             close(both, apart, PRECISION[np.float64], f"active {mask}, input {i}")
-
-
-@cases
-def test_weights_of_two_calls_stack(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conv, "STACKED", 0)
-    (x, *first), (_, *second) = draws(case), draws(case, 14)
-    if not first or not case.op.stacks(first[0]):
-        return
-    stacked = [np.concatenate(pair) for pair in zip(first, second)]
-    y = np.concatenate([case.op.forward(x, *first), case.op.forward(x, *second)], axis=1)
-    close(case.op.forward(x, *stacked), y, PRECISION[np.float64], "forward")
-    apart = sum(case.op.vjp(0, part, part, x, *own) for part, own in zip(np.split(y, 2, axis=1), (first, second)))
-    close(case.op.vjp(0, y, y, x, *stacked), apart, PRECISION[np.float64], "vjp")
 
 
 @cases

@@ -9,7 +9,7 @@ import pytest
 
 from xaicore import Builder
 from xaicore.errors import Inapplicable
-from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize, conv
+from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize
 from xaicore.rules.linear import Affine, negative, passed, positive, ratio, same, square, zeros
 from xaicore.rules.lrp import alpha_beta, epsilon, flat, gamma, w_square, z_box, z_plus
 from xaicore.trace import forward
@@ -49,30 +49,6 @@ def test_a_layer_without_a_constant_has_none():
     for a in (taken(AvgPool((2,)), [[[1.0, 3.0]]]), taken(Dense(), [[2.0, 3.0]], [[1.0, 1.0]])):
         assert not a.has_bias
         assert not a._offset()
-
-
-@pytest.mark.parametrize("variant", ["contributions", "weights-only"])
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("op", [Conv((2, 1), (), ((1, 0), (1, 1))), Conv(dilation=(1, 2)), Conv(groups=2)], ids=str)
-def test_both_parts_at_once(monkeypatch, op, signed, variant):
-    """α-β of large weights takes one call for the two parts; that of small ones, and of grouped convolutions, one call for each."""
-    rng = np.random.default_rng(4)
-    x, w, b = rng.normal(size=(2, 4, 7, 6)), rng.normal(size=(6, 4 // op.groups, 3, 2)), rng.normal(size=6)
-    step = taken(op, x if signed else abs(x), w, b).step
-    step = step._replace(xs=tuple(map(np.asarray, step.xs)))
-    r, calls, forward = rng.normal(size=step.y.shape), [], Conv.forward
-    monkeypatch.setattr(Conv, "forward", lambda self, *xs: calls.append(xs) or forward(self, *xs))
-    apart = alpha_beta(3, 0, variant=variant)(step, r)[0]
-    many = len(calls)
-    monkeypatch.setattr(conv, "STACKED", 0)
-    for layer_eps in (0, 0.5):
-        once, again = alpha_beta(3, layer_eps, variant=variant)(step, r)[0], apart
-        if layer_eps:
-            monkeypatch.setattr(conv, "STACKED", 1 << 20)
-            again = alpha_beta(3, layer_eps, variant=variant)(step, r)[0]
-        else:
-            assert (len(calls) - many) * (2 if op.groups == 1 else 1) == many
-        assert np.abs(once - again).max() <= 1e-12 * np.abs(again).max()     # sums of 72 products, in another order
 
 
 def test_the_second_term_is_for_negative_inputs():

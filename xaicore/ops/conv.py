@@ -63,10 +63,6 @@ class Conv(Weighted):
         at = _fitting(self, xs[0].shape, xs[1].shape)
         return adjoint_x(g, xs[1], xs[0].shape[2:], at) if i == 0 else adjoint_w(g, xs[0], xs[1].shape[2:], at)
 
-    def stacks(self, w: Array) -> bool:
-        alike = self.fast and w.shape[2:] == (3, 3)                       # Winograd's sums, which gather nothing
-        return self.groups == 1 and w.size >= STACKED and w.dtype.kind == "f" and not alike
-
     def laid(self, i: int, x: Array) -> Array:
         return laid.laid(x) if i == 1 and self.groups == 1 and not self.fast else x
 
@@ -198,9 +194,6 @@ BLOCK_BYTES = 1 << 21
 BLOCK_ROWS = 800
 """Fewer rows than this make a product slow, since the library packs the weights anew for each: 512 channels at 28 x 28 positions took
 21.5 ms in pieces of 168 rows and 18.0 ms in one piece, at 14 x 14 positions 7.4 ms as 182 and 14 rows and 6.2 ms in one piece."""
-
-STACKED = 1 << 13
-"""Weights from which on two calls with the same x are faster as one: windows are gathered once, and what comes back is one sum."""
 
 LARGEST_BLOCK = 1 << 24
 """Bytes of a piece at most, where a single row is not larger: rows of very many channels."""

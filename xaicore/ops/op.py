@@ -82,13 +82,6 @@ class Op:
         """Claim: the constant inputs that are only added: with zeros there (and 0 at the active inputs), y is 0."""
         return ()
 
-    def stacks(self, w: Array) -> bool:
-        """Claim: with the weights of two calls along axis 0, and their biases, one call gives both outputs, side by side along axis 1.
-
-        False also where two calls take no longer with weights such as ``w``.
-        """
-        return False
-
     def blocks(self, i: int) -> bool:
         """Claim: no signal passes to input ``i`` by the operator's meaning (an index, a condition, Detach)."""
         return False

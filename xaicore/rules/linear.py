@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable
-from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, scalar, stabilize
+from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, stabilize
 from xaicore.ops.kept import kept
 from xaicore.trace import Step
 
@@ -40,20 +40,6 @@ def ones(x: Array) -> Array:
 def square(x: Array) -> Array:
     """x², entry by entry."""
     return x * x
-
-
-def both(x: Array) -> Array:
-    """The positive part and below it, along axis 0, the negative one."""
-    return np.concatenate([positive(x), negative(x)])
-
-
-def turned(x: Array) -> Array:
-    """The negative part and below it, along axis 0, the positive one."""
-    return np.concatenate([negative(x), positive(x)])
-
-
-PARTS = (positive, negative, both, turned)
-"""What is kept of weights."""
 
 
 class Affine:
@@ -86,14 +72,14 @@ class Affine:
             elif kernels is not None and k in kernels:
                 if (k, weights) not in self._weights:
                     own = in_arithmetic_of(step.y, x)
-                    self._weights[k, weights] = self._part(k, own, weights) if weights in PARTS else weights(own)
+                    self._weights[k, weights] = self._part(k, own, weights) if weights in (positive, negative) else weights(own)
                 out.append(self._weights[k, weights])
             else:
                 out.append(bias(in_arithmetic_of(step.y, x)) if k in self.additive else x)
         return tuple(out)
 
     def _part(self, k: int, own: Array, sign: Change) -> Array:
-        """The part of weight ``k`` of one sign, or both, remembered, as the operator reads it fastest."""
+        """The part of weight ``k`` of one sign, remembered, as the operator reads it fastest."""
         op = self.step.node.op
         return kept(own, sign, lambda w: op.laid(k, sign(w)), getattr(op, "fast", False))
 
@@ -134,19 +120,13 @@ class Affine:
         (xs, weights), *others = terms
         z = self.apply(xs, weights, bias)
         for xs, weights in others:
-            z = z + self.apply(xs, weights, zeros if bias is not both else lambda b: zeros(both(b)))
+            z = z + self.apply(xs, weights, zeros)
         return z
 
     def shares(self, terms: Sequence[Term], s: Array) -> tuple[Array | None, ...]:
         """Σ_terms x f(w)ᵀ s for each active input: what it contributed to z, in proportion."""
         first, *others = (times(xs, self.back(s, weights)) for xs, weights in terms)
         return plus(first, *others)
-
-    @property
-    def stacks(self) -> bool:
-        """Do ``both`` parts of the weights give both outputs in one call, and in less time than two?"""
-        step = self.step
-        return self.kernels == (1,) and step.node.op.stacks(step.xs[1]) and step.y.dtype == step.xs[1].dtype
 
     @property
     def has_bias(self) -> bool:
@@ -187,14 +167,6 @@ def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None,
     return tuple([None if p is None else np.asarray(p * factor) for p in parts])
 
 
-def beside(x: Array, factors: Sequence[Number], like: Array) -> Array:
-    """x times each factor, along axis 1, in the shape and the memory order of ``like``."""
-    out = np.empty_like(like)
-    for factor, part in zip(factors, np.split(out, len(factors), axis=1)):
-        np.multiply(x, scalar(factor, x), out=part)
-    return out
-
-
 # ----- division by z ----------------------------------------------------------------------------------------------
 
 
@@ -222,6 +194,6 @@ def passed(
 
 
 __all__ = [
-    "Affine", "Change", "Number", "Term", "beside", "both", "negative", "ones", "passed", "plus", "positive", "ratio", "same", "scaled",
-    "square", "times", "turned", "zeros",
+    "Affine", "Change", "Number", "Term", "negative", "ones", "passed", "plus", "positive", "ratio", "same", "scaled",
+    "square", "times", "zeros",
 ]

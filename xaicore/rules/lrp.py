@@ -36,7 +36,7 @@ from xaicore.ops import (
 )
 from xaicore.rules.attention import bilinear_rows
 from xaicore.rules.gates import gate_rows
-from xaicore.rules.linear import Affine, Number, Term, beside, both, ones, passed, plus, ratio, same, scaled, square, times, turned, zeros
+from xaicore.rules.linear import Affine, Number, Term, ones, passed, plus, ratio, same, scaled, square, times, zeros
 from xaicore.rules.ruleset import Parts, Row, Rule, RuleSet
 from xaicore.rules.select import affine, elementwise, op, routes, weighted
 from xaicore.trace import Step
@@ -179,15 +179,8 @@ def alpha_beta(alpha: Number = 2, eps: Number = 0, bias: Bias = "absorb", varian
         z = a.sum(terms, zeros if bias == "ignore" else same if bias == "whole" else sign)
         return shared(a, terms, r, z, eps, bias)
 
-    def in_one_call(a: Affine, r: Array) -> Parts:                      # the same: two parts side by side, which get α R and -β R
-        terms = a.terms(both, turned) if variant == "contributions" else ((a.actives(same), both),)
-        z = a.sum(terms, both)
-        return shared(a, terms, beside(r, (alpha, _minus_beta(alpha)), z), z, eps, bias)
-
     def apply(step: Step, r: Array) -> Parts:
         a = Affine(step)
-        if alpha != 1 and bias == "absorb" and a.stacks:
-            return in_one_call(a, r)
         parts = one_sign(a, r, positive)
         return parts if alpha == 1 else plus(
             scaled(scalar(alpha, r), parts), scaled(scalar(_minus_beta(alpha), r), one_sign(a, r, negative)))
