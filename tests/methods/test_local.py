@@ -189,6 +189,25 @@ def test_random_networks(made, batch, size, wide):
     assert np.abs(found - plain).max() <= depth * np.finfo(graph.dtype).eps * max(scale, 1)
 
 
+@given(made=networks(), handling=st.sampled_from([1.0, 100.0, 1e4, 1e6]))
+@settings(max_examples=40)
+def test_too_small_is_what_boxes_would_find_themselves(made, handling):
+    """The short answer is the long one: where it says so, every point takes more work in boxes; where all boxes are empty, it says so."""
+    graph, rng = made
+    x = numbers(rng, (1, *graph.inputs["x"].shape[1:]))
+    task = make_task(graph, x, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "HANDLING", handling)
+        view = View.of(task.graph, task.wrt, task.value, task.trace)
+        nothing = {"x": local.Boxes(np.zeros((1, x.ndim - 1), int), np.zeros((1, x.ndim - 1), int))}
+        sure = local._too_small(task.graph, task.wrt, task.trace)
+        reach = view.reach(nothing)
+        whole, least, _ = view.work({k: local.Boxes(v.start, v.start) for k, v in reach.items()})
+        outside = sum(local._each(n, task.trace) * np.prod(task.trace[n.name].shape[1:])
+                      for n in graph.nodes if n.name in view.moving and n.name not in view.sees)
+        assert sure == (whole < least - outside)
+
+
 @given(made=networks(exact=True))
 @settings(max_examples=10)
 def test_equal_in_exact_mode(made):

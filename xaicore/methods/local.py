@@ -46,6 +46,10 @@ HANDLING, ELEMENT = 2**19, 8
 """In multiplications of a matrix product: what it takes to put one box together, and to compute an entry that is no sum of products."""
 
 
+BOXED = (Conv, MaxPool, AvgPool)
+"""What boxes are put together for."""
+
+
 def scores_near(task: Task, known: Feeds, rows: Array, make: Make) -> Array:
     """f at M points, shape (M,), that are the samples ``rows`` of ``known`` but for a part, whatever part that is.
 
@@ -53,6 +57,8 @@ def scores_near(task: Task, known: Feeds, rows: Array, make: Make) -> Array:
     of ``batch_size`` whole ones: points of similar reach, since all of a batch compute boxes of one size.
     """
     assert task.trace is not None
+    if _too_small(task.graph, task.wrt, task.trace):
+        return scores(task, rows, lambda part: make(np.arange(len(rows))[part]))
     view = View.of(task.graph, task.wrt, task.value, task.trace)
     if view.gains:
         reach = view.reach(_differing(task, known, rows, make))
@@ -73,6 +79,22 @@ def scores_near(task: Task, known: Feeds, rows: Array, make: Make) -> Array:
     for (these, _), f in in_order(task.workers, evaluated, points):
         found[these] = f
     return found
+
+
+def _too_small(graph: Graph, wrt: Sequence[str], known: Trace) -> bool:
+    """Is a whole evaluation less work than putting boxes together?"""
+    moving, work = set(wrt), 0.0
+    for node in graph.nodes:
+        if not moving.isdisjoint(node.inputs):
+            moving.add(node.name)
+            work += _each(node, known) * prod(known[node.name].shape[1:]) - HANDLING * isinstance(node.op, BOXED)
+    return work < 0
+
+
+def _each(node: Node, known: Trace) -> float:
+    """Multiplications for an entry of a node's output."""
+    w = known[node.inputs[1]] if isinstance(node.op, (Conv, Dense)) else None
+    return ELEMENT if w is None else max(ELEMENT, w.size / len(w))
 
 
 # ----- patches ----------------------------------------------------------------------------------------------------
@@ -180,10 +202,9 @@ class View:
         whole = local = all_entries = in_boxes = 0.0
         for node in self.graph.nodes:
             if node.name in self.moving:
-                w = self.known[node.inputs[1]] if isinstance(node.op, (Conv, Dense)) else None
-                each, entries = ELEMENT if w is None else max(ELEMENT, w.size / len(w)), prod(self.known[node.name].shape[1:])
+                each, entries = _each(node, self.known), prod(self.known[node.name].shape[1:])
                 part = float(reach[node.name].size.prod(axis=1).mean()) if node.name in self.sees else entries
-                whole, local = whole + each * entries, local + each * part + HANDLING * isinstance(node.op, (Conv, MaxPool, AvgPool))
+                whole, local = whole + each * entries, local + each * part + HANDLING * isinstance(node.op, BOXED)
                 all_entries, in_boxes = all_entries + entries, in_boxes + part
         return whole, local, all_entries / in_boxes
 

@@ -88,7 +88,7 @@ def occlusion(
     judge, filling = SCORES[settled["score"]], _filling(task, settled["fill"])
     sizes, strides = _by_input(task, "window", settled["window"]), _by_input(task, "stride", settled["stride"])
     grids = {k: _Grid.of(task, k, sizes[k], strides[k], channels == "separate") for k in task.wrt}
-    places = [(k, at) for k, grid in grids.items() for at in grid.windows(settled["border"])]
+    places = [(k, at, count) for k, grid in grids.items() for at, count in grid.windows(settled["border"])]
     rows, which = np.repeat(np.arange(task.size), len(places)), np.tile(np.arange(len(places)), task.size)
 
     inside, outside = (filling, task.feeds) if settled["mode"] == "drop" else (task.feeds, filling)
@@ -96,7 +96,7 @@ def occlusion(
     def occluded(part: Array) -> dict[str, Array]:
         made = {k: task.feeds[k][rows[part]] for k in task.wrt}
         for r, (n, w) in enumerate(zip(rows[part], which[part])):
-            name, at = places[w]
+            name, at, _ = places[w]
             made[name][r] = outside[name][n]
             made[name][(r, *at)] = inside[name][(n, *at)]
         return made
@@ -104,11 +104,11 @@ def occlusion(
     found = judge(task.result[:, None], scores_near(task, outside, rows, occluded).reshape(task.size, -1))
     sums = {k: filled(task.feeds[k].shape, 0, task.weights) for k in task.wrt}
     counts, entries = ({k: filled(task.feeds[k].shape[1:], 0, task.weights) for k in task.wrt} for _ in range(2))
-    for w, (name, at) in enumerate(places):
+    for w, (name, at, count) in enumerate(places):
         everywhere: Any = (slice(None), *at)
         sums[name][everywhere] += found[:, w].reshape(-1, *(1,) * len(at))
         counts[name][at] += scalar(1, counts[name])
-        entries[name][at] += scalar(prod(one.size for one in at), entries[name])
+        entries[name][at] += scalar(count, entries[name])
     shares = {"mean": counts, "mean_per_cell": entries}.get(settled["overlap"])
     parts = sums if shares is None else {k: divide(s, shares[k][None]) for k, s in sums.items()}
     shown = {**settled, "window": {k: g.sizes for k, g in grids.items()}, "stride": {k: g.strides for k, g in grids.items()}}
@@ -145,14 +145,15 @@ class _Grid:
             strides[channel] = sizes[channel]
         return cls(lengths, tuple(sizes), tuple(strides))
 
-    def windows(self, border: str) -> Iterator[tuple[Array, ...]]:
-        """The index of every window, row-major, as np.ix_ makes it."""
+    def windows(self, border: str) -> Iterator[tuple[Any, int]]:
+        """The index of every window, row-major, and how many entries it has."""
         axes = [list(_positions(*one, border)) for one in zip(self.lengths, self.sizes, self.strides)]
-        return (np.ix_(*at) for at in product(*axes))
+        for at in product(*axes):
+            yield np.ix_(*at) if border == "wrap" else tuple(slice(one.start, one.stop) for one in at), prod(map(len, at))
 
 
-def _positions(length: int, size: int, stride: int, border: str) -> Iterator[Array]:
-    """What each window along one axis covers."""
+def _positions(length: int, size: int, stride: int, border: str) -> Iterator[Any]:
+    """What each window along one axis covers: a range, or an array where windows go on at the start."""
     if border == "wrap":
         for start in range(0, length, stride):
             yield (start + np.arange(size)) % length
@@ -160,7 +161,7 @@ def _positions(length: int, size: int, stride: int, border: str) -> Iterator[Arr
     room = length - size
     count = (room // stride if border == "valid" else -(-room // stride)) + 1
     for start in range(0, min(count * stride, length), stride):
-        yield np.arange(start, min(start + size, length))
+        yield range(start, min(start + size, length))
 
 
 def _channel(task: Task, name: str) -> int | None:
