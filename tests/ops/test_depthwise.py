@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,3 +54,8 @@ def test_it_is_the_sum_over_taps_and_its_adjoint(given_: tuple[np.ndarray, np.nd
     plain = conv.pad_spatial(scatter(flow, padded, at.stride, at.dilation), [(-a, -b) for a, b in at.pads])
     assert back.dtype == g.dtype
     assert (back == plain).all()
+
+
+def test_a_window_of_no_entries_gives_0_and_not_what_the_memory_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
+    assert (conv.Conv(groups=2).forward(np.ones((1, 2, 3, 3)), np.ones((2, 1, 0, 3))) == 0).all()

@@ -24,7 +24,7 @@ def convolve(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int],
     """Channels-last x (N, *S, C), w (C, 1, *K) -> (N, *S', C)."""
     padded, kernel = pad_spatial(x, (*pads, (0, 0))), w.shape[2:]
     count = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in zip(padded.shape[1:-1], kernel, stride, dilation, strict=True)]
-    y = np.empty((len(x), *count, x.shape[-1]), x.dtype)
+    y = (np.empty if w.size else np.zeros)((len(x), *count, x.shape[-1]), x.dtype)     # of windows that see nothing, 0
     *outer, step = stride
     columns = [np.ascontiguousarray(padded[..., p::step, :]) for p in range(step)]  # what lies ``stride`` apart in a row, side by side
     for n in range(len(x)):
