@@ -53,7 +53,9 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     NumPy reads the floating-point flags of its own thread alone, so that np.matmul with two threads gives infinity without a word.
     """
     y: Array = np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
-    return y if a.size * b.shape[-1] < THREADED else in_range(y)
+    if a.size * b.shape[-1] < THREADED or (y.size <= SMALL and y.dtype.kind == "f" and isfinite(np.vdot(y, y))):
+        return y
+    return in_range(y)
 
 
 SMALL = 2**15
@@ -110,6 +112,8 @@ def positive(x: Array) -> Array:
 
 def negative(x: Array) -> Array:
     """min(x, 0), the part written x-."""
+    if x.size < LONG and x.dtype.char in ZEROS:
+        return np.asarray(np.minimum(x, ZEROS[x.dtype.char]))
     return between(x, high=0)
 
 
@@ -181,11 +185,9 @@ def _part(a: Any, mask: Array) -> Array:
 
 def divide(r: Array, z: Array) -> Array:
     """r / z where z is not zero, and 0 where it is."""
-    if z.size < LONG and np.count_nonzero(z) == z.size:
+    if np.count_nonzero(z) == z.size if z.size < LONG else z.all():    # whichever is faster
         return np.asarray(r / z)
     zero = z == 0
-    if not zero.any():
-        return np.asarray(r / z)
     if is_exact(z):
         return np.asarray(np.where(zero, scalar(0, z), r / np.where(zero, scalar(1, z), z)))
     return either(~zero, r / (z + numbers(zero, z)), 0)

@@ -404,16 +404,14 @@ def _checked(parts: Any, step: Step, dtype: str) -> Sequence[Signal | None]:
     """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
     if not isinstance(parts, tuple) or len(parts) != len(step.xs):
         raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
-    found: list[Signal | None] = []
-    wanted = DTYPES[dtype]
+    wanted = None if dtype == "exact" else DTYPES[dtype]                # of rationals every entry is looked at
     for part, on, x in zip(parts, step.active, step.xs):
-        if part is None or not on:
-            found.append(None)
-        elif type(part) is np.ndarray and part.dtype is wanted and part.shape == x.shape and dtype != "exact":
-            found.append(part)                                          # as nearly all are
-        else:
-            found.append(_in_dtype(part, x.shape, dtype, step.node.name))
-    return found
+        if on == (part is None) or (on and not (type(part) is np.ndarray and part.dtype is wanted and part.shape == x.shape)):
+            break
+    else:
+        return parts                                                    # as it is nearly always
+    return [None if part is None or not on else _in_dtype(part, x.shape, dtype, step.node.name)
+            for part, on, x in zip(parts, step.active, step.xs)]
 
 
 def _in_dtype(part: Signal, shape: tuple[int, ...], dtype: str, name: str) -> Signal:

@@ -160,11 +160,14 @@ def evaluate(
 def evaluate_all(graph: Graph, feeds: Mapping[str, Array], override: Mapping[str, Array] | None = None) -> dict[str, Array]:
     """Runs every node and returns every value, of the inputs and the parameters too; ``override`` as for ``evaluate``."""
     values: dict[str, Array] = {**graph.params, **feeds}
-    value, dtype = values.__getitem__, graph.dtype
+    dtype = graph.dtype
     with raising():
         for node in graph.nodes:
-            known = None if override is None else override.get(node.name)
-            values[node.name] = run_within(node, tuple(map(value, node.inputs)), dtype) if known is None else known
+            name = node.name
+            if override and name in override:
+                values[name] = override[name]
+            else:
+                values[name] = run_within(node, [values[i] for i in node.inputs], dtype)
     return values
 
 
@@ -196,22 +199,30 @@ def run_within(node: Node, xs: Sequence[Array], dtype: str) -> Array:
             f"use graph.astype('float64'), or cut the graph before it"
         )
     try:
-        y = np.asarray(node.op.forward(*xs))
-    except FloatingPointError as error:
-        wider = ", or use graph.astype('float64')" if dtype == "float32" else ""
-        raise InputError(f"node {node.name!r}{_from(node)}: {node.op} leaves the range of {dtype} ({error}); its output would not be a "
-                         f"number. Check the scale of the input{wider}") from error
-    except XaicoreError as error:
-        raise type(error)(f"node {node.name!r}{_from(node)}: {error}") from error
-    except (ValueError, IndexError, TypeError, ZeroDivisionError, RuntimeWarning) as error:      # the last: the mean of nothing
-        shapes = ", ".join(str(x.shape) for x in xs)
-        raise ShapeError(f"node {node.name!r}{_from(node)}: {node.op} cannot take inputs of shape {shapes}: {error}") from error
+        y = node.op.forward(*xs)
+    except (FloatingPointError, XaicoreError, ValueError, IndexError, TypeError, ZeroDivisionError, RuntimeWarning) as error:
+        raise _named(error, node, xs, dtype) from error
+    if type(y) is np.ndarray and y.dtype is DTYPES[dtype] and dtype != "exact":
+        return y                                                        # as nearly all are
+    y = np.asarray(y)
     if y.dtype.kind in "fO":
         if dtype == "exact":
             return rationals(y, f"node {node.name!r} ({node.op})")
         if y.dtype != DTYPES[dtype]:
             raise ExactnessError(f"node {node.name!r}: {node.op} gave {y.dtype} in a {dtype} graph; an operator keeps the dtype")
     return y
+
+
+def _named(error: Exception, node: Node, xs: Sequence[Array], dtype: str) -> Exception:
+    """An operator's error with the name of its node."""
+    if isinstance(error, FloatingPointError):
+        wider = ", or use graph.astype('float64')" if dtype == "float32" else ""
+        return InputError(f"node {node.name!r}{_from(node)}: {node.op} leaves the range of {dtype} ({error}); its output would not be a "
+                          f"number. Check the scale of the input{wider}")
+    if isinstance(error, XaicoreError):
+        return type(error)(f"node {node.name!r}{_from(node)}: {error}")
+    shapes = ", ".join(str(x.shape) for x in xs)                        # a RuntimeWarning is the mean of nothing
+    return ShapeError(f"node {node.name!r}{_from(node)}: {node.op} cannot take inputs of shape {shapes}: {error}")
 
 
 def _from(node: Node) -> str:

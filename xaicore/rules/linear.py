@@ -53,7 +53,7 @@ class Affine:
     def __init__(self, step: Step) -> None:
         op = step.node.op
         self.step, self.kernels, self.additive = step, op.weights(step.active), op.biases(step.active)
-        self._weights: dict[tuple[int, Change], Array] = {}
+        self._constants: dict[tuple[int, Change], Array] = {}
         self._actives: dict[Change, tuple[Array | None, ...]] = {}
 
     def inputs(self, xs: Sequence[Array | None] | None, weights: Change, bias: Change) -> tuple[Array, ...]:
@@ -64,19 +64,25 @@ class Affine:
                 f"node {step.node.name!r}: {step.node.op} cannot split its weights by sign, so this rule does not apply to it; "
                 f"put another rule in front: rules.before((named({step.node.name!r}), epsilon()))"
             )
-        out = []
-        for k, (x, on) in enumerate(zip(step.xs, step.active)):
-            if on:
-                given = x if xs is None else xs[k]
-                out.append(x if given is None else given)
-            elif kernels is not None and k in kernels:
-                if (k, weights) not in self._weights:
-                    own = in_arithmetic_of(step.y, x)
-                    self._weights[k, weights] = self._part(k, own, weights) if weights in (positive, negative) else weights(own)
-                out.append(self._weights[k, weights])
-            else:
-                out.append(bias(in_arithmetic_of(step.y, x)) if k in self.additive else x)
+        out = list(step.xs)
+        if xs is not None:
+            for k, x in enumerate(xs):
+                if x is not None and step.active[k]:
+                    out[k] = x
+        for constants, change in ((kernels or (), weights), (self.additive, bias)):
+            for k in constants:
+                if change is not same or out[k].dtype is not step.y.dtype:
+                    out[k] = self._changed(k, change)
         return tuple(out)
+
+    def _changed(self, k: int, change: Change) -> Array:
+        """Constant input ``k`` in the arithmetic of y, changed."""
+        found = self._constants.get((k, change))
+        if found is None:
+            own = in_arithmetic_of(self.step.y, self.step.xs[k])
+            found = self._part(k, own, change) if change in (positive, negative) and k not in self.additive else change(own)
+            self._constants[k, change] = found
+        return found
 
     def _part(self, k: int, own: Array, sign: Change) -> Array:
         """The part of weight ``k`` of one sign, remembered, as the operator reads it fastest."""
@@ -87,6 +93,8 @@ class Affine:
         """W x + b with changed weights and bias (bias 0 unless said)."""
         op = self.step.node.op
         y = op.forward(*self.inputs(xs, weights, bias))
+        if self.kernels:                                                # weights that are inputs, and all that was to be changed
+            return y
         if self._offset() and bias is zeros:                           # a constant that is no input, such as a padding value
             y = y - op.forward(*self.inputs(self.actives(zeros), weights, bias))
         factor = self._factor(weights)
@@ -97,9 +105,10 @@ class Affine:
 
     def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
         """Wᵀ s for each active input, None at the others."""
-        xs, vjp, y, factor = self.inputs(None, weights, same), self.step.node.op.vjp, self.step.y, self._factor(weights)
+        step, factor = self.step, self._factor(weights)
+        xs, vjp, y = self.inputs(None, weights, same), step.node.op.vjp, step.y
         s = s if factor is None else factor * s
-        return tuple([vjp(k, s, y, *xs) if on else None for k, on in enumerate(self.step.active)])
+        return tuple([vjp(k, s, y, *xs) if on else None for k, on in enumerate(step.active)])
 
     def actives(self, change: Change) -> tuple[Array | None, ...]:
         """``change`` of each active input, None at the others."""
@@ -111,7 +120,7 @@ class Affine:
 
     def terms(self, up: Change, down: Change) -> tuple[Term, ...]:
         """x+ with weights up(w), and x- with weights down(w): without the second where no active input is negative."""
-        if not any(on and bool((x < 0).any()) for x, on in zip(self.step.xs, self.step.active)):
+        if not any(on and x.size and x.min() < 0 for x, on in zip(self.step.xs, self.step.active)):
             return ((self.actives(same), up),)
         return (self.actives(positive), up), (self.actives(negative), down)
 
@@ -125,8 +134,8 @@ class Affine:
 
     def shares(self, terms: Sequence[Term], s: Array) -> tuple[Array | None, ...]:
         """Σ_terms x f(w)ᵀ s for each active input: what it contributed to z, in proportion."""
-        first, *others = (times(xs, self.back(s, weights)) for xs, weights in terms)
-        return plus(first, *others)
+        first, *others = [times(xs, self.back(s, weights)) for xs, weights in terms]
+        return plus(first, *others) if others else first
 
     @property
     def has_bias(self) -> bool:
