@@ -28,8 +28,8 @@ def verdict(module: str, key: str, early: bool = False, names: tuple[str, ...] =
 @pytest.mark.parametrize(("early", "key"), [
     (False, "rules.linear:ratio: eps -> not eps"),
     (False, "rules.linear:Affine.back: on -> not on"),
-    (False, "rules.lrp:lrp_epsilon: 'absorb' -> 'absorb?'"),                  # a default
-    (True, "rules.lrp:lrp_epsilon: 'absorb' -> 'absorb?'"),
+    (False, "rules.uniform:lrp_epsilon: 'absorb' -> 'absorb?'"),                  # a default
+    (True, "rules.uniform:lrp_epsilon: 'absorb' -> 'absorb?'"),
 ])
 def test_what_is_wrong_is_noticed(early, key):
     found = verdict(key.split(":")[0].split(".")[1], key, early)

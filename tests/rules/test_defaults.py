@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import xaicore as xc
-from xaicore.rules import attention, composites, deeplift, dialect, lrp, patterns, taylor
+from xaicore.rules import attention, composites, deeplift, dialect, lrp, patterns, taylor, uniform
 
 SETS = {"bias": "absorb", "pool": "winner", "attention": "attnlrp", "gates": "signal"}
 MILLIONTH = {"eps": 1e-6, **SETS}
@@ -23,12 +23,12 @@ DEFAULTS = {
     lrp.flat: {"eps": 0},
     lrp.z_box: {"eps": 0},
     lrp.share_bias: {"eps": 0},
-    lrp.compose: {**MILLIONTH, "source": "bach2015", "stabilizer": "sign"},
-    lrp.lrp_zero: SETS,
-    lrp.lrp_epsilon: {**MILLIONTH, "stabilizer": "sign"},
-    lrp.lrp_gamma: {**LAYERS, "gamma": 0.25, "variant": "generalized"},
-    lrp.lrp_alpha_beta: {**LAYERS, "alpha": 2, "variant": "contributions"},
-    lrp.lrp_z_plus: {**LAYERS, "variant": "contributions"},
+    uniform.compose: {**MILLIONTH, "source": "bach2015", "stabilizer": "sign"},
+    uniform.lrp_zero: SETS,
+    uniform.lrp_epsilon: {**MILLIONTH, "stabilizer": "sign"},
+    uniform.lrp_gamma: {**LAYERS, "gamma": 0.25, "variant": "generalized"},
+    uniform.lrp_alpha_beta: {**LAYERS, "alpha": 2, "variant": "contributions"},
+    uniform.lrp_z_plus: {**LAYERS, "variant": "contributions"},
     attention.bilinear_rows: {"bias": "absorb"},
     attention.detached_normalisation: {"bias": "absorb"},
     composites.lrp_z_box: {**LAYERS, "low": None, "high": None, "hidden": "epsilon"},

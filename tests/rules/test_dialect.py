@@ -14,8 +14,8 @@ from xaicore.ops import Add, AvgPool, BatchNorm, Conv, Dense, Mean, ReLU, Sub
 from xaicore.rules import op
 from xaicore.rules.deeplift import linear
 from xaicore.rules.dialect import batchnorm_reverse, batchnorm_surrogate, copied, in_dialect
-from xaicore.rules.lrp import lrp_epsilon, lrp_z_plus
 from xaicore.rules.ruleset import RuleSet
+from xaicore.rules.uniform import lrp_epsilon, lrp_z_plus
 from xaicore.trace import forward
 
 EPS, GAMMA, BETA, MEAN, VAR = 0.5, (2.0, -1.5), (0.25, 0.75), (0.5, -1.0), (0.5, 2.0)

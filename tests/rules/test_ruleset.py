@@ -10,7 +10,7 @@ from xaicore.errors import UncoveredNode
 from xaicore.graph import passes, written
 from xaicore.graph.run import shapes_of
 from xaicore.ops import Add, BatchNorm, Dense, LayerNorm, Mod, Mul, ReduceProd, ReLU, Sub, Sum, TopK
-from xaicore.rules import RULE_SETS, lrp, op, weighted
+from xaicore.rules import RULE_SETS, lrp, op, uniform, weighted
 from xaicore.rules.deeplift import rescale, same_rest, single
 from xaicore.rules.guided import deconvnet
 from xaicore.rules.lrp import epsilon, identity, route
@@ -42,8 +42,8 @@ def test_how_labels_read():
     assert [str(r) for r in (epsilon(0.5), epsilon(0.5, stabilizer="clip"), epsilon(0), epsilon(0.5, "ignore"))] == [
         "epsilon(0.5)", "epsilon(0.5), clip", "zero", "epsilon(0.5, bias=ignore)"]
     assert str(lrp.z_box(0, np.ones((2, 1, 1)))) == "z_box(0, array[2, 1, 1])"
-    assert "stabilizer" not in lrp.lrp_epsilon().settings
-    assert lrp.lrp_epsilon(stabilizer="plain").settings["stabilizer"] == "plain"
+    assert "stabilizer" not in uniform.lrp_epsilon().settings
+    assert uniform.lrp_epsilon(stabilizer="plain").settings["stabilizer"] == "plain"
 
 
 # ----- preparing a graph --------------------------------------------------------------------------------------------
@@ -105,9 +105,9 @@ def test_a_value_that_is_new_after_folding_has_its_shape_found():
 
 def test_who_wants_the_same_gets_the_same_object():
     graph, known = net(ReLU()), {}
-    one = lrp.lrp_epsilon().prepare(graph, known=known)
-    assert lrp.lrp_z_plus().prepare(graph, known=known) is one
-    assert lrp.lrp_epsilon().prepare(graph) is not one
+    one = uniform.lrp_epsilon().prepare(graph, known=known)
+    assert uniform.lrp_z_plus().prepare(graph, known=known) is one
+    assert uniform.lrp_epsilon().prepare(graph) is not one
     assert deconvnet().prepare(graph, known=known) is graph
     assert len(known) == 2                                              # what each of the two wants: folded, or as it was
 
@@ -129,7 +129,7 @@ def test_a_run_is_asked_for_only_where_a_shape_is_needed():
         known = {}
         for _ in range(2):
             shapes = Lazy(shapes_of(g))
-            lrp.lrp_epsilon().prepare(g, shapes, known)
+            uniform.lrp_epsilon().prepare(g, shapes, known)
             assert bool(shapes.looked) is needed
 
 
@@ -149,7 +149,7 @@ def test_who_looks_at_shapes_is_noticed():
 
 
 def test_a_changed_copy_has_no_key():
-    plain = lrp.lrp_epsilon()
+    plain = uniform.lrp_epsilon()
     rules = plain.known_as("mine")
     assert (rules.key, rules.before((op(ReLU), identity)).key) == ("mine", None)
     assert rules == plain

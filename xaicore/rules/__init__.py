@@ -24,11 +24,6 @@ from xaicore.rules.lrp import (
     flat,
     gamma,
     identity,
-    lrp_alpha_beta,
-    lrp_epsilon,
-    lrp_gamma,
-    lrp_z_plus,
-    lrp_zero,
     proportional_pool,
     route,
     w_square,
@@ -39,6 +34,7 @@ from xaicore.rules.lrp import (
 from xaicore.rules.ruleset import Pair, Plan, Rule, RuleSet
 from xaicore.rules.select import affine, anything, bilinear, elementwise, first, last, named, op, routes, weighted
 from xaicore.rules.taylor import deep_taylor
+from xaicore.rules.uniform import lrp_alpha_beta, lrp_epsilon, lrp_gamma, lrp_z_plus, lrp_zero
 
 RULE_SETS: Mapping[str, Callable[..., RuleSet]] = MappingProxyType({
     "gradient": gradient,

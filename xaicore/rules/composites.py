@@ -1,6 +1,6 @@
 """LRP rule sets that mix rules: one at the input, one for convolutions, one for dense layers.
 
-The rules themselves stand in lrp.py.
+The rules themselves stand in lrp.py, what all rule sets share in uniform.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from typing import Any
 from xaicore.errors import InputError
 from xaicore.ops import Conv, ConvTranspose
 from xaicore.rules.linear import Number
-from xaicore.rules.lrp import Bias, alpha_beta, compose, epsilon, flat, gamma_rule, w_square, z_box, z_plus
+from xaicore.rules.lrp import Bias, alpha_beta, epsilon, flat, w_square, z_box, z_plus
+from xaicore.rules.lrp import gamma as gamma_rule
 from xaicore.rules.ruleset import Row, Rule, RuleSet
 from xaicore.rules.select import first, op, weighted
+from xaicore.rules.uniform import compose
 
 CONVOLUTIONS = op(Conv, ConvTranspose)
 
@@ -57,7 +59,7 @@ def lrp_z_box(low: Any = None, high: Any = None, hidden: str = "epsilon", eps: N
               attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """z-box at the first layer: R_i = Σ_j (x_i w_ij - low w_ij⁺ - high w_ij⁻) R_j / Σ_i (the same); ``hidden`` above.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. ``hidden`` is
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. ``hidden`` is
     "epsilon", "zero", "z_plus", "gamma", "w_square" or "flat"; low <= x <= high are numbers, or one for each channel (C, 1, 1);
     default: what the graph records of its input. Raises Inapplicable where a probability is explained, UncoveredNode for an operator
     without a row. InputError where nobody says the range, ShapeError for one that does not fit. Source: montavon2017. Same as: zennit
@@ -72,7 +74,7 @@ def lrp_w_square(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "abso
                  layer_eps: Number = 0) -> RuleSet:
     """w² at the first layer: R_i = Σ_j w_ij² R_j / Σ_i w_ij², whatever x is; ``hidden`` above.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. variant="with-bias"
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. variant="with-bias"
     adds b² to the denominator. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
     montavon2017 eq. 12. Same as: innvestigate WSquare, lrp_toolbox "ww". Differs: zennit WSquare has variant="with-bias".
     """
@@ -84,7 +86,7 @@ def lrp_flat(hidden: str = "epsilon", eps: Number = 1e-6, bias: Bias = "absorb",
              attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """Equal shares at the first layer: every input that a neuron reads gets the same; ``hidden`` above.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. Padding is no input.
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. Padding is no input.
     Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source: lapuschkin2017. Same as:
     zennit Flat, innvestigate Flat. Differs: lrp_toolbox has no padding.
     """
@@ -95,7 +97,7 @@ def lrp_epsilon_plus(eps: Number = 1e-6, bias: Bias = "absorb", pool: str = "win
                      gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """z+ on convolutions, ε on dense layers.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. eps is that of the
     dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
     kohlbrenner2020. Same as: zennit EpsilonPlus, with BatchNorm merged first, as here.
     """
@@ -106,7 +108,7 @@ def lrp_epsilon_plus_flat(eps: Number = 1e-6, bias: Bias = "absorb", pool: str =
                           attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """Equal shares at the first layer, z+ on convolutions, ε on dense layers.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. eps is that of the
     dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
     kohlbrenner2020. Same as: zennit EpsilonPlusFlat, with BatchNorm merged first, as here.
     """
@@ -118,7 +120,7 @@ def lrp_epsilon_gamma_box(low: Any = None, high: Any = None, gamma: Number = 0.2
                           pool: str = "winner", attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """z-box at the first layer, γ on convolutions, ε on dense layers.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. low and high as for
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. low and high as for
     lrp.z_box. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. InputError where nobody
     says the range. Source: montavon2019. Same as: zennit EpsilonGammaBox, with BatchNorm merged first, as here.
     """
@@ -131,7 +133,7 @@ def lrp_epsilon_alpha2_beta1(eps: Number = 1e-6, bias: Bias = "absorb", pool: st
                              attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """α2β1 on convolutions, ε on dense layers.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. eps is that of the
     dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
     kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1, with BatchNorm merged first, as here.
     """
@@ -143,7 +145,7 @@ def lrp_epsilon_alpha2_beta1_flat(eps: Number = 1e-6, bias: Bias = "absorb", poo
                                   attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """Equal shares at the first layer, α2β1 on convolutions, ε on dense layers.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. eps is that of the
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. eps is that of the
     dense layers. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row. Source:
     kohlbrenner2020. Same as: zennit EpsilonAlpha2Beta1Flat, with BatchNorm merged first, as here.
     """
@@ -155,7 +157,7 @@ def lrp_best_practice(alpha: Number = 1, flat_input: bool = True, eps: Number = 
                       attention: str = "attnlrp", gates: str = "signal", layer_eps: Number = 0) -> RuleSet:
     """The composite LRP_CMP: ε on dense layers, αβ (α = 1 or 2) on convolutions, equal shares at the lowest one.
 
-    The relevance of each entry, in the shape of the inputs, with the ledger; settings as in the head of this file. flat_input=False
+    The relevance of each entry, in the shape of the inputs, with the ledger; settings as ``compose`` says. flat_input=False
     leaves the lowest one to αβ. Raises Inapplicable where a probability is explained, UncoveredNode for an operator without a row.
     Source: kohlbrenner2020. Same as: innvestigate LRPSequentialPresetAFlat (α = 1) and BFlat (α = 2), whose eps of 0.1 is the default (the
     paper's value was not at hand).

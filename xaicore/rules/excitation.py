@@ -9,9 +9,10 @@ from xaicore.ops import Einsum, LogSoftmax, MatMul, Neg, Softmax
 from xaicore.rules.attention import NORMALISATIONS, stop
 from xaicore.rules.gates import gate_rows
 from xaicore.rules.linear import Affine, Change, times
-from xaicore.rules.lrp import EXPANDED, MAXIMA, identity, route, winner_takes_all
+from xaicore.rules.lrp import MAXIMA, identity, route, winner_takes_all
 from xaicore.rules.ruleset import Parts, Rule, RuleSet
 from xaicore.rules.select import affine, bilinear, elementwise, op, routes
+from xaicore.rules.uniform import EXPANDED
 from xaicore.trace import Step
 
 

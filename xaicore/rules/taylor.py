@@ -6,9 +6,10 @@ from typing import Any
 
 from xaicore.errors import InputError
 from xaicore.rules.linear import Number
-from xaicore.rules.lrp import compose, flat, w_square, z_box, z_plus
+from xaicore.rules.lrp import flat, w_square, z_box, z_plus
 from xaicore.rules.ruleset import Rule, RuleSet
 from xaicore.rules.select import first, weighted
+from xaicore.rules.uniform import compose
 
 
 def deep_taylor(input: str = "w_square", low: Any = None, high: Any = None, eps: Number = 1e-6, pool: str = "winner") -> RuleSet:
