@@ -67,8 +67,10 @@ class Library:
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
-    ({}, True), ({"num_threads": 2}, False), ({"architecture": "Haswell"}, False), ({"internal_api": "mkl"}, False)])
+    ({}, True), ({"num_threads": 2}, False), ({"architecture": "Haswell"}, False), ({"internal_api": "mkl"}, False),
+    ({"filepath": "scipy.libs/libscipy_openblas.so"}, False), ({"filepath": "lib/libopenblas.so.0"}, True)])
 def test_where_they_are_available(monkeypatch, changes, expected) -> None:
+    """SciPy brings a library of its own, which NumPy does not ask."""
     threadpoolctl = pytest.importorskip("threadpoolctl")
     library = type("Other", (Library,), changes)()
     monkeypatch.setattr(threadpoolctl, "ThreadpoolController", lambda: type("All", (), {"lib_controllers": [library]})())

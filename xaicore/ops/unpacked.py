@@ -53,9 +53,8 @@ def _library() -> Any:
         from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
     except ImportError:
         return None
-    found = [one for one in ThreadpoolController().lib_controllers if one.internal_api == "openblas"]
-    own = [one for one in found if "numpy" in one.filepath] or found     # SciPy brings one of its own
-    return own[0] if own and own[0].architecture in ("SkylakeX", "Cooperlake", "SapphireRapids") else None
+    found = [one for one in ThreadpoolController().lib_controllers if one.internal_api == "openblas" and "scipy.libs" not in one.filepath]
+    return found[0] if found and found[0].architecture in ("SkylakeX", "Cooperlake", "SapphireRapids") else None
 
 
 def in_runs(matrix: Array) -> Array:
