@@ -12,12 +12,13 @@ from math import prod
 import numpy as np
 
 from xaicore.numerics import Array, pad_spatial
+from xaicore.ops.kept import kept
 
 AT_ONCE = 1 << 15
 """Entries of the result that are summed up at a time; 2^14 took a third longer, 2^12 twice as long."""
 
 Tap = tuple[tuple[int, ...], Array]
-"""Where a tap begins to look, along each axis of space, and its weights (C,)."""
+"""Where a tap begins to look, along each axis of space, and its weights for a row of positions (width * C,)."""
 
 
 def convolve(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int], pads: Sequence[tuple[int, int]]) -> Array:
@@ -28,7 +29,7 @@ def convolve(x: Array, w: Array, stride: Sequence[int], dilation: Sequence[int],
     *outer, step = stride
     columns = [np.ascontiguousarray(padded[..., p::step, :]) for p in range(step)]  # what lies ``stride`` apart in a row, side by side
     for n in range(len(x)):
-        _sum_up(((columns[at[-1] % step][n], (*at[:-1], at[-1] // step), v) for at, v in _taps(w, dilation)), outer, y[n])
+        _sum_up(((columns[at[-1] % step][n], (*at[:-1], at[-1] // step), v) for at, v in _taps(w, dilation, count[-1])), outer, y[n])
     return y
 
 
@@ -46,7 +47,7 @@ def adjoint_x(
     out = np.zeros((len(g), *(m for n, s in zip(reach, stride) for m in (n, s)), g.shape[-1]), g.dtype)
     one = [1] * (len(stride) - 1)
     for phase in np.ndindex(*stride):
-        taps = [(tuple([m - a // s for m, a, s in zip(most, at, stride)]), v) for at, v in _taps(w, dilation)
+        taps = [(tuple([m - a // s for m, a, s in zip(most, at, stride)]), v) for at, v in _taps(w, dilation, reach[-1])
                 if all(a % s == p for a, s, p in zip(at, stride, phase))]
         for n in range(len(g) if taps else 0):
             part = np.empty((*reach, g.shape[-1]), g.dtype)
@@ -56,10 +57,18 @@ def adjoint_x(
     return y[(slice(None), *(slice(a - f * s, a - f * s + n) for n, (a, _), f, s in zip(space, pads, first, stride)))]
 
 
-def _taps(w: Array, dilation: Sequence[int]) -> Iterator[Tap]:
+def _taps(w: Array, dilation: Sequence[int], width: int) -> Iterator[Tap]:
     """Row-major."""
-    for k in np.ndindex(*w.shape[2:]):
-        yield tuple([i * d for i, d in zip(k, dilation)]), w[(slice(None), 0, *k)]
+    for k, v in zip(np.ndindex(*w.shape[2:]), kept(w, ("side by side", width), lambda w: _side_by_side(w, width)), strict=True):
+        yield tuple([i * d for i, d in zip(k, dilation)]), v
+
+
+def _side_by_side(w: Array, width: int) -> Array:
+    """The weights of each tap for a row of ``width`` positions: (taps, width * C)."""
+    by_tap = w.reshape(len(w), prod(w.shape[2:])).T
+    out = np.empty((len(by_tap), width * len(w)), w.dtype)
+    out.reshape(len(by_tap), width, len(w))[...] = by_tap[:, None]
+    return out
 
 
 def _sum_up(taps: Iterator[tuple[Array, tuple[int, ...], Array]], outer: Sequence[int], out: Array) -> None:
@@ -70,7 +79,7 @@ def _sum_up(taps: Iterator[tuple[Array, tuple[int, ...], Array]], outer: Sequenc
     for x, at, v in taps:
         rows = tuple(slice(a, a + (m - 1) * s + 1, s) for a, m, s in zip(at, lines, outer, strict=False))
         flat = x.reshape(*x.shape[:-2], -1)[(*rows, slice(at[-1] * channels, at[-1] * channels + run))]
-        seen.append((flat if lines else flat[None], np.tile(v, width)))
+        seen.append((flat if lines else flat[None], v))
     total = out.reshape(*lines, run) if lines else out.reshape(1, run)
     step = max(1, AT_ONCE // prod(total.shape[1:]))
     room = np.empty((min(step, len(total)), *total.shape[1:]), out.dtype)
