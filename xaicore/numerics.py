@@ -143,18 +143,24 @@ STABILIZERS: Mapping[str, Callable[[Array, Any], Array]] = MappingProxyType({
 z is 0 alone (innvestigate); clip: sign(z) max(|z|, eps) (an option of zennit)."""
 
 
+@lru_cache(maxsize=64)
+def _alone(value: float | Fraction, char: str) -> Array:
+    """A number as an array, as ZEROS are."""
+    return np.array(float(value), char)
+
+
 def stabilize(z: Array, eps: float | Fraction, how: str = "sign") -> Array:
     """z + eps * sign(z) with sign(0) = +1, so that the sum is never zero for eps > 0; ``how`` names another of STABILIZERS."""
+    if how == "sign" and z.size < LONG and z.dtype.char in ZEROS and eps >= 0:
+        out = np.asarray(z + ZEROS[z.dtype.char])                       # of which -0 is 0
+        np.copysign(_alone(eps, z.dtype.char), out, out=out)
+        out += z
+        return out
     e = scalar(eps, z)
     if how != "sign":
         return np.asarray(STABILIZERS[how](z, e))
     if is_exact(z):
         return np.asarray(np.where(z < 0, z - e, z + e))
-    if z.size < LONG and z.dtype.char in ZEROS and eps >= 0:
-        out = np.asarray(z + ZEROS[z.dtype.char])                       # of which -0 is 0
-        np.copysign(e, out, out=out)
-        out += z
-        return out
     out = numbers(z < 0, z)                                             # -2 e below 0, then + e: in place, this one is in every rule
     out *= scalar(-2, z) * e
     out += e

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.cases import CASES
 from xaicore import Builder
 from xaicore.errors import Inapplicable
 from xaicore.ops import Add, AvgPool, Conv, Dense, Pad, Resize
@@ -54,6 +55,18 @@ def test_a_layer_without_a_constant_has_none():
 def test_the_second_term_is_for_negative_inputs():
     """Inputs of 0 and above need one; so does a constant below 0, which is no input."""
     assert [len(taken(Add(), [x], C).terms(positive, negative)) for x in ([0.0, 0.5], [3.0, 0.0], [0.0, -0.5])] == [1, 1, 2]
+
+
+def test_a_bias_that_an_operator_does_without_is_one_of_zeros():
+    """So that ``Affine`` may leave it out."""
+    found = set()
+    for case in CASES:
+        xs, last = case.draw(np.random.default_rng(0)), len(case.mask()) - 1
+        for active in (case.mask(), (True, *(False,) * last)):
+            if case.op.biases(active) == (last,) and case.op.arity[0] <= last:
+                found.add(type(case.op).__name__)
+                assert np.array_equal(case.op.forward(*xs[:-1]), case.op.forward(*xs[:-1], zeros(xs[-1])))
+    assert found >= {"Conv", "ConvTranspose", "Dense"}
 
 
 def test_weights_that_are_no_inputs():

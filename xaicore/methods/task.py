@@ -336,6 +336,8 @@ def _weights(value: Array, target: Any, name: str) -> tuple[Array, str]:
     n, inner = len(value), value.shape[1:]
     if value.dtype.kind not in "fO":
         raise InputError(f"the explained value {name!r} has dtype {value.dtype}; only floating outputs can be explained")
+    if type(target) is int and len(inner) == 1 and 0 <= target < inner[0]:                        # as it is nearly always
+        return _one_hot(value, [(target,)] * n, name), f"{target} of {name!r}"
     if target is None:
         if int(np.prod(inner)) == 1:
             return filled(value.shape, 1, value), repr(name)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from xaicore.numerics import LONG, Array, numbers, taps
+from xaicore.numerics import Array, taps
 
 T = TypeVar("T")
 
@@ -140,7 +140,7 @@ def handed_on(g: Array, x: Array, stages: Sequence[Stage]) -> Array:
         last = len(places) - 1
         for k in range(last):
             takes = parts[k] >= later[-1 - k]
-            took = np.multiply(g, numbers(takes, g) if g.size >= LONG else takes, out=out[places[k]])
+            took = np.multiply(g, takes, out=out[places[k]])
             g = np.subtract(g, took, out=out[places[last]] if k + 1 == last else None)
         if not last:
             out[places[0]] = g

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xaicore.numerics import Array, matmul
+from xaicore.numerics import Array, in_range, matmul
 from xaicore.ops import laid, shifts, together
 
 SMALL = 1 << 19
@@ -149,8 +149,8 @@ def adjoint_x(g: Array, w: Array, plan: Back) -> Array:
         y = matmul(_windows(g.transpose(plan.around.turned), plan.around), laid.short_back(w).T)
         return y.reshape(plan.around.product).transpose(plan.around.back)
     planes = g if g.flags.c_contiguous else np.moveaxis(np.ascontiguousarray(np.moveaxis(g, 1, -1)), -1, 1)
-    columns = matmul(w.reshape(len(w), -1).T, planes.reshape(plan.rows))
+    columns = np.matmul(w.reshape(len(w), -1).T, planes.reshape(plan.rows))
     lone = np.zeros(plan.lone, g.dtype)
     np.ndarray(plan.columns, g.dtype, lone, 0, plan.apart)[...] = columns.reshape(plan.columns)
-    out: Array = np.add.reduce(lone, axis=1).reshape(plan.whole)
+    out = in_range(np.add.reduce(lone, axis=1)).reshape(plan.whole)     # fewer numbers than the product has
     return out if plan.inside is None else out[plan.inside]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable
-from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, stabilize
+from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, scalar, stabilize
 from xaicore.ops.kept import kept
 from xaicore.trace import Step
 
@@ -69,7 +69,11 @@ class Affine:
             for k, x in enumerate(xs):
                 if x is not None and step.active[k]:
                     out[k] = x
-        for constants, change in ((kernels or (), weights), (self.additive, bias)):
+        additive = self.additive
+        if bias is zeros and additive == (len(out) - 1,) and len(out) > step.node.op.arity[0]:
+            additive = ()
+            out.pop()                                                   # a bias that the operator does without
+        for constants, change in ((kernels or (), weights), (additive, bias)):
             for k in constants:
                 if change is not same or out[k].dtype is not step.y.dtype:
                     out[k] = self._changed(k, change)
@@ -105,7 +109,10 @@ class Affine:
 
     def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
         """Wᵀ s for each active input, None at the others."""
-        step, factor = self.step, self._factor(weights)
+        step = self.step
+        if weights is same and {x.dtype for x in step.xs} == {step.y.dtype}:
+            return step.vjp(s)                                          # with nothing to change
+        factor = self._factor(weights)
         xs, vjp, y = self.inputs(None, weights, same), step.node.op.vjp, step.y
         s = s if factor is None else factor * s
         return tuple([vjp(k, s, y, *xs) if on else None for k, on in enumerate(step.active)])
@@ -181,6 +188,8 @@ def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None,
 
 def ratio(r: Array, z: Array, eps: Number, stabilizer: str = "sign") -> Array:
     """R / (z + eps sign(z)), or with another stabiliser; for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
+    if eps and stabilizer == "sign" and scalar(eps, z) > 0:
+        return np.asarray(r / stabilize(z, eps))                        # of which no entry is 0
     return divide(r, stabilize(z, eps, stabilizer) if eps else z)
 
 
