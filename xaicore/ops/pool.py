@@ -16,7 +16,7 @@ from xaicore.errors import ShapeError
 from xaicore.numerics import LONG, Array, along, either, filled, is_exact, numbers, pad_spatial, scalar, scatter, taps, windows
 from xaicore.ops.conv import check_geometry
 from xaicore.ops.op import Op, need_rank
-from xaicore.ops.placing import HANDED_ON, Axes, Place, by_axis, by_place, handed_on, overhang, placed, positions, take
+from xaicore.ops.placing import HANDED_ON, Axes, Place, by_axis, by_place, handed_on, largest, overhang, placed, positions, take
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,14 @@ class MaxPool(_Max, Window):
 
     def places_of(self, x: Array) -> tuple[tuple[Place, ...], ...]:
         return placed(self, x.shape).places
+
+    def forward(self, *xs: Array) -> Array:
+        y, stages = xs[0], placed(self, xs[0].shape).stages
+        if stages is None:
+            return super().forward(*xs)
+        for places, _ in stages:
+            y = largest(y, places)
+        return y
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
