@@ -15,8 +15,9 @@ def drawn(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, conv.Geo
     """x in several layouts of memory, w, b, and a geometry that fits them."""
     rank = draw(st.integers(1, 3))
     least = draw(st.integers(1, 2))                                     # from 2 on some padding is less than a window reaches
-    axes = [(draw(st.integers(least, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 2)), (draw(st.integers(0, 3 - least)), draw(st.integers(0, 2))))
-            for _ in range(rank)]
+    steps = draw(st.sampled_from([(1,), (1, 2)]))                       # as often by one along every axis as not
+    axes = [(draw(st.integers(least, 3)), draw(st.sampled_from(steps)), draw(st.integers(1, 2)),
+             (draw(st.integers(0, 3 - least)), draw(st.integers(0, 2)))) for _ in range(rank)]
     kernel, stride, dilation, pads = zip(*axes)
     space = [(k - 1) * d + 1 + draw(st.integers(0, 4)) for k, _, d, _ in axes]
     n, c, o = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 5, 6])), draw(st.sampled_from([1, 2, 7, 20]))
