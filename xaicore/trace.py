@@ -329,6 +329,7 @@ def backward(
     kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep} if keep else {}
     ledger = Books(trace, plan.measure) if books else None
     order, ends, dtype = _order(trace, only), trace.wrt if only is None else tuple(only), graph.dtype
+    wanted = None if dtype == "exact" else DTYPES[dtype]                # of rationals every entry is looked at
     with raising():
         for node in order:
             name = node.name
@@ -339,12 +340,20 @@ def backward(
                 kept[name] = signal
             step = trace.step(node)
             try:
-                parts = _checked(plan.rule(node)(step, signal), step, dtype)
-                for i, part in zip(node.inputs, parts):
-                    if part is not None:
-                        flowing[i] = flowing[i] + part if i in flowing else part
+                parts = plan.rule(node)(step, signal)
+                if not isinstance(parts, tuple) or len(parts) != len(step.xs):
+                    raise GraphError(f"the rule for node {name!r} must return one signal for each of its {len(step.xs)} inputs")
+                passed: list[Signal | None] = []
+                for i, part, on, x in zip(node.inputs, parts, step.active, step.xs):
+                    if part is None or not on:
+                        passed.append(None)
+                        continue
+                    if type(part) is not np.ndarray or part.dtype is not wanted or part.shape != x.shape:
+                        part = _in_dtype(part, x.shape, dtype, name)
+                    passed.append(part)
+                    flowing[i] = flowing[i] + part if i in flowing else part
                 if ledger is not None:
-                    ledger.enter(step, signal, parts)
+                    ledger.enter(step, signal, passed)
             except FloatingPointError as error:
                 raise _out_of_range(node, dtype, "the signal on its way back", error) from error
             if release and name not in seed and isinstance(trace.values, dict):
@@ -400,21 +409,8 @@ def _order(trace: Trace, only: Collection[str] | None) -> tuple[Node, ...]:
     return trace.graph.once(("backward", trace.wrt, None if only is None else tuple(only)), made)
 
 
-def _checked(parts: Any, step: Step, dtype: str) -> Sequence[Signal | None]:
-    """One part for each input, None exactly at the inactive ones, in the right shape and arithmetic."""
-    if not isinstance(parts, tuple) or len(parts) != len(step.xs):
-        raise GraphError(f"the rule for node {step.node.name!r} must return one signal for each of its {len(step.xs)} inputs")
-    wanted = None if dtype == "exact" else DTYPES[dtype]                # of rationals every entry is looked at
-    for part, on, x in zip(parts, step.active, step.xs):
-        if on == (part is None) or (on and not (type(part) is np.ndarray and part.dtype is wanted and part.shape == x.shape)):
-            break
-    else:
-        return parts                                                    # as it is nearly always
-    return [None if part is None or not on else _in_dtype(part, x.shape, dtype, step.node.name)
-            for part, on, x in zip(parts, step.active, step.xs)]
-
-
 def _in_dtype(part: Signal, shape: tuple[int, ...], dtype: str, name: str) -> Signal:
+    """A part that a rule gave, in the right shape and arithmetic."""
     if not isinstance(part, np.ndarray) and hasattr(part, "map"):  # a pair of signals
         return part.map(lambda array: _in_dtype(array, shape, dtype, name))
     if part.shape != shape:
