@@ -91,3 +91,16 @@ def test_rationals_go_the_other_way() -> None:
     geometry = conv.Geometry((1,), (1,), ((0, 0),), 1, False)
     assert small.planned(one, one, geometry) is None
     assert small.planned_back(one, one, (5,), geometry) is None
+
+
+def test_what_leaves_the_range_is_told_there_and_back() -> None:
+    x, w = np.full((1, 1, 6, 6), 1e30, np.float32), np.full((2, 1, 3, 3), 1e30, np.float32)
+    at = conv.Geometry((1, 1), (1, 1), ((1, 1), (1, 1)), 1, False)
+    plan, back = small.planned(x, w, at), small.planned_back(np.full((1, 2, 6, 6), 1e30, np.float32), w, (6, 6), at)
+    assert plan is not None
+    assert back is not None
+    with np.errstate(all="raise"):
+        with pytest.raises(FloatingPointError):
+            small.convolve(x, w, plan)
+        with pytest.raises(FloatingPointError):
+            small.adjoint_x(np.full((1, 2, 6, 6), 1e30, np.float32), w, back)
