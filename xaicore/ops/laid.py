@@ -1,4 +1,4 @@
-"""Weights (O, C, *K) of a convolution as the matrices that its products read, laid out in memory for them where it pays.
+"""Weights (O, C, *K) of a convolution, or (O, C) of a dense layer, as the matrices that products read, laid out for them where it pays.
 
     ahead(w)       (K * C, O)   windows of x times this is the convolution
     back(w)        (K * O, C)   windows of g times this, with the kernel turned around, is the adjoint for stride 1
