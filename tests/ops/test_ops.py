@@ -15,6 +15,7 @@ import pytest
 
 from tests.cases import CASES
 from tests.cases.case import BATCH, Case, cast
+from xaicore import numerics
 from xaicore.ops import OPS, TopK
 
 cases = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
@@ -248,6 +249,22 @@ def test_bilinear_means_linear_in_each(case: Case) -> None:
             both = case.op.forward(*replaced(base, i, p[i] + q[i]))
             apart = case.op.forward(*base) + case.op.forward(*replaced(base, i, q[i]))
             close(both, apart, PRECISION[np.float64], f"active {mask}, input {i}")
+
+
+@cases
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_output_may_be_written_over_the_first_input(case: Case, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit, with every array taken for a long one; a fresh output shares no memory with an input, nor with another output."""
+    monkeypatch.setattr(numerics, "LONG", 1)
+    xs = cast(draws(case), np.dtype(dtype))
+    before, y = [x.copy() for x in xs], case.op.forward(*xs)
+    over = case.op.over(xs[0].copy(), *xs[1:])
+    assert over.dtype == y.dtype
+    assert over.shape == y.shape
+    assert over.tobytes() == y.tobytes()
+    assert all(np.array_equal(x, old) for x, old in zip(xs, before))
+    if case.op.fresh:
+        assert not any(np.shares_memory(y, x) for x in (*xs, case.op.forward(*xs)))
 
 
 @cases

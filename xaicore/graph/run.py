@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -141,13 +142,14 @@ def evaluate(
     values: dict[str, Array] = {**graph.params, **feeds}
     last = _last_readers(graph, override) if override else graph.once("last readers", lambda: _last_readers(graph))
     outside = np.geterr()
+    over = () if override or visit is not None else graph.once(("written over", frozenset(wanted)), lambda: _written_over(graph, wanted))
     with raising():
         for node, read in zip(graph.nodes, last):
             if node.name in override:
                 values[node.name] = override[node.name]
                 continue
             xs = tuple([values[i] for i in node.inputs])
-            values[node.name] = y = run_within(node, xs, graph.dtype)
+            values[node.name] = y = run_within(node, xs, graph.dtype, node.name in over)
             if visit is not None:
                 with np.errstate(**outside):
                     visit(node, xs, y)
@@ -180,6 +182,13 @@ def _last_readers(graph: Graph, override: Collection[str] = ()) -> tuple[tuple[s
                  for k, n in enumerate(graph.nodes))
 
 
+def _written_over(graph: Graph, wanted: Collection[str]) -> frozenset[str]:
+    """The nodes that may write their output over their first input: it is memory of its own, and nobody else reads it."""
+    readers = Counter(i for n in graph.nodes for i in n.inputs)
+    fresh = {n.name for n in graph.nodes if n.op.fresh and readers[n.name] == 1 and n.name not in wanted}
+    return frozenset(n.name for n in graph.nodes if n.inputs[0] in fresh)
+
+
 def raising() -> np.errstate:
     """Where overflow, division by zero and invalid operations of floats are errors."""
     return np.errstate(over="raise", invalid="raise", divide="raise")
@@ -191,15 +200,16 @@ def run_node(node: Node, xs: Sequence[Array], dtype: str) -> Array:
         return run_within(node, xs, dtype)
 
 
-def run_within(node: Node, xs: Sequence[Array], dtype: str) -> Array:
-    """``run_node`` where overflow is an error already (``raising``), which a pass enters once for all of its nodes."""
+def run_within(node: Node, xs: Sequence[Array], dtype: str, over: bool = False) -> Array:
+    """``run_node`` where overflow is an error already (``raising``), which a pass enters once for all of its nodes; ``over``: the first
+    input may be written over."""
     if dtype == "exact" and not node.op.rational:
         raise ExactnessError(
             f"node {node.name!r}: {node.op} is not rational, so it has no value in exact mode; "
             f"use graph.astype('float64'), or cut the graph before it"
         )
     try:
-        y = node.op.forward(*xs)
+        y = node.op.over(*xs) if over and xs[0].flags.writeable else node.op.forward(*xs)
     except (FloatingPointError, XaicoreError, ValueError, IndexError, TypeError, ZeroDivisionError, RuntimeWarning) as error:
         raise _named(error, node, xs, dtype) from error
     if type(y) is np.ndarray and y.dtype is DTYPES[dtype] and dtype != "exact":

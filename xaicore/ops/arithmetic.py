@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from xaicore.errors import InputError, ShapeError
-from xaicore.numerics import Array, scalar, unbroadcast
+from xaicore.numerics import Array, long, scalar, unbroadcast
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Neg, Reciprocal, refuse
 
@@ -43,6 +43,7 @@ class Add(_Pair):
     """
 
     fixed_weights = "uniform"
+    fresh = True
 
     def affine(self, active: Sequence[bool]) -> bool:
         return True
@@ -52,6 +53,10 @@ class Add(_Pair):
 
     def value(self, a: Array, b: Array) -> Array:
         return a + b
+
+    def over(self, *xs: Array) -> Array:
+        a, b = xs
+        return np.add(a, b, out=a) if a.shape == b.shape and a.dtype == b.dtype and long(a) else self.forward(a, b)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         return _back(g, xs[i])

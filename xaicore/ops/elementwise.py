@@ -29,8 +29,13 @@ class ReLU(Pointwise):
     Same as: torch.nn.ReLU, keras ReLU, ONNX Relu.
     """
 
+    fresh = True
+
     def value(self, x: Array) -> Array:
         return positive(x)
+
+    def over(self, *xs: Array) -> Array:
+        return between(xs[0], low=0, out=xs[0])
 
     def derivative(self, x: Array, y: Array) -> Array:
         return numbers(x > 0, x)
@@ -114,6 +119,7 @@ class Clip(Pointwise):
 
     low: float | None = None
     high: float | None = None
+    fresh = True
 
     def __post_init__(self) -> None:
         for name, bound in (("low", self.low), ("high", self.high)):
@@ -122,6 +128,9 @@ class Clip(Pointwise):
 
     def value(self, x: Array) -> Array:
         return between(x, *self._bounds())
+
+    def over(self, *xs: Array) -> Array:
+        return between(xs[0], *self._bounds(), out=xs[0])
 
     def derivative(self, x: Array, y: Array) -> Array:
         low, high = self._bounds()

@@ -29,6 +29,7 @@ class Weighted(Op):
     """
 
     arity: ClassVar[tuple[int, int | None]] = (2, 3)
+    fresh: ClassVar[bool] = True
 
     def affine(self, active: Sequence[bool]) -> bool:
         return not (active[0] and active[1])

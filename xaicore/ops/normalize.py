@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
-from xaicore.numerics import Array, unbroadcast
+from xaicore.numerics import Array, long, unbroadcast
 from xaicore.ops.arithmetic import Add, Mul, Sub
 from xaicore.ops.linear import Einsum
 from xaicore.ops.op import Op
@@ -42,6 +42,7 @@ class BatchNorm(Op):
     eps: float = 1e-5
     arity = (5, 5)
     rational = False
+    fresh = True
 
     def affine(self, active: Sequence[bool]) -> bool:
         return not (active[1] or active[4])
@@ -53,8 +54,14 @@ class BatchNorm(Op):
         return tuple(i for i in (0, 2, 3) if not active[i])
 
     def forward(self, *xs: Array) -> Array:
+        return self._normalised(None, *xs)
+
+    def over(self, *xs: Array) -> Array:
+        return self._normalised(xs[0], *xs) if long(xs[0]) and xs[0].dtype == xs[3].dtype else self.forward(*xs)
+
+    def _normalised(self, out: Array | None, *xs: Array) -> Array:
         x, gamma, beta, mean, _ = self._parts(*xs)
-        y = np.asarray(x - mean)
+        y = np.asarray(np.subtract(x, mean, out=out))
         y *= gamma * self._rscale(xs[4], x)
         y += beta
         return y

@@ -35,7 +35,7 @@ class Op:
 
     Axis 0 of every input that depends on the graph's inputs is the batch, axis 0 of the output too, and sample n of
     the output depends on sample n of the inputs alone. An operator never changes the dtype of its floating inputs,
-    never modifies an array that it was given, and (where ``rational``) works on object arrays of ``Fraction``.
+    never modifies an array that it was given (``over`` may), and (where ``rational``) works on object arrays of ``Fraction``.
 
     ``active`` is, throughout, one flag for each input: does this input carry the signal that is being explained? The
     other inputs are constants of the explanation: weights, biases, indices, detached statistics.
@@ -58,6 +58,9 @@ class Op:
 
     composite: ClassVar[bool] = False
     """Claim: the operator is short for its ``expand`` form, so that a rule set without a row for it takes it apart."""
+
+    fresh: ClassVar[bool] = False
+    """Claim: the output of ``forward`` is memory of its own, in no view of an input and in nothing that is kept."""
 
     fixed_weights: ClassVar[Literal["uniform", "nonnegative"] | None] = None
     """Claim on an operator that is linear without a weight input (sum, mean, average pool): its weights are all equal
@@ -89,6 +92,10 @@ class Op:
     def forward(self, *xs: Array) -> Array:
         """y = f(x_0, x_1, ...)."""
         raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def over(self, *xs: Array) -> Array:
+        """``forward``, to the bit, which may write its output over the first input."""
+        return self.forward(*xs)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
         """g J_i: the cotangent of input ``i`` for the cotangent ``g`` of y; same shape and dtype as ``xs[i]``."""
