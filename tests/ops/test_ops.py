@@ -254,17 +254,19 @@ def test_bilinear_means_linear_in_each(case: Case) -> None:
 @cases
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_an_output_may_be_written_over_the_first_input(case: Case, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the bit, with every array taken for a long one; a fresh output shares no memory with an input, nor with another output."""
-    monkeypatch.setattr(numerics, "LONG", 1)
+    """To the bit, with every array taken for a long one; a fresh output shares no memory with an input, nor with another output, long or short."""
     xs = cast(draws(case), np.dtype(dtype))
+    for length in (numerics.LONG, 1) if case.op.fresh else ():
+        monkeypatch.setattr(numerics, "LONG", length)
+        y = case.op.forward(*xs)
+        assert not any(np.shares_memory(y, x) for x in (*xs, case.op.forward(*xs))), f"arrays are long from {length} entries on"
+    monkeypatch.setattr(numerics, "LONG", 1)
     before, y = [x.copy() for x in xs], case.op.forward(*xs)
     over = case.op.over(xs[0].copy(), *xs[1:])
     assert over.dtype == y.dtype
     assert over.shape == y.shape
     assert over.tobytes() == y.tobytes()
     assert all(np.array_equal(x, old) for x, old in zip(xs, before))
-    if case.op.fresh:
-        assert not any(np.shares_memory(y, x) for x in (*xs, case.op.forward(*xs)))
 
 
 @cases

@@ -119,7 +119,11 @@ class Clip(Pointwise):
 
     low: float | None = None
     high: float | None = None
-    fresh = True
+
+    @property
+    def fresh(self) -> bool:  # type: ignore[override]
+        """Without bounds a short x is handed on as it is."""
+        return self._bounds() != (None, None)
 
     def __post_init__(self) -> None:
         for name, bound in (("low", self.low), ("high", self.high)):
