@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 
 from tests.cases.case import Case, cast
-from xaicore.graph import Builder, Graph
-from xaicore.ops import Add, BatchNorm, Conv, Dense, Flatten, MaxPool, ReLU, Softmax
+from xaicore.graph import Builder, Graph, InputSpec, Node
+from xaicore.graph.run import check_feeds, evaluate
+from xaicore.ops import Add, BatchNorm, Conv, Dense, Flatten, LayerNorm, MaxPool, Mul, ReLU, Softmax
+
+ROUNDING = {"float64": 1e-12, "float32": 2e-4}
+"""Relative: two ways of computing the same that differ in the order of some hundred roundings of 1e-16 and of 6e-8."""
+
+W = np.array([[1.0, -1.0], [0.5, 2.0], [0.0, 1.0]])
 
 
 def graph_of(case: Case, dtype: str = "float64") -> tuple[Graph, dict[str, np.ndarray]]:
@@ -48,6 +54,41 @@ def cnn(dtype: str = "float64") -> Graph:
     return b.build(*([b.add(Softmax(), y, name="probabilities")] if dtype != "exact" else []), y).astype(dtype)
 
 
+def dense(dtype: str = "float64", shape: tuple[int | None, ...] = (None, 2)) -> Graph:
+    """relu(W x), the weight W of this file."""
+    b = Builder("net")
+    x = b.input("x", shape)
+    h = b.add(Dense(), x, b.param("w", W), name="fc", layer="body.fc")
+    return b.build(b.add(ReLU(), h, name="act")).astype(dtype)
+
+
+def made(**changes: Any) -> Graph:
+    """A graph by its constructor, with some of its parts replaced."""
+    parts: dict[str, Any] = {
+        "inputs": {"x": InputSpec((None, 2))}, "params": {"w": W}, "nodes": (Node("fc", Dense(), ("x", "w")),), "outputs": ("fc",),
+    }
+    return Graph(**{**parts, **changes})
+
+
+def bypassed() -> Graph:
+    """y = fc2(relu(fc1 x)) + x + mask: the value "h" has the input x and another input beside it."""
+    b = Builder()
+    x, other = b.input("x", (None, 2)), b.input("other", (None, 2))
+    h = b.add(ReLU(), b.add(Dense(), x, b.param("w1", [[1.0, 2.0], [3.0, -1.0]]), name="fc1"), name="h")
+    inner = b.add(Dense(), h, b.param("w2", [[1.0, 0.5], [-1.0, 2.0]]), name="fc2")
+    return b.build(b.add(Add(), b.add(Add(), inner, x), other, name="y"))
+
+
+def normalised() -> tuple[Graph, dict[str, np.ndarray]]:
+    """A layer norm times its own softmax on (N, 3, 4); both are outputs. And its feeds."""
+    rng = np.random.default_rng(0)
+    b = Builder("block")
+    x = b.input("x", (None, 3, 4))
+    h = b.add(LayerNorm(), x, b.param("gamma", rng.standard_normal(4)), name="norm", layer="block.norm")
+    w = b.add(Softmax(), h, name="weights")
+    return b.build(b.add(Mul(), w, h, name="mixed"), w), {"x": rng.standard_normal((2, 3, 4))}
+
+
 def feed(graph: Graph, batch: int = 3, seed: int = 0) -> dict[str, np.ndarray]:
     """Normal draws for the floating inputs, small whole numbers in exact mode."""
     rng = np.random.default_rng(seed)
@@ -68,3 +109,23 @@ def assert_same(a: Graph, b: Graph) -> None:
         assert a.params[k].dtype == b.params[k].dtype, k
         assert a.params[k].shape == b.params[k].shape, k
         assert a.params[k].tolist() == b.params[k].tolist(), k
+
+
+def values(graph: Graph, feeds: Any, names: list[str] | None = None) -> dict[str, np.ndarray]:
+    return evaluate(graph, check_feeds(graph, feeds), keep=[n.name for n in graph.nodes] if names is None else names)
+
+
+def equal(graph: Graph, other: Graph, feeds: Any, names: list[str] | None = None) -> None:
+    """Both graphs give the same values to all outputs and to all ``names``, as exactly as their arithmetic allows."""
+    assert other.outputs == graph.outputs
+    assert other.dtype == graph.dtype
+    names = [*graph.outputs, *(names or ())]
+    one, two = values(graph, feeds, names), values(other, feeds, names)
+    for k in names:
+        assert one[k].shape == two[k].shape, k
+        assert one[k].dtype == two[k].dtype, k
+        if graph.dtype == "exact" or one[k].dtype.kind != "f":
+            assert one[k].tolist() == two[k].tolist(), k
+        else:
+            rtol = ROUNDING[graph.dtype]
+            np.testing.assert_allclose(two[k], one[k], rtol=rtol, atol=rtol * max(1.0, abs(one[k]).max()), err_msg=k)
