@@ -23,8 +23,9 @@ pytest.importorskip("onnxscript")
 from torch import nn  # noqa: E402 (torch may be absent)
 from xaicore_torch.export import quiet  # noqa: E402
 
-from tests.backends import test_torch_models as nets  # noqa: E402
-from tests.backends.torch_cases import shake  # noqa: E402
+from tests.backends import torch_networks as nets  # noqa: E402
+from tests.backends.torch_cases import draw, shake  # noqa: E402
+from tests.backends.torch_compare import calibrate  # noqa: E402
 
 METHODS: dict[str, dict[str, Any]] = {
     "gradient": {}, "lrp.epsilon": {}, "lrp.epsilon_plus": {}, "deeplift.rescale": {}, "integrated_gradients": {"steps": 4},
@@ -114,11 +115,11 @@ QUICK = ("vit", "rmsnorm")
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.thorough) for n in NETS])
 def test_torch_and_the_onnx_file_that_it_writes(name: str) -> None:
-    x = nets.draw(2, 3, 16, 16)
+    x = draw(2, 3, 16, 16)
     model = NETS[name]().double()
     with torch.no_grad():
         model(x)                                                        # lazy layers learn their size
-    nets.calibrate(shake(model), x)
+    calibrate(shake(model), x)
     the_same(xc.from_model(model, x), written(model, x), x.numpy())
 
 

@@ -1,6 +1,7 @@
 """The torch backend against torch: every operator forward and backward, the names that it gives, inputs and outputs.
 
-What verification catches is in test_torch_verified.py, what is refused in test_torch_refusals.py, whole models in test_torch_models.py.
+What verification catches is in test_torch_verified.py, what is refused in test_torch_refusals.py, whole models in test_torch_models.py
+and test_torch_transformers.py.
 """
 
 from __future__ import annotations
@@ -394,7 +395,7 @@ def test_an_exported_program_from_a_file(tmp_path: Any) -> None:
 
 
 ELSEWHERE = {"embedding", "_unsafe_view"} | set(recurrent.TABLE) | {"_native_batch_norm_legit", "max_pool1d_with_indices", "_embedding_bag_forward_only"}
-"""Operators that need other inputs, which test_torch_models.py and test_torch_recurrent.py have, and three whose only use here is to be refused."""
+"""Operators that need other inputs, which test_torch_models.py, test_torch_transformers.py and test_torch_recurrent.py have, and three whose only use here is to be refused."""
 
 
 def test_every_row_of_the_table_is_tested() -> None:
