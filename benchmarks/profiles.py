@@ -139,9 +139,9 @@ RUNS: dict[str, dict[str, Run]] = {
 """Peer -> the entry's method -> how it is run."""
 
 NOT_RUN: dict[str, str] = {
-    "lrp_toolbox": "no package: its formulas stand in tests/oracle/test_conventions.py as loops",
-    "DeepExplain": "no package: TensorFlow 1 graphs alone; its formulas stand in tests/oracle/test_conventions.py",
-    "deeplift": "0.6.13 converts Keras 1 and 2 files for TensorFlow 1; its formulas stand in tests/oracle/test_conventions.py",
+    "lrp_toolbox": "no package: its formulas stand in tests/oracle/test_conventions_lrp.py as loops",
+    "DeepExplain": "no package: TensorFlow 1 graphs alone; its formulas stand in tests/oracle/test_conventions_*.py",
+    "deeplift": "0.6.13 converts Keras 1 and 2 files for TensorFlow 1; its formulas stand in tests/oracle/test_conventions_gradients.py",
     "trulens": "the releases with attribution (0.x) are other software than trulens 2",
     "tf_explain": "0.3.1 does not run on TensorFlow 2.19",
     "alibi": "0.9.6 wants NumPy 1, TensorFlow below 2.15 and spaCy",
@@ -154,7 +154,8 @@ WHY: dict[tuple[str, str], str] = {
     ("captum", "LayerGradCam(interpolate)"): "LayerAttribution.interpolate is a call of its own, on what LayerGradCam gives",
     ("zennit", "Epsilon with a one-hot start"): "the start is the caller's",
     ("zennit", "Epsilon with its default start"): "the start is the caller's",
-    ("shap", "DeepExplainer(tensorflow)"): "shap 0.51 does not know TensorFlow 2.19's operators; its formula stands in test_conventions.py",
+    ("shap", "DeepExplainer(tensorflow)"): "shap 0.51 does not know TensorFlow 2.19's operators; its formula stands in "
+                                           "test_conventions_gradients.py",
     ("torchcam", "GradCAMpp (as meant)"): "not what it computes",
     ("zennit", "ExcitationBackprop"): "the line below it has it with biases and for any input; without them they are one formula (W13)",
     ("zennit", "ZBox"): "the first layer of EpsilonGammaBox",

@@ -149,3 +149,16 @@ def verdict(axiom: str, run: Callable[..., Attribution], graph: Graph, x: Any, t
             ) -> Verdict:
     """What the axiom's check says about a method that is not in the table."""
     return AXIOMS[axiom].check(Case.of(graph, x, method, target, settings, run))
+
+
+# ----- asking ---------------------------------------------------------------------------------------------------------
+
+CHEAP = ["gradient", "gradient_x_input", "guided_backprop", "lrp.zero", "lrp.alpha_beta", "lrp.flat", "deep_taylor", "deeplift.rescale",
+         "deeplift.reveal_cancel", "integrated_gradients.exact", "occlusion"]
+"""Methods of every kind, quick enough for all axioms on many networks."""
+
+
+def check_one(axiom: str, method: str, graph: Graph, x: Any, target: Any = None, **settings: Any) -> Verdict:
+    """What check says of one method and one axiom."""
+    report = xc.check(graph, x, method, target, axiom, {method: settings} if settings else None)
+    return report.of(method, axiom)
