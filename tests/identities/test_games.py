@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xaicore as xc
+from tests.identities.networks import drawn, exact, values
 from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.data import digits_images, digits_model
@@ -18,19 +19,6 @@ from xaicore.ops import Add, Concat, Dense, Mul, ReLU, Slice
 from xaicore.oracle.strategies import inputs_of, mlps, numbers
 from xaicore.oracle.twins import games as twins
 from xaicore.oracle.twins.games import worth
-
-
-def exact(values):
-    return np.vectorize(F, otypes=[object])(values)
-
-
-def drawn(data, strategy, batch=(1, 1)):
-    graph = data.draw(strategy).astype("exact")
-    return graph, exact(data.draw(inputs_of(graph, batch=batch)))
-
-
-def values(graph, x, method, **own):
-    return np.asarray(xc.explain(graph, x, method, target=own.pop("target", 0), **own))
 
 
 def linear(rng, features=4, dtype="float64"):

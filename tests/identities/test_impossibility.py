@@ -9,16 +9,13 @@ import numpy as np
 import pytest
 
 import xaicore as xc
+from tests.identities.networks import values
 from tests.nets import NET_A, NET_B, X_A, X_B, close, mlp
 from xaicore import Builder
 from xaicore.graph.passes import shift_first_bias
 from xaicore.ops import Add, Conv, Dense, Flatten, MaxPool, Mul, Neg, ReLU, Sub
 from xaicore.rules.gradient import gradient
 from xaicore.trace import backward, forward
-
-
-def values(graph, x, method, **settings):
-    return np.asarray(xc.explain(graph, x, method, target=settings.pop("target", 0), **settings))
 
 
 def cosine(a, b):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xaicore as xc
+from tests.methods.maps import A, G
 from tests.nets import NET_B, X_B, close
 from xaicore import Builder
 from xaicore.errors import Inapplicable, UnknownName
@@ -30,9 +31,6 @@ from xaicore.ops import (
     Transpose,
 )
 from xaicore.oracle.strategies import numbers
-
-A = np.array([[[[1.0, 0.0], [2.0, 3.0]]]])
-G = np.array([[[[0.5, -0.2], [0.1, 0.0]]]])
 
 
 @pytest.mark.parametrize(("weights", "expected"), [("mean", 0.1), ("sum", 0.4), ("guided", 0.15), ("normalized", 0.1 / (0.5 + 1e-7))])

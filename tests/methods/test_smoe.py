@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xaicore as xc
-from tests.methods.test_cam_family import pooled
+from tests.methods.maps import pooled
 from tests.nets import close
 from xaicore import Builder
 from xaicore.methods.smoe import SCALES, STATISTICS
