@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -328,29 +328,28 @@ def backward(
     flowing: dict[str, Signal] = dict(seed)
     kept: dict[str, Signal] = {k: v for k, v in seed.items() if k in keep} if keep else {}
     ledger = Books(trace, plan.measure) if books else None
-    order, ends, dtype = _order(trace, only), trace.wrt if only is None else tuple(only), graph.dtype
-    wanted = None if dtype == "exact" else DTYPES[dtype]                # of rationals every entry is looked at
+    ends, dtype = trace.wrt if only is None else tuple(only), graph.dtype
+    wanted, own = {*keep, *ends}, None if dtype == "exact" else DTYPES[dtype]       # of rationals every entry is looked at
     with raising():
-        for node in order:
+        for node, carrying in _order(trace, only):
             name = node.name
             if name not in flowing:
                 continue
             signal = flowing.pop(name)
-            if name in keep or name in ends:
+            if name in wanted:
                 kept[name] = signal
-            step = trace.step(node)
+            step, passed = trace.step(node), []
             try:
                 parts = plan.rule(node)(step, signal)
                 if not isinstance(parts, tuple) or len(parts) != len(step.xs):
                     raise GraphError(f"the rule for node {name!r} must return one signal for each of its {len(step.xs)} inputs")
-                passed: list[Signal | None] = []
-                for i, part, on, x in zip(node.inputs, parts, step.active, step.xs):
-                    if part is None or not on:
-                        passed.append(None)
+                for k, i in carrying:
+                    part, shape = parts[k], step.xs[k].shape
+                    if part is None:
                         continue
-                    if type(part) is not np.ndarray or part.dtype is not wanted or part.shape != x.shape:
-                        part = _in_dtype(part, x.shape, dtype, name)
-                    passed.append(part)
+                    if type(part) is not np.ndarray or part.dtype is not own or part.shape != shape:
+                        part = _in_dtype(part, shape, dtype, name)
+                    passed.append((i, part))
                     flowing[i] = flowing[i] + part if i in flowing else part
                 if ledger is not None:
                     ledger.enter(step, signal, passed)
@@ -370,8 +369,9 @@ class Books:
         self.entries: list[Entry] = []
         self.came: dict[str, tuple[Signal, Array]] = {}
 
-    def enter(self, step: Step, signal: Signal, parts: Sequence[Signal | None]) -> None:
-        """One node. What goes to a parameter (explained along with the inputs) has no sample, and counts as absorbed.
+    def enter(self, step: Step, signal: Signal, parts: Sequence[tuple[str, Signal]]) -> None:
+        """One node, and what it passed to its inputs. What goes to a parameter (explained along with the inputs) has no sample, and counts
+        as absorbed.
 
         A signal that came from one node alone was measured there: it is not measured again where it arrives.
         """
@@ -379,8 +379,8 @@ class Books:
         if came is not signal:
             arrived = self.amount(step.node.name, signal)
         passed = arrived * 0
-        for i, part in zip(step.node.inputs, parts):
-            if part is not None and i not in self.trace.graph.params:
+        for i, part in parts:
+            if i not in self.trace.graph.params:
                 amount = self.amount(i, part)
                 passed = passed + amount
                 self.came[i] = part, amount
@@ -400,11 +400,16 @@ class Books:
         return Ledger(tuple(self.entries), np.zeros(0) if total is None else total)
 
 
-def _order(trace: Trace, only: Collection[str] | None) -> tuple[Node, ...]:
+Order: TypeAlias = tuple[tuple[Node, tuple[tuple[int, str], ...]], ...]
+"""Nodes, each with its active inputs: their places and names."""
+
+
+def _order(trace: Trace, only: Collection[str] | None) -> Order:
     """The nodes that a backward pass goes through, the last one first; with ``only`` those that depend on one of these values."""
-    def made() -> tuple[Node, ...]:
+    def made() -> Order:
         behind = trace.active if only is None else activity(trace.graph, only)
-        return tuple(n for n in reversed(trace.graph.nodes) if n.name not in trace.wrt and any(behind[n.name]))
+        return tuple((n, tuple((k, i) for k, (i, on) in enumerate(zip(n.inputs, trace.active[n.name])) if on))
+                     for n in reversed(trace.graph.nodes) if n.name not in trace.wrt and any(behind[n.name]))
 
     return trace.graph.once(("backward", trace.wrt, None if only is None else tuple(only)), made)
 

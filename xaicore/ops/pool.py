@@ -164,7 +164,7 @@ class MaxPool(_Max, Window):
         y, stages = xs[0], placed(self, xs[0].shape).stages
         if stages is None:
             return super().forward(*xs)
-        for places, _ in stages:
+        for places in stages:
             y = largest(y, places)
         return y
 
@@ -172,7 +172,7 @@ class MaxPool(_Max, Window):
         """What ``route`` gives along ``winners``, several times faster: the first entry of a window that equals y takes its g."""
         x, (_, _, edges, places, apart, stages) = xs[0], placed(self, xs[0].shape)
         if stages is not None and x.size <= HANDED_ON and not is_exact(g):
-            return handed_on(g, x, stages)
+            return handed_on(g, x, self)
         y = self.forward(x)  # cheap, and a y of other inputs, which equals nothing, would lose the signal in silence
         floats = x.dtype.kind == "f"
         padded = pad_spatial(x, edges, np.nan if floats else 0)  # padding never wins: a NaN equals nothing
