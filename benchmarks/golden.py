@@ -2,8 +2,8 @@
 
 What is asked: every certified vector in its own arithmetic and in float32; every method on the network of ``xaicore.data``,
 float32 and float64, exact speed, on two images (also from an input in another memory layout, at a layer, for several targets);
-rule sets on a network with every kind of convolution and pool. What is kept of an answer: values, outputs, every inner value and
-the books. A refusal is an answer, too: its text. Run it from the folder of the commit that is meant:
+rule sets on a network with every kind of convolution and pool; a recurrent network. What is kept of an answer: values, outputs, every
+inner value and the books. A refusal is an answer, too: its text. Run it from the folder of the commit that is meant:
 
     cd OLD; PYTHONPATH=$PWD:$PWD/backends python NEW/benchmarks/golden.py write ../old.npz
     cd NEW; python -m benchmarks.golden compare ../old.npz
@@ -28,7 +28,7 @@ import numpy as np
 
 import xaicore as xc
 from xaicore.data import digits_images, digits_model
-from xaicore.ops import Add, AvgPool, BatchNorm, Conv, Dense, Flatten, GlobalAvgPool, MaxPool, ReLU
+from xaicore.ops import GRU, LSTM, Add, AvgPool, BatchNorm, Conv, Dense, Flatten, GlobalAvgPool, MaxPool, ReLU, Slice
 from xaicore.oracle.vectors import vectors
 
 BOX = {"low": 0, "high": 1}
@@ -55,6 +55,7 @@ REORDERED = {
         "* blur_ig *", "* conductance *", "* internal_influence *", "* smoothgrad*", "* vargrad *", "* gradient_shap *",
         "* expected_gradients *", "* global_saliency *", "* deeplift.reveal_cancel *"),
     "the way back to an image goes plane by plane, and pools keep the order in memory in which the ledger adds up": ("convolutions *",),
+    "the way back through a recurrent layer finds what is in its time steps for all of them at once, with one product": ("recurrent *",),
 }
 """What a faster path does -> the answers that it touches: the same terms, added in another order than before."""
 
@@ -102,6 +103,18 @@ def few_positions(dtype: str) -> xc.Graph:
     return b.build(b.add(Dense(), b.add(Flatten(), b.add(GlobalAvgPool(), h)), b.param("v", rng.normal(size=(10, 128))), name="logits"))
 
 
+def recurrent(dtype: str) -> xc.Graph:
+    """(N, 9, 16) through an LSTM of 128 units and a GRU of 24, which is read at its last time step."""
+    rng, b = np.random.default_rng(4), xc.Builder("recurrent", dtype)
+    h = b.input("x", (None, 9, 16))
+    for name, op, inputs, units in (("lstm", LSTM(), 16, 128), ("gru", GRU(), 128, 24)):
+        rows = len(op.GATES) * units
+        shapes = {"w": (rows, inputs), "u": (rows, units), "b": (rows,), "c": (rows,)}
+        h = b.add(op, h, *(b.param(f"{name}.{k}", rng.normal(size=s) / np.sqrt(units)) for k, s in shapes.items()), name=name)
+    h = b.add(Flatten(), b.add(Slice(axis=1, start=8), h))
+    return b.build(b.add(Dense(), h, b.param("v", rng.normal(size=(10, 24))), b.param("d", rng.normal(size=10)), name="logits"))
+
+
 def questions() -> Iterator[tuple[str, Callable[[], Any]]]:
     """(name, what answers it)."""
     for v in vectors():
@@ -116,6 +129,9 @@ def questions() -> Iterator[tuple[str, Callable[[], Any]]]:
         small, seen = few_positions(dtype), np.random.default_rng(3).normal(size=(1, 96, 7, 6)).astype(dtype)
         for method in ("gradient", "lrp.epsilon_plus", "lrp.epsilon_alpha2_beta1"):
             yield f"few positions {method} {dtype}", partial(xc.explain, small, seen, method, 3)
+        series = np.random.default_rng(5).normal(size=(20, 9, 16)).astype(dtype)
+        for method, given in (("gradient", {}), ("lrp.epsilon", {}), ("deeplift.rescale", {}), ("integrated_gradients", {"steps": 8})):
+            yield f"recurrent {method} {dtype}", partial(xc.explain, recurrent(dtype), series, method, 3, **given)
         one = np.ascontiguousarray(x[:1].transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
         yield f"convolutions lrp.gamma {dtype} channels last", partial(xc.explain, large, one, "lrp.gamma", 2)
 

@@ -65,6 +65,26 @@ def test_parts_of_a_batch_are_the_batch(monkeypatch: pytest.MonkeyPatch) -> None
             assert all(np.abs(op.vjp(i, g, y, *xs) - one).max() < 1e-12 for i, one in enumerate(whole))    # sums in another order
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", [RNN(), GRU(), GRU(True, "before"), LSTM()], ids=str)
+def test_many_samples_and_units_are_each_sample_by_itself(op: Recurrence, dtype: str) -> None:
+    """With so many, the products of a time step are taken as small ones (unpacked.py), of weights in runs."""
+    rng, rows = np.random.default_rng(0), 128 * len(op.GATES)
+    weights = [(rng.normal(size=s) / 16).astype(dtype) for s in ((rows, 3), (rows, 128), (rows,), (rows,))]
+    for w in weights:
+        w.flags.writeable = False
+    x, g = rng.normal(size=(70, 4, 3)).astype(dtype), rng.normal(size=(70, 4, 128)).astype(dtype)
+    y = op.forward(x, *weights)
+    back, to_u = op.vjp(0, g, y, x, *weights), op.vjp(2, g, y, x, *weights)
+    alone = [(op.forward(x[k : k + 1], *weights), k) for k in range(0, 70, 23)]
+    eps = 1e-5 if dtype == "float32" else 1e-13                            # sums of 128 and 512 terms of about 1/16
+    for one, k in alone:
+        assert np.abs(y[k] - one[0]).max() <= eps
+        assert np.abs(back[k] - op.vjp(0, g[k : k + 1], one, x[k : k + 1], *weights)[0]).max() <= eps * np.abs(back).max()
+    each = sum(op.vjp(2, g[k : k + 1], y[k : k + 1], x[k : k + 1], *weights) for k in range(70))
+    assert np.abs(to_u - each).max() <= eps * np.abs(to_u).max()
+
+
 def test_an_overflow_in_a_step_is_an_error_even_where_the_state_stays_small() -> None:
     huge = np.full((512, 128), 1e38, np.float32)
     xs = (np.ones((1, 2, 4), np.float32), np.ones((512, 4), np.float32), huge, np.zeros(512, np.float32), np.zeros(512, np.float32))

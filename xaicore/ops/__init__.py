@@ -5,25 +5,7 @@ from types import MappingProxyType
 
 from xaicore.ops.arithmetic import Add, Div, Maximum, Minimum, Mul, Sub, Where
 from xaicore.ops.conv import Conv, ConvTranspose
-from xaicore.ops.elementwise import (
-    CELU,
-    ELU,
-    GELU,
-    SELU,
-    Clip,
-    HardSigmoid,
-    HardSwish,
-    LeakyReLU,
-    Mish,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Softsign,
-    Tanh,
-)
+from xaicore.ops.elementwise import Clip, HardSigmoid, LeakyReLU, PReLU, ReLU, ReLU6
 from xaicore.ops.fold import Fold, Unfold
 from xaicore.ops.grid import GridSample
 from xaicore.ops.index import GatherElements, GatherND, ReverseSequence, ScatterElements, ScatterND, Trilu
@@ -81,6 +63,7 @@ from xaicore.ops.shape import (
     Transpose,
     Unsqueeze,
 )
+from xaicore.ops.smooth import CELU, ELU, GELU, SELU, HardSwish, Mish, Sigmoid, SiLU, Softplus, Softsign, Tanh
 from xaicore.ops.softmax import LogSoftmax, LogSumExp, Softmax
 from xaicore.ops.steps import FakeQuantize, Mod, Shrink, Threshold
 from xaicore.ops.trigonometry import Acos, Acosh, Asin, Asinh, Atan, Atanh, Cosh, Sinh, Tan

@@ -1,4 +1,4 @@
-"""Functions of one number: exponentials, roots, powers, signs and rounding. Activations are in elementwise.py.
+"""Functions of one number: exponentials, roots, powers, signs and rounding. Activations are in elementwise.py and smooth.py.
 
 A value outside a function's domain, or a result beyond the largest float, is an error that names it: never NaN, never inf.
 """

@@ -13,6 +13,7 @@ import numpy as np
 
 from xaicore.errors import GraphError, InputError, ShapeError
 from xaicore.numerics import Array, filled, in_range, matmul, unbroadcast
+from xaicore.ops import laid, unpacked
 from xaicore.ops.op import Op, need_rank
 from xaicore.ops.shape import Identity
 
@@ -65,9 +66,11 @@ class Recurrence(Op):
         """Cotangents from those of the new state: of a, of u h + c, and of the old state; one time step (N, ...)."""
         raise TypeError(f"{type(self).__name__} does not define back")
 
-    def olds(self, y: Array, a: Array, u: Array, c: Array, state: State, stays: Sequence[Array | None]) -> State:
-        """The old states of all time steps (N, T, H), from all h_t and the initial state; ``stays``: where a step keeps its old state."""
-        return (np.concatenate((state[0][:, None], y[:, :-1]), axis=1),)
+    def again(self, y: Array, a: Array, u: Array, c: Array, state: State, stays: Sequence[Array | None]) -> tuple[State, Tape]:
+        """The old states of all time steps (N, T, H) and their tapes, all at once: known from all h_t and the initial state. ``stays``:
+        where a step keeps its old state."""
+        olds = (before(y, state[0]),)
+        return olds, self.step(a, u, c, olds)[1]
 
     def hidden(self, y: Array, *xs: Array) -> Array:
         """All h_t, from the output."""
@@ -112,8 +115,7 @@ class Recurrence(Op):
         a time step is computed for all of them together, with one product; only the cotangents go from one to the next."""
         x, w, u, b, c, state, mask = self._checked(xs)
         a, stays = self._in_order(matmul(x, w.T) + b), self._stays(mask, x.shape[1])
-        olds = self.olds(self._in_order(y), a, u, c, state, stays)
-        tape = self.step(a, u, c, olds)[1]
+        olds, tape = self.again(self._in_order(y), a, u, c, state, stays)
         da, dv, d = self._through(self._in_order(g), self.slopes(tape, olds), stays, u)
         if i == 0:
             return unbroadcast(matmul(self._in_order(da), w), x.shape)
@@ -143,7 +145,8 @@ class Recurrence(Op):
             v.append(dv)
         for one in d:
             in_range(one)
-        return in_range(np.stack(a[::-1], axis=1)), in_range(np.stack(v[::-1], axis=1)), d
+        to_a = in_range(np.stack(a[::-1], axis=1))
+        return to_a, to_a if v[0] is a[0] else in_range(np.stack(v[::-1], axis=1)), d
 
     def _recurrent_weights(self, v: Array, tape: Tape, olds: State) -> Array:
         """The cotangent of u, gate by gate: what came to its product, times what u was multiplied with."""
@@ -194,9 +197,17 @@ class Recurrence(Op):
         return x, w, u, b, c, state, mask
 
 
-def product(a: Array, b: Array) -> Array:
-    """a @ b, which the loop over time asks only once, at its end, whether it is in range (``matmul`` asks each time)."""
-    return np.asarray(np.matmul(a, b))
+def product(x: Array, u: Array, matrix: laid.Matrix = laid.ahead) -> Array:
+    """x (..., H) times uᵀ (``laid.ahead``), or d (..., O) times u (``laid.back``), for u (O, H). The loop over time asks only once, at its
+    end, whether its products are in range (``matmul`` asks each time)."""
+    if x.ndim == 2 and len(x) * u.size > unpacked.SMALL:
+        return laid.times(matrix, u, len(x))(x, None)
+    return np.asarray(np.matmul(x, u.T if matrix is laid.ahead else u))
+
+
+def before(y: Array, first: Array) -> Array:
+    """What stood before each time step: y (N, T, H) one step later, with ``first`` (N, H) in front."""
+    return np.concatenate((first[:, None], y[:, :-1]), axis=1)
 
 
 def _rows(x: Array) -> Array:

@@ -15,9 +15,10 @@ import numpy as np
 
 from xaicore.errors import GraphError
 from xaicore.numerics import Array, filled
-from xaicore.ops.elementwise import Sigmoid, Tanh
+from xaicore.ops import laid
 from xaicore.ops.op import Op
-from xaicore.ops.recurrence import Recurrence, State, Tape, product
+from xaicore.ops.recurrence import Recurrence, State, Tape, before, product
+from xaicore.ops.smooth import Sigmoid, Tanh
 from xaicore.ops.unroll import unroll_gru, unroll_lstm, unroll_rnn
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class RNN(Recurrence):
     GATES: ClassVar[tuple[str, ...]] = ("h",)
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
-        z = a + product(state[0], u.T) + c
+        z = a + product(state[0], u) + c
         h = self.activation.forward(z)
         return (h,), (z, h)
 
@@ -55,7 +56,7 @@ class RNN(Recurrence):
 
     def back(self, d: State, slopes: Tape, u: Array) -> tuple[Array, Array, State]:
         dz = d[0] * slopes[0]
-        return dz, dz, (product(dz, u),)
+        return dz, dz, (product(dz, u, laid.back),)
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         return unroll_rnn(b, self.activation, self.reverse, *inputs)
@@ -92,11 +93,11 @@ class GRU(Recurrence):
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         (h,) = state
         size = h.shape[-1]
-        v = product(h, u.T) + c
+        v = product(h, u) + c
         z_gates = a[..., : 2 * size] + v[..., : 2 * size]
         gates = self.gate.forward(z_gates)
         r, z = gates[..., :size], gates[..., size:]
-        inner = v[..., 2 * size :] if self.reset == "after" else product(r * h, u[2 * size :].T) + c[2 * size :]
+        inner = v[..., 2 * size :] if self.reset == "after" else product(r * h, u[2 * size :]) + c[2 * size :]
         z_n = a[..., 2 * size :] + (r * inner if self.reset == "after" else inner)
         n = self.activation.forward(z_n)
         return ((1 - z) * n + z * h,), (z_gates, r, z, inner, z_n, n)
@@ -118,11 +119,11 @@ class GRU(Recurrence):
         if self.reset == "after":
             d_r = d_n * to_r
             dv = np.concatenate((d_r, d_z, d_n * r), -1)
-            return np.concatenate((d_r, d_z, d_n), -1), dv, (product(dv, u) + dh * z,)
-        d_rh = product(d_n, u[2 * size :])
+            return np.concatenate((d_r, d_z, d_n), -1), dv, (product(dv, u, laid.back) + dh * z,)
+        d_rh = product(d_n, u[2 * size :], laid.back)
         d_gates = np.concatenate((d_rh * to_r, d_z), -1)
         dv = np.concatenate((d_gates, d_n), -1)
-        return dv, dv, (d_rh * r + product(d_gates, u[: 2 * size]) + dh * z,)
+        return dv, dv, (d_rh * r + product(d_gates, u[: 2 * size], laid.back) + dh * z,)
 
     def seen(self, gate: int, tape: Tape, old: State) -> Array:
         (h,), r = old, tape[1]
@@ -166,9 +167,7 @@ class LSTM(Recurrence):
 
     def step(self, a: Array, u: Array, c: Array, state: State) -> tuple[State, Tape]:
         h, cell = state
-        z = product(h, u.T)
-        z += a
-        z += c
+        z = self._sums(a, u, c, h)
         i, f, g, o = self._gates(z)
         new = f * cell
         new += i * g
@@ -178,21 +177,29 @@ class LSTM(Recurrence):
     def hidden(self, y: Array, *xs: Array) -> Array:
         return y if self.output == "hidden" else replace(self, output="hidden").forward(*xs)
 
+    def _sums(self, a: Array, u: Array, c: Array, h: Array) -> Array:
+        """w x_t + b + u h + c, all gates."""
+        z = product(h, u)
+        z += a
+        z += c
+        return z
+
     def _gates(self, z: Array) -> tuple[Array, Array, Array, Array]:
         size = z.shape[-1] // 4
         gates = self.gate.forward(np.concatenate((z[..., : 2 * size], z[..., 3 * size :]), -1))
         g = self.activation.forward(z[..., 2 * size : 3 * size])
         return gates[..., :size], gates[..., size : 2 * size], g, gates[..., 2 * size :]
 
-    def olds(self, y: Array, a: Array, u: Array, c: Array, state: State, stays: Sequence[Array | None]) -> State:
-        (h,) = super().olds(y, a, u, c, state[:1], stays)
-        i, f, g, _ = self._gates(a + product(h, u.T) + c)
-        added, cell, cells = i * g, state[1], []
+    def again(self, y: Array, a: Array, u: Array, c: Array, state: State, stays: Sequence[Array | None]) -> tuple[State, Tape]:
+        h, cell = before(y, state[0]), state[1]
+        z = self._sums(a, u, c, h)
+        i, f, g, o = self._gates(z)
+        new, cells = i * g, np.empty_like(h)
         for t, stay in enumerate(stays):
-            cells.append(cell)
-            new = f[:, t] * cell + added[:, t]
-            cell = new if stay is None else np.where(stay, cell, new)
-        return h, np.stack(cells, axis=1)
+            cells[:, t] = cell
+            new[:, t] += f[:, t] * cell
+            cell = new[:, t] if stay is None else np.where(stay, cell, new[:, t])
+        return (h, cells), (z, i, f, g, o, new, self.squash.forward(new))
 
     def slopes(self, tape: Tape, state: State) -> Tape:
         z, i, f, g, o, new, s = tape
@@ -208,7 +215,7 @@ class LSTM(Recurrence):
         np.multiply(dc[:, None], to_gates, out=dz[:, :3])
         np.multiply(dh, to_o, out=dz[:, 3])
         flat = dz.reshape(len(dh), -1)
-        return flat, flat, (product(flat, u), dc * f)
+        return flat, flat, (product(flat, u, laid.back), dc * f)
 
     def expand(self, b: Wiring, *inputs: str) -> str | None:
         return unroll_lstm(b, self.gate, self.activation, self.squash, self.output, self.reverse, *inputs)

@@ -1,4 +1,4 @@
-"""Tangent, inverse and hyperbolic functions, in radians. Sine and cosine are in pointwise.py, Tanh in elementwise.py.
+"""Tangent, inverse and hyperbolic functions, in radians. Sine and cosine are in pointwise.py, Tanh in smooth.py.
 
 A value outside a function's domain is an InputError, and so is a signal where the slope is infinite.
 """
