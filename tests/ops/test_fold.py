@@ -50,7 +50,7 @@ def test_windows_are_what_the_loop_sees(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(("make", "text"), [
-    (lambda: Unfold(()), "one to three sizes"), (lambda: Unfold((2,), (1, 1)), "stride must have 1 entries"),
+    (lambda: Unfold(()), "one to three sizes"), (lambda: Unfold((1,) * 4), "one to three sizes"), (lambda: Unfold((2,), (1, 1)), "stride must have 1 entries"),
     (lambda: Unfold((2,), (0,)), "must be at least 1"), (lambda: Fold((3, 3), (2,)), "size must have 1 entries"),
 ])
 def test_settings_that_fit_no_input_are_refused(make, text: str) -> None:

@@ -103,6 +103,11 @@ def test_resize_reads_where_it_says(data: st.DataObject) -> None:
     check_linear_map(op, row_of(n), weights)
 
 
+def test_one_position_lies_in_the_middle_of_what_is_cropped() -> None:
+    """Of 1 2 5 10 17 at (1/4 + 1) / 2 of 4, which is 2 1/2: between 5 and 10."""
+    assert Resize((1,), "linear", "tf_crop_and_resize", crop=((0.25, 1.0),)).forward(row_of(5)).tolist() == [[[F(15, 2)]]]
+
+
 @EXAMPLES
 @given(st.integers(1, 6), st.integers(-3, 7), st.integers(-3, 7), st.sampled_from(["constant", "edge", "reflect"]))
 def test_pad_reads_where_it_says(n: int, before: int, after: int, mode: str) -> None:

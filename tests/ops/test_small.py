@@ -86,11 +86,12 @@ def test_what_is_not_small_goes_the_other_way(x: tuple[int, ...], w: tuple[int, 
     assert small.planned_back(y, np.ones(w, np.float32), x[2:], geometry) is None, why
 
 
-def test_rationals_go_the_other_way() -> None:
-    one = np.ones((1, 1, 3), object)
-    geometry = conv.Geometry((1,), (1,), ((0, 0),), 1, False)
-    assert small.planned(one, one, geometry) is None
-    assert small.planned_back(one, one, (5,), geometry) is None
+@pytest.mark.parametrize(("x", "w", "goes"), [(object, object, False), ("float32", "float64", False), ("float64", "float64", True)])
+def test_rationals_and_two_arithmetics_go_the_other_way(x: type | str, w: type | str, goes: bool) -> None:
+    at = conv.Geometry((1, 1), (1, 1), ((1, 1), (1, 1)), 1, False)
+    kernel = np.ones((2, 1, 3, 3), w)
+    assert (small.planned(np.ones((1, 1, 6, 6), x), kernel, at) is not None) is goes
+    assert (small.planned_back(np.ones((1, 2, 6, 6), x), kernel, (6, 6), at) is not None) is goes
 
 
 def test_what_leaves_the_range_is_told_there_and_back() -> None:

@@ -128,6 +128,12 @@ def test_a_share_is_a_number_where_the_ratio_is_none(name, dtype, layer):
         assert np.abs(one - two).max() <= 1e3 * np.finfo(dtype).eps * max(np.abs(two).max(), 1)
 
 
+def test_an_epsilon_that_the_arithmetic_does_not_have_is_none():
+    """1e-60 is 0 in float32: a neuron with z = 0 absorbs, as for eps = 0, and is no division by zero."""
+    with np.errstate(divide="raise", invalid="raise"):
+        assert ratio(np.ones(2, np.float32), np.array([0, 2], np.float32), 1e-60).tolist() == [0, 0.5]
+
+
 def test_shares_whose_quotient_is_no_float():
     """One input of each neuron: all of R is its own, whatever z is. R / z is 1e310, 1e450, 1e316 and 2; the powers of two round nothing."""
     r, z = np.array([[1e10, 1e150, -1e16, 4.0]]), np.array([[1e-300, 1e-300, 1e-300, 2.0]])

@@ -112,6 +112,17 @@ def test_who_wants_the_same_gets_the_same_object():
     assert len(known) == 2                                              # what each of the two wants: folded, or as it was
 
 
+@pytest.mark.parametrize(("rules", "ready"), [
+    ({}, True), ({"fold": True}, False), ({"fold": "padding"}, False), ({"expand": (BatchNorm,)}, False), ({"rules": ((op(Dense, BatchNorm), identity),)}, False),
+], ids=str)
+def test_a_graph_is_as_it_is_where_there_is_nothing_to_prepare(rules, ready):
+    """Nothing to fold or to expand, and a row for each composite operator."""
+    graph = net(ReduceProd((1,)))
+    made = RuleSet("r", "relevance", **{"rules": ((anything, identity),), **rules})
+    assert made.as_it_is(graph) is ready
+    assert (made.prepare(graph) is graph) is (ready or rules == {"fold": "padding"})      # there is no padding here, but there might be
+
+
 class Lazy(dict):
     """Shapes that say how often they were looked up: a run that was put off until then."""
 
