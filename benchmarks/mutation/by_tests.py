@@ -24,10 +24,12 @@ EVERY_OPERATOR = "tests/ops/test_ops.py"
 TESTS: dict[str, tuple[str, ...]] = {
     "rules": ("tests/rules/test_defaults.py", "tests/rules", "tests/ops/test_softmax.py", "tests/ops/test_normalize.py"),
     "ops": (EVERY_OPERATOR, "tests/ops/test_claims.py"),
-    "ops.recurrence": ("tests/rules/test_recurrent.py",), "ops.recurrent": ("tests/rules/test_recurrent.py",),
+    "ops.recurrence": ("tests/rules/test_recurrent.py",),
+    "ops.recurrent": ("tests/rules/test_recurrent.py", "tests/ops/test_recurrence.py"),
     "ops.scan": ("tests/rules/test_recurrent.py", "tests/graph/test_blocks.py"), "ops.unroll": ("tests/rules/test_recurrent.py",),
     "ops.matrix": ("tests/ops/test_linear.py",), "ops.order": ("tests/ops/test_index.py",),
-    "ops.trigonometry": ("tests/ops/test_pointwise.py",),
+    "ops.trigonometry": ("tests/ops/test_pointwise.py",), "ops.smooth": ("tests/ops/test_elementwise.py",),
+    "ops.placing": ("tests/ops/test_pool.py",), "ops.shifts": ("tests/ops/test_depthwise.py", "tests/ops/test_conv.py"),
     "methods": ("tests/methods",),
 }
 

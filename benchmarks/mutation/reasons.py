@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
+NUMBER = re.compile(r" \(\d+\)")
 GAP = "gap"
 UNUSED = "what stands there is never used: where it would be, `either` takes its other side"
 EQUALLY_LONG = "`zip(..., strict=True)` of lists that are equally long"
 ONE = "an operator of one input does not look at the index"
 BOTH = "all are None or none of them: whether the input is active decides"
 NULL = "where there is no constant, or none is asked for, 0 is taken off and put back"
+SIZE = "only speed: from which size on another way is taken"
+SAMPLES = "only memory: how many samples go through at a time"
+ROWS = "only memory: how many rows go through at a time"
+TILES = "only speed: how many rows of tiles are transformed at a time"
+LAST = "the last of two axes is axis 1"
+ADDED = "only speed: a bias of zeros is added instead of left out"
+REMEMBERED = "only speed: which parts of weights are remembered beyond the step"
+TURNED = "numerator and denominator change their sign together"
 NORMED = "what is summed is divided by its sum"
 
 REASONS: dict[str, str] = {
@@ -19,34 +31,71 @@ REASONS: dict[str, str] = {
     "rules.deeplift:_linear_pair: up is None or": BOTH,
     "rules.deeplift:_routes_pair: a is None or": BOTH,
     "rules.excitation:excitation_backprop: 1 -> 2": "the shares of the two factors are divided by their sum, and the other is 0",
-    "rules.linear:Affine.apply: op.biases": NULL,
+    "rules.linear:Affine.inputs: x is not None": BOTH,
+    "rules.linear:Affine.inputs: zeros -> ones": ADDED,
+    "rules.linear:Affine.inputs: len(out) - 1 -> len(out) + 1": ADDED,
+    "rules.linear:Affine.inputs: len(out) - 1 -> 1 - len(out)": ADDED,
+    "rules.linear:Affine.inputs: 1 -> 2": ADDED,
+    "rules.linear:Affine.inputs: 0 -> 1": ADDED,
+    "rules.linear:Affine.inputs: out[k].dtype is not": "whole numbers multiply as the floats that they equal, converted or not",
+    "rules.linear:Affine.back: {x.dtype for x in step.xs}": "whole numbers multiply as the floats that they equal, converted or not",
+    "rules.linear:Affine._changed: change in (positive, negative)": REMEMBERED,
+    "rules.linear:Affine._changed: positive -> negative": REMEMBERED,
+    "rules.linear:Affine._changed: negative -> positive": REMEMBERED,
+    "rules.linear:Affine._changed: k not in": REMEMBERED,
+    "rules.linear:Affine._part: False -> True": "only memory: which of two budgets counts what is remembered",
+    "rules.linear:Affine.apply: self.additive and": NULL,
     "rules.linear:Affine.apply: zeros -> ones (4)": NULL,
+    "rules.linear:ratio: 0 -> 1": "only speed: where eps is above 0, no entry is 0 and both divisions are one",
     "rules.lrp:_average: 0 -> 1 (2)": ONE,
     "rules.patterns:_pattern: 1 -> 2 (2)": NORMED,
-    "rules.patterns:_pattern: mean_xy - mean_x": "numerator and denominator change their sign together",
+    "rules.patterns:_pattern: mean_xy - mean_x * _per_output(mean_y, op_, w) -> mean_x": TURNED,
     "rules.ruleset:total: -x.strides": "only speed: the order in which axes stand for a sum over all of them",
     "rules.ruleset:total: x.flags": "only speed: which of two forms of the same sum is taken",
     "rules.linear:passed: np.abs(less)": "a neuron whose R / z is on the border is right in either pass",
     "ops.conv:adjoint_x: True -> False": EQUALLY_LONG,
-    "ops.elementwise:LeakyReLU.value: x > 0": "at 0 both branches give 0",
-    "ops.pool:Window.__post_init__: 1 -> 2": "a pool has no groups, and the function that checks them wants at least 1",
-    "ops.pool:MaxPool.vjp: b > 0": "only speed: where no window reaches beyond the edge, all that it reads is inside",
-    "ops.recurrence:Recurrence.vjp: 10 -> 11": "only memory: how many samples go through at a time",
-    "ops.conv:_samples: 1 -> 2": "only memory: how many samples go through at a time",
-    "ops.conv:_blocks: 1 -> 2": "only memory: how many rows go through at a time",
-    "ops.conv:convolve: 1 -> 2 (11)": "only speed: from which size on another algorithm is taken",
+    "ops.conv:adjoint_x: w.size < laid.LARGE -> w.size <= laid.LARGE": SIZE,
+    "ops.conv:convolve: 1 -> 2 (11)": "only speed: layers of one channel each are then taken by the general way",
+    "ops.conv:_samples: 1 -> 2": SAMPLES,
+    "ops.conv:_samples: 1 -> 2 (2)": SAMPLES,
+    "ops.conv:_blocks: 1 -> 2": ROWS,
+    "ops.conv:_blocks: 1 -> 2 (4)": ROWS,
     "ops.conv:ConvTranspose.forward: True -> False": EQUALLY_LONG,
-    "ops.resize:Pad._sources: True -> False": EQUALLY_LONG,
-    "ops.winograd:correlate: 2 -> 3": "one row more than is read",
-    "ops.winograd:_block: 1 -> 2": "a slice in steps of 2 and more, whose end is one further",
-    "ops.recurrent:GRU.back: 0 -> 1": ONE,
+    "ops.elementwise:LeakyReLU.value: x > 0": "at 0 both branches give 0",
+    "ops.elementwise:Clip._bounds: 0 -> 1 (2)": "an infinite number is above 1 where it is above 0",
+    "ops.grid:GridSample._mirrored: 0 * one -> 0 / one": "0 over 1 is 0",
+    "ops.grid:GridSample._mirrored: 0 -> 1 (3)": "an axis of one entry: what follows clips any place to that entry",
     "ops.linear:_einsum: any -> all": "np.einsum gives back an operand itself only where it is the only one",
+    "ops.pool:Window.__post_init__: 1 -> 2": "a pool has no groups, and the function that checks them wants at least 1",
+    "ops.pool:_Max.candidates: 2 -> 3": "axes of one entry more, which the reshape at the end takes together",
+    "ops.recurrence:Recurrence.vjp: 10 -> 11": SAMPLES,
+    "ops.recurrent:GRU.back: -1 -> 1": LAST,
+    "ops.recurrent:GRU.back: -1 -> 1 (3)": LAST,
+    "ops.resize:Pad.forward: True -> False": EQUALLY_LONG,
+    "ops.resize:Pad._sources: True -> False": EQUALLY_LONG,
     "ops.softmax:_expand_exp_and_sum: 1 -> 2": "it stands under a numerator of 0 where everything is masked",
+    "ops.unpacked:product: terms.stop - terms.start": "only speed: how many rows a small product takes",
+    "ops.winograd:the module: 512 -> 513": SIZE,
+    "ops.winograd:_block: 1 -> 2 (2)": TILES,
+    "ops.winograd:_block: ROW_BYTES // (size": TILES,
+    "ops.winograd:_block: min -> max": "only speed: rows that come again are transformed again, and slices end where the array does",
+    "ops.winograd:_wide: wide >= 16": SIZE,
+    "ops.winograd:correlate: (m + 2) ** 2 -> (m + 2) * 2": TILES,
 }
-"""The key of a change, or the beginning of it -> the reason."""
+"""The key of a change, or the beginning of it -> the reason. A number at its end tells it from others like it, and belongs to it."""
 
 
 def reason(key: str) -> str:
     """What is known of a survivor; the longest beginning that is listed decides. "" where it was not looked at."""
-    found = [k for k in REASONS if key.startswith(k)]
+    found = [k for k in REASONS if _is(key, k)]
     return REASONS[max(found, key=len)] if found else ""
+
+
+def _is(key: str, listed: str) -> bool:
+    return key.startswith(listed) and not NUMBER.fullmatch(key[len(listed):])
+
+
+def homeless(keys: Iterable[str]) -> list[str]:
+    """Reasons that are no change's of these: the code that they spoke of is another by now."""
+    keys = list(keys)
+    return [listed for listed in REASONS if not any(_is(key, listed) for key in keys)]

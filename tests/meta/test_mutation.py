@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from benchmarks.mutation import reasons
 from benchmarks.mutation.hunt import in_child, noticed_by
 from benchmarks.mutation.mutants import Source, mutants, sources
 from benchmarks.mutation.plant import Living, living
@@ -87,6 +88,14 @@ def ours(x):
     if x:
         return 1
     return 2
+
+
+def test_a_reason_is_of_one_change(monkeypatch):
+    """The beginning of a key is enough, but for the number that tells it from others like it."""
+    monkeypatch.setattr(reasons, "REASONS", {"m:f: 1 -> 2": "one", "m:f: 1 -> 2 (3)": "three", "m:f: a and": "both", "m:g: not": "gone"})
+    keys = ["m:f: 1 -> 2", "m:f: 1 -> 2 (2)", "m:f: 1 -> 2 (3)", "m:f: a and b -> a or b (2)"]
+    assert [reasons.reason(k) for k in keys] == ["one", "", "three", "both"]
+    assert reasons.homeless(keys) == ["m:g: not"]
 
 
 def test_lines_and_intervals():
