@@ -131,8 +131,8 @@ def numbers(mask: Array, like: Array) -> Array:
 
 def masked(g: Array, mask: Array) -> Array:
     """g where the mask is true, 0 times g elsewhere; both of one shape."""
-    if g.size < LONG or g.dtype.kind != "f":
-        return np.asarray(g * (numbers(mask, g) if g.dtype == object else mask))
+    if g.size < LONG and g.dtype.kind == "f":
+        return np.asarray(g * mask)
     out = numbers(mask, g)
     out *= g
     return out
@@ -196,7 +196,7 @@ def _part(a: Any, mask: Array) -> Array:
 
 def divide(r: Array, z: Array) -> Array:
     """r / z where z is not zero, and 0 where it is."""
-    if np.count_nonzero(z) == z.size if z.size < LONG else z.all():    # whichever is faster
+    if np.count_nonzero(z) == z.size if z.size < LONG // 4 else z.all():        # whichever is faster
         return np.asarray(r / z)
     zero = z == 0
     if is_exact(z):

@@ -169,7 +169,7 @@ def evaluate_all(graph: Graph, feeds: Mapping[str, Array], override: Mapping[str
             if override and name in override:
                 values[name] = override[name]
             else:
-                values[name] = run_within(node, [values[i] for i in node.inputs], dtype)
+                values[name] = run_within(node, [*map(values.__getitem__, node.inputs)], dtype)
     return values
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from xaicore.errors import Inapplicable
-from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, scalar, stabilize
+from xaicore.numerics import Array, divide, filled, in_arithmetic_of, negative, positive, stabilize
 from xaicore.ops.kept import kept
 from xaicore.trace import Step
 
@@ -109,13 +109,8 @@ class Affine:
 
     def back(self, s: Array, weights: Change = same) -> tuple[Array | None, ...]:
         """Wᵀ s for each active input, None at the others."""
-        step = self.step
-        if weights is same and {x.dtype for x in step.xs} == {step.y.dtype}:
-            return step.vjp(s)                                          # with nothing to change
-        factor = self._factor(weights)
-        xs, vjp, y = self.inputs(None, weights, same), step.node.op.vjp, step.y
-        s = s if factor is None else factor * s
-        return tuple([vjp(k, s, y, *xs) if on else None for k, on in enumerate(step.active)])
+        factor, step = self._factor(weights), self.step
+        return step.vjp(s if factor is None else factor * s, self.inputs(None, weights, same), step.y)
 
     def actives(self, change: Change) -> tuple[Array | None, ...]:
         """``change`` of each active input, None at the others."""
@@ -127,9 +122,10 @@ class Affine:
 
     def terms(self, up: Change, down: Change) -> tuple[Term, ...]:
         """x+ with weights up(w), and x- with weights down(w): without the second where no active input is negative."""
-        if not any(on and x.size and x.min() < 0 for x, on in zip(self.step.xs, self.step.active)):
-            return ((self.actives(same), up),)
-        return (self.actives(positive), up), (self.actives(negative), down)
+        for x, on in zip(self.step.xs, self.step.active):
+            if on and x.size and x.min() < 0:
+                return (self.actives(positive), up), (self.actives(negative), down)
+        return ((self.actives(same), up),)
 
     def sum(self, terms: Sequence[Term], bias: Change = zeros) -> Array:
         """z = Σ_terms f(w) x + bias(b)."""
@@ -185,10 +181,13 @@ def scaled(factor: object, parts: Sequence[Array | None]) -> tuple[Array | None,
 
 # ----- division by z ----------------------------------------------------------------------------------------------
 
+TINY = 1e-37
+"""What is larger is not 0 in any arithmetic."""
+
 
 def ratio(r: Array, z: Array, eps: Number, stabilizer: str = "sign") -> Array:
     """R / (z + eps sign(z)), or with another stabiliser; for eps = 0, R / z where z is not zero and 0 (absorbed) where it is."""
-    if eps and stabilizer == "sign" and scalar(eps, z) > 0:
+    if stabilizer == "sign" and eps > TINY:
         return np.asarray(r / stabilize(z, eps))                        # of which no entry is 0
     return divide(r, stabilize(z, eps, stabilizer) if eps else z)
 
