@@ -41,6 +41,7 @@ def test_parts_and_pieces_are_all_there_is(n: int, most: int) -> None:
     pieces = unpacked.in_pieces(n, most)
     assert [k for piece, _ in pieces for k in range(n)[piece]] == list(range(n))
     assert all((piece.stop - piece.start) % size == 0 and size <= most for piece, size in pieces)
+    assert n % 2 or most == 1 or all(size % 2 == 0 for _, size in pieces)
 
 
 LOOKED_AT = unpacked.available() and unpacked._library().version.startswith("0.3.31")
