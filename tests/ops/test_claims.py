@@ -7,8 +7,11 @@ from dataclasses import MISSING, fields
 import numpy as np
 import pytest
 
+from tests.cases import CASES
+from tests.cases.case import Case
 from xaicore.errors import ShapeError
 from xaicore.ops import OPS, AdaptiveAvgPool, Concat, Sigmoid, Tanh, TopK
+from xaicore.ops.pointwise import Pointwise
 
 ARITIES = {
     (1, None): "Einsum Concat", (1, 2): "Expand RMSNorm", (1, 3): "LayerNorm GroupNorm InstanceNorm", (2, 3): "Dense Conv ConvTranspose",
@@ -84,3 +87,12 @@ def test_what_is_concatenated_has_one_rank():
     with pytest.raises(ShapeError, match="input 1 has shape"):
         Concat(2).forward(np.ones((1, 3, 4)), np.ones((1, 3)))
     assert Concat(1).forward(np.ones((1, 3))).tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.op, Pointwise)], ids=lambda c: c.id)
+def test_what_comes_back_is_a_multiple_of_the_derivative(case: Case) -> None:
+    """DeepLIFT asks for the derivative, everything else for the vjp; some operators write both out."""
+    (x,) = case.draw(np.random.default_rng(0))
+    y = case.op.forward(x)
+    g = np.random.default_rng(1).standard_normal(y.shape)
+    np.testing.assert_allclose(case.op.vjp(0, g, y, x), g * case.op.derivative(x, y), rtol=1e-15, atol=0)      # one product each

@@ -17,7 +17,7 @@ from tests.cases.case import Case, exact
 from tests.ops.attributed import complete_gap, lrp_gap, summed
 from xaicore.errors import Inapplicable, UncoveredNode
 from xaicore.graph import Builder, Graph
-from xaicore.ops import ArgMax, ArgMin, CumProd, GatherND, Op, ScatterElements, ScatterND, TopK, TopKIndices
+from xaicore.ops import ArgMax, ArgMin, CumProd, GatherND, OneHot, Op, ScatterElements, ScatterND, TopK, TopKIndices
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 COARSE = st.integers(0, 2)
@@ -145,3 +145,7 @@ def test_differences_of_the_largest_need_the_same_order() -> None:
 def test_relevance_of_the_largest() -> None:
     a = xc.explain(one(TopK(1, 2), 3), [[2, 7, 5]], "lrp.zero", target=1)
     assert np.asarray(a).tolist() == [[0, 0, 5]]
+
+
+def test_one_hot_of_one_kind() -> None:
+    assert OneHot(1).forward(np.array([[0, -1, 1]])).tolist() == [[[1], [1], [0]]]

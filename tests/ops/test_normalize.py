@@ -130,6 +130,15 @@ def test_batch_norm_against_autograd(shape):
         np.testing.assert_allclose(BatchNorm().vjp(i, g, y, *xs), theirs, **TIGHT)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batch_norm_is_not_written_over_an_x_of_another_type(rng, dtype):
+    """float32 minus float64 is float64, which has no room in x."""
+    x, params = rng.normal(size=(1, 2, 40, 40)).astype(np.float32), rng.uniform(0.5, 1, (4, 2)).astype(dtype)
+    y, over = BatchNorm().forward(x, *params), BatchNorm().over(x.copy(), *params)
+    assert over.dtype == y.dtype == dtype
+    assert (over == y).all()
+
+
 def test_batch_norm_claims():
     op = BatchNorm()
     x_alone = (True, False, False, False, False)

@@ -103,6 +103,13 @@ def test_resize_reads_where_it_says(data: st.DataObject) -> None:
     check_linear_map(op, row_of(n), weights)
 
 
+def test_a_scale_of_another_size_moves_the_entries() -> None:
+    """1 2 5 10 17 twice as large and cut to five: every half an entry. With a scale of 1 nothing moves."""
+    row = row_of(5)
+    assert Resize((5,), "linear", "asymmetric", scales=(2.0,)).forward(row).tolist() == [[[1, F(3, 2), 2, F(7, 2), 5]]]
+    assert Resize((5,), "linear", "asymmetric", scales=(1.0,)).forward(row).tolist() == row.tolist()
+
+
 def test_one_position_lies_in_the_middle_of_what_is_cropped() -> None:
     """Of 1 2 5 10 17 at (1/4 + 1) / 2 of 4, which is 2 1/2: between 5 and 10."""
     assert Resize((1,), "linear", "tf_crop_and_resize", crop=((0.25, 1.0),)).forward(row_of(5)).tolist() == [[[F(15, 2)]]]
