@@ -28,7 +28,7 @@ def verdict(module: str, key: str, early: bool = False, names: tuple[str, ...] =
 
 @pytest.mark.parametrize(("early", "key"), [
     (False, "rules.linear:ratio: r / stabilize(z, eps) -> r * stabilize(z, eps)"),
-    (False, "rules.linear:Affine.back: on -> not on"),
+    (False, "rules.linear:times: c is None -> c is not None"),
     (False, "rules.uniform:lrp_epsilon: 'absorb' -> 'absorb?'"),                  # a default
     (True, "rules.uniform:lrp_epsilon: 'absorb' -> 'absorb?'"),
 ])
