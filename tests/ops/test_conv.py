@@ -193,6 +193,19 @@ def test_large_maps_are_computed_in_several_blocks(dtype: type) -> None:
         np.testing.assert_allclose(ours, other.numpy(), rtol=rtol, atol=rtol)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 3, 40, 50), (1, 4, 5000), (3, 2, 11, 12, 13), (1, 1, 70, 70), (2, 5, 40, 50), (1, 3, 8, 9)])
+def test_channels_last_is_a_transposed_copy_in_every_layout(shape: tuple[int, ...], dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    order = (0, *range(2, x.ndim), 1)
+    layouts = [x, np.asfortranarray(x), np.repeat(x, 2, axis=-1)[..., ::2], np.ascontiguousarray(x.transpose(order)).transpose(
+        0, x.ndim - 1, *range(1, x.ndim - 1))]
+    for one in layouts:
+        found = conv._channels_last(one)
+        assert found.flags.c_contiguous
+        assert np.array_equal(found, x.transpose(order))
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [

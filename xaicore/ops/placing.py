@@ -66,8 +66,8 @@ class Placed(NamedTuple):
     edges    by how many entries the windows reach beyond x at both ends of each axis
     seen     for each place in the window: the slices of the padded input that all windows see there, and which see x itself (None: all)
     apart    is no entry in two windows?
-    stages   for ``largest``, the last axis first: what all windows see of x at each place in them along it; None where windows overlap, or
-             reach beyond x
+    stages   for ``largest``, axis by axis: what all windows see of x at each place in them along it; None where windows overlap, or reach
+             beyond x
     """
 
     looks: Axes
@@ -96,7 +96,7 @@ def placed(op: Any, shape: tuple[int, ...]) -> Placed:
         seen.append((slices, reduce(np.logical_and.outer, own) if beyond else None))
     apart = all(s >= (k - 1) * d + 1 for s, k, d in zip(stride, op.kernel, dilation))
     places = by_place(looks)
-    stages = tuple(tuple((slice(None),) * axis + (place,) for place in along) for axis, along in by_axis(places))
+    stages = tuple(tuple((slice(None),) * axis + (place,) for place in along) for axis, along in enumerate(places, 2))
     return Placed(looks, places, edges, tuple(seen), apart, stages if apart and not beyond else None)
 
 
