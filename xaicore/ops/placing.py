@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, reduce
-from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -142,16 +141,19 @@ def handed_on(g: Array, x: Array, op: Any) -> Array:
     for runs in along:                                                  # the last axis first, so that in a tie the outer axes decide first
         later = best[runs[-1]]                                          # the largest of what comes behind each entry
         for run in runs[-2::-1]:
-            goes.append(best[run] < later)
+            here = best[run]
+            goes.append(here < later)
             if run.start or runs is not along[-1]:
-                later = np.maximum(best[run], later)
+                later = np.maximum(here, later)
         best = later
     for runs in reversed(along):
-        left = held[runs[0]]
-        for here, there in pairwise(runs):
+        here = left = held[runs[0]]
+        for run in runs[1:]:
+            there = held[run]
             left = left * goes.pop()
-            held[here] -= left
-            held[there] += left
+            here -= left
+            there += left
+            here = there
     return out
 
 
