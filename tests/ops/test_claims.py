@@ -10,7 +10,7 @@ import pytest
 from tests.cases import CASES
 from tests.cases.case import Case
 from xaicore.errors import ShapeError
-from xaicore.ops import OPS, AdaptiveAvgPool, Concat, Sigmoid, Tanh, TopK
+from xaicore.ops import OPS, AdaptiveAvgPool, Concat, ReLU, ReLU6, Shrink, Sigmoid, Tanh, Threshold, TopK
 from xaicore.ops.pointwise import Pointwise
 
 ARITIES = {
@@ -96,3 +96,14 @@ def test_what_comes_back_is_a_multiple_of_the_derivative(case: Case) -> None:
     y = case.op.forward(x)
     g = np.random.default_rng(1).standard_normal(y.shape)
     np.testing.assert_allclose(case.op.vjp(0, g, y, x), g * case.op.derivative(x, y), rtol=1e-15, atol=0)      # one product each
+
+
+@pytest.mark.parametrize(("op", "kinks"), [(ReLU(), [0]), (ReLU6(), [0, 6]), (Threshold(0.5, 2.0), [0.5]), (Shrink(0.5), [-0.5, 0.5])], ids=str)
+def test_the_derivative_at_a_kink_is_0(op: Pointwise, kinks: list[float]) -> None:
+    """As torch has it, and what comes back says so, too."""
+    x = np.array([kinks])
+    y = op.forward(x)
+    assert not op.derivative(x, y).any()
+    assert not op.vjp(0, np.ones_like(y), y, x).any()
+    if isinstance(op, Shrink):
+        assert not y.any()                                              # the bounds are part of what lies between

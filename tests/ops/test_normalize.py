@@ -130,12 +130,13 @@ def test_batch_norm_against_autograd(shape):
         np.testing.assert_allclose(BatchNorm().vjp(i, g, y, *xs), theirs, **TIGHT)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_batch_norm_is_not_written_over_an_x_of_another_type(rng, dtype):
+@pytest.mark.parametrize("wide", [(), (2,), (0, 1, 2, 3)], ids=["none", "the mean", "all"])
+def test_batch_norm_is_not_written_over_an_x_of_another_type(rng, wide):
     """float32 minus float64 is float64, which has no room in x."""
-    x, params = rng.normal(size=(1, 2, 40, 40)).astype(np.float32), rng.uniform(0.5, 1, (4, 2)).astype(dtype)
+    x = rng.normal(size=(1, 2, 40, 40)).astype(np.float32)
+    params = [p.astype(np.float64 if k in wide else np.float32) for k, p in enumerate(rng.uniform(0.5, 1, (4, 2)))]
     y, over = BatchNorm().forward(x, *params), BatchNorm().over(x.copy(), *params)
-    assert over.dtype == y.dtype == dtype
+    assert over.dtype == y.dtype == (np.float64 if wide else np.float32)
     assert (over == y).all()
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.cases.case import exact
@@ -108,6 +108,7 @@ def lay(x: np.ndarray, how: int) -> np.ndarray:
 
 @EXAMPLES
 @given(geometries())
+@example(Setting((2, 2, 2), (2, 3, 4), (1, 2, 3), ((0, 0),) * 3, False, (4, 6, 8), 1))
 def test_max_pool(s: Setting) -> None:
     op, x, axes = MaxPool(s.kernel, s.stride, s.dilation, s.pads, s.ceil), draw_integers(s), looks(s)
     if sees_nothing(s, axes):
@@ -222,6 +223,17 @@ def test_winners_of_a_baseline_route_to_the_baseline_maximum() -> None:
 def test_ties_go_to_the_first_in_row_major_order(op) -> None:
     back = op.vjp(0, np.ones((1, 1, 1, 1)), np.ones((1, 1, 1, 1)), np.array([[[[0.0, 1.0], [1.0, 1.0]]]]))
     assert back.tolist() == [[[[0.0, 1.0], [0.0, 0.0]]]]
+
+
+def test_a_window_reaches_as_far_as_its_dilation() -> None:
+    with pytest.raises(ShapeError, match="a window of 5 does not fit an axis of 4"):
+        MaxPool((3,), (1,), (2,)).forward(np.ones((1, 1, 4)))
+
+
+def test_an_infinite_signal_goes_to_the_winner_alone(monkeypatch) -> None:
+    monkeypatch.setattr(pool, "HANDED_ON", 0)
+    op, x = MaxPool((2,), (1,)), np.array([[[1.0, 3.0, 2.0]]])
+    assert op.vjp(0, np.array([[[np.inf, 1.0]]]), op.forward(x), x).tolist() == [[[0, np.inf, 0]]]
 
 
 def test_minus_infinity_is_an_entry_like_any_other() -> None:
