@@ -122,6 +122,11 @@ def negative(x: Array) -> Array:
     return between(x, high=0)
 
 
+def above_zero(x: Array) -> Array:
+    """x > 0."""
+    return np.asarray(x > ZEROS.get(x.dtype.char, 0))
+
+
 def numbers(mask: Array, like: Array) -> Array:
     """1 where the mask is true and 0 elsewhere, in the dtype of ``like``."""
     if is_exact(like):

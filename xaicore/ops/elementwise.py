@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from xaicore.errors import GraphError, ShapeError
-from xaicore.numerics import Array, between, either, is_exact, masked, numbers, positive, scalar, unbroadcast
+from xaicore.numerics import Array, above_zero, between, either, is_exact, masked, numbers, positive, scalar, unbroadcast
 from xaicore.ops.op import Op
 from xaicore.ops.pointwise import Pointwise
 
@@ -35,7 +35,7 @@ class ReLU(Pointwise):
         return numbers(x > 0, x)
 
     def vjp(self, i: int, g: Array, y: Array, *xs: Array) -> Array:
-        return masked(g, xs[0] > 0)
+        return masked(g, above_zero(xs[0]))
 
     def kinks(self, *xs: Array) -> tuple[Array, ...] | None:
         return (xs[0],)
