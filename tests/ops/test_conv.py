@@ -223,3 +223,8 @@ def test_settings_that_fit_no_input_are_refused(make, text: str) -> None:
     with pytest.raises(ShapeError) as caught:
         make()
     assert text in str(caught.value)
+
+
+def test_a_kernel_reaches_as_far_as_its_dilation() -> None:
+    with pytest.raises(ShapeError, match="a window of 5 does not fit an axis of 4"):
+        Conv(dilation=(2,)).forward(np.ones((1, 1, 4)), np.ones((1, 1, 3)))

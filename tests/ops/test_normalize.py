@@ -140,6 +140,12 @@ def test_batch_norm_is_not_written_over_an_x_of_another_type(rng, wide):
     assert (over == y).all()
 
 
+def test_one_group_is_all_channels(rng):
+    x = rng.normal(size=(2, 3, 4))
+    mean, var = (f(x, axis=(1, 2), keepdims=True) for f in (np.mean, np.var))
+    np.testing.assert_allclose(GroupNorm(1, 0.1).forward(x), (x - mean) / np.sqrt(var + 0.1), **TIGHT)
+
+
 def test_batch_norm_claims():
     op = BatchNorm()
     x_alone = (True, False, False, False, False)

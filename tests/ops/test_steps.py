@@ -98,6 +98,7 @@ def test_a_zero_vector_has_a_norm_without_slope() -> None:
         assert op.vjp(0, np.ones(1), op.forward(x), x).tolist() == [[0, 0, 0]]
     huge = np.array([[3e200, 4e200]])
     assert Norm((1,)).forward(huge)[0] == pytest.approx(5e200)
+    assert Norm((1,)).forward(np.array([[1e200, 1e-200]])).tolist() == [1e200]
 
 
 @pytest.mark.parametrize(("op", "at"), [(Asin(), 1.0), (Acos(), -1.0), (Acosh(), 1.0)], ids=str)
