@@ -27,7 +27,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ops.recurrence": ("tests/rules/test_recurrent.py",),
     "ops.recurrent": ("tests/rules/test_recurrent.py", "tests/ops/test_recurrence.py"),
     "ops.scan": ("tests/rules/test_recurrent.py", "tests/graph/test_blocks.py"), "ops.unroll": ("tests/rules/test_recurrent.py",),
-    "ops.matrix": ("tests/ops/test_linear.py",), "ops.order": ("tests/ops/test_index.py",),
+    "ops.matrix": ("tests/ops/test_linear.py",), "ops.reduce": ("tests/ops/test_steps.py",), "ops.order": ("tests/ops/test_index.py",),
     "ops.trigonometry": ("tests/ops/test_pointwise.py",), "ops.smooth": ("tests/ops/test_elementwise.py",),
     "ops.placing": ("tests/ops/test_pool.py",), "ops.shifts": ("tests/ops/test_depthwise.py", "tests/ops/test_conv.py"),
     "methods": ("tests/methods",),
