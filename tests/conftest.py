@@ -20,3 +20,9 @@ def rng() -> np.random.Generator:
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """A function in a parameter is named by its argument: its address would differ between parallel workers."""
     return argname if callable(val) and "<lambda>" in getattr(val, "__qualname__", "") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses an address in the name of a test, which no other worker has: with one worker that would pass."""
+    if found := [item.nodeid for item in items if " at 0x" in item.nodeid]:
+        raise pytest.UsageError(f"{found[0]} has an address in its name, which differs between parallel workers: give the parameter an id")

@@ -114,7 +114,7 @@ def test_who_wants_the_same_gets_the_same_object():
 
 @pytest.mark.parametrize(("rules", "ready"), [
     ({}, True), ({"fold": True}, False), ({"fold": "padding"}, False), ({"expand": (BatchNorm,)}, False), ({"rules": ((op(Dense, BatchNorm), identity),)}, False),
-], ids=str)
+], ids=("nothing", "fold", "fold with padding", "expand", "a rule for a composite"))
 def test_a_graph_is_as_it_is_where_there_is_nothing_to_prepare(rules, ready):
     """Nothing to fold or to expand, and a row for each composite operator."""
     graph = net(ReduceProd((1,)))
