@@ -6,6 +6,7 @@ never a vector. ``python -m xaicore.oracle.vectors.make`` writes all files again
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -289,4 +290,5 @@ def formatted(some: Sequence[Vector]) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m xaicore.oracle.vectors.make", description=__doc__).parse_args()      # there are no options
     print("\n".join(write()) or f"{len(vectors())} vectors before, all questions unchanged")
