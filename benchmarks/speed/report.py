@@ -42,6 +42,9 @@ def run(args: Namespace, match: Match) -> int:
         for one in scaled(args.rounds):
             kept.add_scaling(one)
             print(f"{one['what']:42} {one['value']:4}  ratio {one['ratio']:5.2f} to {one['other']}  {one['ours']:.4f} s : {one['theirs']:.4f} s", flush=True)
+            if not one["agrees"]:
+                kept.failed.append(f"the numbers differ: {one['what']}, {one['value']}: by {one['float64'] or one['float32']:.1e}")
+                print(kept.failed[-1], file=sys.stderr)
     else:
         rows(args, match, kept, peak)
     if args.write:
